@@ -1,0 +1,1 @@
+"""Who uses Vestnik: users, their API tokens, and what they may do."""

@@ -1,0 +1,150 @@
+"""User and ApiToken."""
+
+import hashlib
+import secrets
+import zoneinfo
+from datetime import timedelta
+from typing import Any, ClassVar
+
+from django.conf import settings
+from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
+from django.contrib.auth.models import PermissionsMixin
+from django.core.exceptions import ValidationError
+from django.core.validators import RegexValidator
+from django.db import models
+from django.utils.timezone import now
+from django.utils.translation import gettext_lazy as _
+
+TOKEN_LIFETIME = timedelta(days=365)
+
+validate_person_name = RegexValidator(
+    r"^[^\W\d_]+(?:[ '’-][^\W\d_]+)*\Z",
+    _("Use letters, spaces, hyphens and apostrophes only."),
+)
+
+
+def validate_timezone(name: str) -> None:
+    """Refuse what the IANA time zone database does not name."""
+    if name not in zoneinfo.available_timezones():
+        raise ValidationError(_("“%(name)s” is not a known time zone, like Europe/Moscow."), params={"name": name})
+
+
+def default_timezone() -> str:
+    """The installation's own time zone."""
+    return settings.TIME_ZONE
+
+
+def default_language() -> str:
+    """The installation's own language."""
+    return settings.LANGUAGE_CODE
+
+
+class UserManager(BaseUserManager["User"]):
+    """Creates users by e-mail; `createsuperuser` calls it too."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """A user with that login; without a password nobody can sign in as them."""
+        user = self.model(email=email.strip().lower(), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+    def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
+        """An administrator who may also enter the Django admin everywhere."""
+        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+
+    def get_by_natural_key(self, username: str | None) -> "User":
+        """E-mail addresses are compared without case."""
+        return self.get(email=(username or "").strip().lower())
+
+
+class User(AbstractBaseUser, PermissionsMixin):
+    """A person who signs in by e-mail. `is_staff` makes an administrator; deleting deactivates."""
+
+    email = models.EmailField(
+        _("e-mail"), unique=True, error_messages={"unique": _("This e-mail is already registered.")}
+    )
+    first_name = models.CharField(_("first name"), max_length=150, blank=True, validators=[validate_person_name])
+    last_name = models.CharField(_("last name"), max_length=150, blank=True, validators=[validate_person_name])
+    timezone = models.CharField(_("time zone"), max_length=64, default=default_timezone, validators=[validate_timezone])
+    language = models.CharField(_("language"), max_length=8, default=default_language, choices=settings.LANGUAGES)
+    daily_report = models.BooleanField(_("daily report by e-mail"), default=True)
+    is_active = models.BooleanField(_("active"), default=True)
+    is_staff = models.BooleanField(_("administrator"), default=False)
+    date_joined = models.DateTimeField(_("joined"), default=now)
+
+    USERNAME_FIELD = "email"
+    EMAIL_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+    objects: ClassVar[UserManager] = UserManager()
+
+    class Meta:
+        verbose_name = _("user")
+        verbose_name_plural = _("users")
+
+    def __str__(self) -> str:
+        return self.get_full_name() or self.email
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Keep the e-mail in lower case, so that it is compared without case."""
+        self.email = self.email.lower()
+        super().save(*args, **kwargs)
+
+    def get_full_name(self) -> str:
+        """First and last name, or nothing."""
+        return f"{self.first_name} {self.last_name}".strip()
+
+    def may_change(self, thing: Any) -> bool:
+        """The one rule of ownership: who made it (`owner`), or an administrator."""
+        return self.is_staff or thing.owner_id == self.pk
+
+
+class TokenQuerySet(models.QuerySet["ApiToken"]):
+    """Tokens by what can be done with them."""
+
+    def usable(self) -> "TokenQuerySet":
+        """Not expired, and of a user who may still sign in."""
+        return self.filter(expires_at__gt=now(), user__is_active=True)
+
+
+class ApiToken(models.Model):
+    """A key to the JSON API. The token itself is shown once; the database keeps its SHA-256 only.
+
+    A fast hash suffices, for the token holds 256 random bits that nobody can guess through.
+    """
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
+    name = models.CharField(_("name"), max_length=100, blank=True)
+    digest = models.CharField(max_length=64, unique=True, editable=False)
+    prefix = models.CharField(max_length=12, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+    expires_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True, editable=False)
+
+    objects = TokenQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("API token")
+        verbose_name_plural = _("API tokens")
+
+    def __str__(self) -> str:
+        return self.name or self.prefix
+
+    @staticmethod
+    def digest_of(token: str) -> str:
+        """What is stored of a token."""
+        return hashlib.sha256(token.encode()).hexdigest()
+
+    @classmethod
+    def issue(cls, user: User, name: str = "") -> tuple["ApiToken", str]:
+        """A new token of `user`: the row, and the secret that is never seen again."""
+        secret = f"vst_{secrets.token_urlsafe(32)}"
+        row = cls.objects.create(
+            user=user,
+            name=name,
+            digest=cls.digest_of(secret),
+            prefix=secret[:12],
+            expires_at=now() + TOKEN_LIFETIME,
+        )
+        return row, secret

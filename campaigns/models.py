@@ -1,0 +1,296 @@
+"""Campaign (the definition), Run (one execution), Message (one contact in one run), Attempt (one try that failed)."""
+
+import hashlib
+import json
+from datetime import datetime, time
+from typing import Any
+
+from django.conf import settings
+from django.core.validators import MinValueValidator
+from django.db import models
+from django.db.models import F, Q, Sum
+from django.db.models.functions import Coalesce
+from django.utils.timezone import now
+from django.utils.translation import gettext_lazy as _
+
+from campaigns.states import OPEN, UNFINISHED, CampaignStatus, MessageStatus, Repeat
+from directory.models import Audience, Contact
+
+MAX_TEXT_LENGTH = 1600
+
+
+class CampaignQuerySet(models.QuerySet["Campaign"]):
+    """Campaigns by what can be asked of them."""
+
+    def visible(self) -> "CampaignQuerySet":
+        """Those that were not deleted."""
+        return self.filter(deleted_at=None)
+
+    def alive(self) -> "CampaignQuerySet":
+        """Those that the clock may still move: scheduled, running or paused."""
+        return self.filter(status__in=UNFINISHED)
+
+
+class Campaign(models.Model):
+    """What to say, to whom, when and how often."""
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL,
+        on_delete=models.PROTECT,
+        related_name="campaigns",
+        verbose_name=_("creator"),
+    )
+    name = models.CharField(_("name"), max_length=200)
+    text = models.TextField(_("text"), max_length=MAX_TEXT_LENGTH)
+    audience = models.JSONField(_("audience"), default=dict)
+    starts_at = models.DateTimeField(_("start"), default=now)
+    ends_at = models.DateTimeField(_("end"))
+    local_time = models.BooleanField(_("in each contact’s own time"), default=False)
+    timezone = models.CharField(_("time zone"), max_length=64)
+    window_start = models.TimeField(_("not before"), null=True, blank=True)
+    window_end = models.TimeField(_("not after"), null=True, blank=True)
+    repeat = models.CharField(_("repeat"), max_length=8, choices=Repeat.choices, default=Repeat.ONCE)
+    rate_limit = models.FloatField(
+        _("messages per second at most"), null=True, blank=True, validators=[MinValueValidator(0.01)]
+    )
+    status = models.CharField(
+        _("state"), max_length=9, choices=CampaignStatus.choices, default=CampaignStatus.SCHEDULED
+    )
+    fingerprint = models.CharField(max_length=64, editable=False)
+    created_at = models.DateTimeField(_("created"), auto_now_add=True)
+    updated_at = models.DateTimeField(_("changed"), auto_now=True)
+    finished_at = models.DateTimeField(_("finished"), null=True, editable=False)
+    deleted_at = models.DateTimeField(null=True, editable=False)
+
+    objects = CampaignQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("campaign")
+        verbose_name_plural = _("campaigns")
+        constraints = [
+            models.UniqueConstraint(
+                fields=["fingerprint"], condition=Q(status__in=UNFINISHED), name="campaign_no_twin"
+            ),
+            models.CheckConstraint(condition=Q(ends_at__gt=F("starts_at")), name="campaign_ends_after_start"),
+            models.CheckConstraint(
+                condition=Q(window_start=None, window_end=None)
+                | Q(window_start__isnull=False, window_end__isnull=False),
+                name="campaign_window_whole",
+            ),
+        ]
+        indexes = [models.Index(fields=["status", "starts_at"], name="campaign_status_start")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Keep the fingerprint true to text, audience and repeat."""
+        self.fingerprint = fingerprint_of(self.text, self.picks, self.repeat)
+        super().save(*args, **kwargs)
+
+    @property
+    def picks(self) -> Audience:
+        """The audience as a value."""
+        return Audience.from_json(self.audience)
+
+    @property
+    def window(self) -> tuple[time, time] | None:
+        """The local hours in which a message may leave, or None for all of them."""
+        if self.window_start is None or self.window_end is None:
+            return None
+        return self.window_start, self.window_end
+
+
+def fingerprint_of(text: str, audience: Audience, repeat: str) -> str:
+    """What makes two campaigns twins: the same text to the same audience at the same rhythm (SHA-256, hex)."""
+    return hashlib.sha256(json.dumps([text, audience.to_json(), repeat]).encode()).hexdigest()
+
+
+class RunQuerySet(models.QuerySet["Run"]):
+    """Runs by what can be asked of them."""
+
+    def active(self) -> "RunQuerySet":
+        """Those that are not finished yet."""
+        return self.filter(finished_at=None)
+
+    def sendable(self) -> "RunQuerySet":
+        """Those whose messages may leave now."""
+        moment = now()
+        return self.active().filter(
+            campaign__status=CampaignStatus.RUNNING,
+            campaign__ends_at__gt=moment,
+            ends_at__gt=moment,
+            pending__gt=0,
+        )
+
+    def figures(self) -> dict[str, int]:
+        """The counters of all these runs added up, by status, with `total`, `attempts` and `parts`."""
+        names = [*MessageStatus.values, "attempts", "parts"]
+        sums = self.aggregate(**{f"sum_{name}": Coalesce(Sum(name), 0) for name in names})
+        figures = {name: sums[f"sum_{name}"] for name in names}
+        return {"total": sum(figures[status] for status in MessageStatus.values), **figures}
+
+
+class Run(models.Model):
+    """One execution of a campaign, with a counter for each status of its messages.
+
+    The counters change in the same transaction as the messages they count, so that they always add up to the total.
+    """
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="runs")
+    occurrence = models.DateTimeField(_("planned for"))
+    ends_at = models.DateTimeField(_("end"))
+    started_at = models.DateTimeField(_("started"), default=now)
+    joined_at = models.DateTimeField(_("joiners seen until"), null=True)
+    finished_at = models.DateTimeField(_("finished"), null=True)
+
+    pending = models.PositiveIntegerField(default=0)
+    sending = models.PositiveIntegerField(default=0)
+    sent = models.PositiveIntegerField(default=0)
+    delivered = models.PositiveIntegerField(default=0)
+    undelivered = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    expired = models.PositiveIntegerField(default=0)
+    cancelled = models.PositiveIntegerField(default=0)
+    unknown = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
+    parts = models.PositiveIntegerField(default=0)
+
+    objects = RunQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("run")
+        verbose_name_plural = _("runs")
+        constraints = [models.UniqueConstraint(fields=["campaign", "occurrence"], name="run_once_per_occurrence")]
+        indexes = [models.Index(fields=["campaign"], condition=Q(finished_at=None), name="run_active")]
+
+    def __str__(self) -> str:
+        return f"{self.campaign} · {self.occurrence:%Y-%m-%d %H:%M}"
+
+    @property
+    def total(self) -> int:
+        """All messages of the run."""
+        return sum(getattr(self, status) for status in MessageStatus.values)
+
+    @property
+    def open(self) -> int:
+        """Messages that may still leave."""
+        return sum(getattr(self, status) for status in OPEN)
+
+
+class RunMinute(models.Model):
+    """What one run did in one minute (UTC): the chart and the rate come from here."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="minutes")
+    minute = models.DateTimeField()
+    sent = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    retried = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "minute"], name="run_minute")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} · {self.minute:%H:%M}"
+
+
+class MessageQuerySet(models.QuerySet["Message"]):
+    """Messages by what can be asked of them."""
+
+    def due(self, now: datetime) -> "MessageQuerySet":
+        """Those whose time has come."""
+        return self.filter(status=MessageStatus.PENDING, due_at__lte=now)
+
+    def leased_by(self, token: Any) -> "MessageQuerySet":
+        """Those that this lease still holds: the fence around every outcome."""
+        return self.filter(status=MessageStatus.SENDING, lease_token=token)
+
+
+class Message(models.Model):
+    """One contact in one run. Its primary key is the gateway's `msgId`: global and never reused.
+
+    `phone`, `text` and `parts` are frozen at the first attempt, so that every retry sends the same payload.
+    """
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="messages")
+    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="messages")
+    status = models.CharField(_("state"), max_length=11, choices=MessageStatus.choices, default=MessageStatus.PENDING)
+    due_at = models.DateTimeField(_("due"))
+    changed_at = models.DateTimeField(_("last change"), default=now)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    reason = models.CharField(_("reason"), max_length=40, default="", blank=True)
+    phone = models.BigIntegerField(_("phone"), null=True)
+    text = models.TextField(_("text"), default="", blank=True)
+    parts = models.PositiveSmallIntegerField(_("parts"), default=0)
+    lease_token = models.UUIDField(null=True)
+    leased_until = models.DateTimeField(null=True)
+    leases = models.PositiveSmallIntegerField(default=0)
+
+    objects = MessageQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("message")
+        verbose_name_plural = _("messages")
+        constraints = [models.UniqueConstraint(fields=["run", "contact"], name="message_once_per_run")]
+        indexes = [
+            models.Index(fields=["run", "due_at"], condition=Q(status=MessageStatus.PENDING), name="message_due"),
+            models.Index(fields=["leased_until"], condition=Q(status=MessageStatus.SENDING), name="message_leased"),
+            models.Index(fields=["run", "status", "id"], name="message_by_status"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.pk}"
+
+
+class Attempt(models.Model):
+    """One try that did not end well. A successful one is told by the message itself.
+
+    `uncertain` says that the gateway may have accepted the message all the same.
+    """
+
+    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="failures")
+    at = models.DateTimeField(_("time"))
+    reason = models.CharField(_("reason"), max_length=40)
+    http_status = models.PositiveSmallIntegerField(null=True)
+    answer = models.TextField(_("answer"), default="", blank=True)
+    duration_ms = models.PositiveIntegerField(default=0)
+    uncertain = models.BooleanField(default=False)
+
+    class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+
+    def __str__(self) -> str:
+        return f"{self.message_id} · {self.reason}"
+
+
+class Gateway(models.Model):
+    """The state that all workers share of one gateway: its breaker, its hold and its pace.
+
+    `open_until` set means the breaker is open and nothing leaves, save one probe at a time after that moment.
+    """
+
+    name = models.CharField(primary_key=True, max_length=40)
+    failures = models.PositiveIntegerField(_("failures in a row"), default=0)
+    opened_at = models.DateTimeField(_("stopped since"), null=True)
+    open_until = models.DateTimeField(_("next probe"), null=True)
+    openings = models.PositiveIntegerField(_("failed probes in a row"), default=0)
+    alert = models.CharField(_("alert"), max_length=200, default="", blank=True)
+    held_until = models.DateTimeField(_("held until"), null=True)
+
+    class Meta:
+        verbose_name = _("gateway")
+        verbose_name_plural = _("gateways")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Pace(models.Model):
+    """When the next message may leave, for one gateway or one campaign: the whole state of a rate limit."""
+
+    key = models.CharField(primary_key=True, max_length=60)
+    next_at = models.FloatField(help_text=_("seconds since the epoch"))
+
+    def __str__(self) -> str:
+        return self.key

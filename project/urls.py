@@ -1,0 +1,29 @@
+"""Every address of the program."""
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.urls import include, path
+from ninja.openapi.docs import Swagger
+
+from project import health, metrics
+from project.api import api
+
+
+def docs(request: HttpRequest) -> HttpResponse:
+    """Swagger UI, with its files served by ourselves."""
+    return Swagger({"persistAuthorization": True}).render_page(request, api)
+
+
+urlpatterns = [
+    path("", include("reports.urls")),
+    path("", include("accounts.urls")),
+    path("accounts/", include("allauth.urls")),
+    path("contacts/", include("directory.urls")),
+    path("campaigns/", include("campaigns.urls")),
+    path("api/v1/", api.urls),
+    path("docs/", docs, name="docs"),
+    path("healthz", health.healthz, name="healthz"),
+    path("readyz", health.readyz, name="readyz"),
+    path("metrics", metrics.metrics, name="metrics"),
+    path("admin/", admin.site.urls),
+]
