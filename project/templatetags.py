@@ -1,11 +1,100 @@
-"""Template filters that every page may use without loading them."""
+"""Template tags and filters that every page may use without loading them."""
+
+import math
+from datetime import datetime
+from typing import Any
 
 from django import template
+from django.template.context import Context
+from django.utils import timezone
+from django.utils.formats import date_format, number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import pgettext
+
+from campaigns.states import CampaignStatus, MessageStatus
 
 register = template.Library()
+
+_THIN = "\N{NARROW NO-BREAK SPACE}"
+_LABELS = {status.value: status.label for status in (*MessageStatus, *CampaignStatus)}
+_TONES = {
+    CampaignStatus.RUNNING: "sent",
+    CampaignStatus.PAUSED: "warn",
+    CampaignStatus.FINISHED: "good",
+    MessageStatus.SENDING: "sent",
+    MessageStatus.SENT: "sent",
+    MessageStatus.DELIVERED: "good",
+    MessageStatus.UNDELIVERED: "bad",
+    MessageStatus.FAILED: "bad",
+    MessageStatus.UNKNOWN: "warn",
+}
+_LIVE = {CampaignStatus.RUNNING.value, MessageStatus.SENDING.value}
 
 
 @register.filter
 def number(value: int) -> str:
-    """Group digits by thin spaces: `12304` → `12 304`."""
-    return f"{value:,}".replace(",", "\N{THIN SPACE}")
+    """Group digits by thin spaces that never break: `12304` → `12 304`."""
+    return f"{value:,}".replace(",", _THIN)
+
+
+@register.filter
+def percent(part: int, whole: int) -> str:
+    """`part|percent:whole` → `68.4 %`, rounded down, so that only the whole is 100 %; a dash of nothing."""
+    if not whole:
+        return "—"
+    if part == whole:
+        return f"100{_THIN}%"
+    tenths = math.floor(part * 1000 / whole)
+    if part and not tenths:
+        return f"<{_THIN}{number_format(0.1, 1)}{_THIN}%"
+    return f"{number_format(tenths / 10, 1)}{_THIN}%"
+
+
+@register.filter
+def ago(moment: datetime | None) -> str:
+    """How long ago, or in how long, with the exact time of the reader's zone in the tooltip; a dash of None."""
+    if moment is None:
+        return "—"
+    local = timezone.localtime(moment)
+    exact = f"{date_format(local, 'DATE_FORMAT')}, {local:%H:%M:%S %Z}"
+    return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), exact, _relative(local))
+
+
+def _relative(local: datetime) -> str:
+    """In the largest unit that fits, and past thirty days the date itself."""
+    seconds = (timezone.now() - local).total_seconds()
+    size = abs(seconds)
+    if size < 1:
+        return _("now")
+    if size < 60:
+        span = _("%(count)d s") % {"count": size}
+    elif size < 3600:
+        span = _("%(count)d min") % {"count": size // 60}
+    elif size < 86_400:
+        span = _("%(count)d h") % {"count": size // 3600}
+    elif size < 30 * 86_400:
+        span = pgettext("days", "%(count)d d") % {"count": size // 86_400}
+    else:
+        return date_format(local, "DATE_FORMAT")
+    return (_("%(span)s ago") if seconds > 0 else _("in %(span)s")) % {"span": span}
+
+
+@register.inclusion_tag("includes/badge.html")
+def badge(status: str, label: str = "") -> dict[str, Any]:
+    """The state of a campaign or a message in its one colour; `label` says more than the state's own word.
+
+    `retrying` is a message that waits for another attempt.
+    """
+    if status == "retrying":
+        return {"tone": "warn", "label": label or _("Retrying"), "live": False}
+    return {"tone": _TONES.get(status, "wait"), "label": label or _LABELS[status], "live": status in _LIVE}
+
+
+@register.simple_tag(takes_context=True)
+def here(context: Context, address: str) -> SafeString:
+    """` aria-current="page"` on the navigation's link to the page, or to the folder, that is being shown."""
+    path = context["request"].path
+    current = path == address if address == "/" else path.startswith(address)
+    return SafeString(' aria-current="page"' if current else "")
