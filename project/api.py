@@ -8,7 +8,7 @@ from accounts.api import tokens, users
 from accounts.auth import TokenAuth
 from campaigns.api import campaigns, messages
 from directory.api import contacts
-from project.http import Conflict
+from project.http import Conflict, TooManyRequests
 from reports.api import stats
 
 api = NinjaAPI(
@@ -48,6 +48,14 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 def conflict(request: HttpRequest, error: Conflict) -> HttpResponse:
     """The state of things forbids it."""
     return api.create_response(request, {"detail": str(error)}, status=409)
+
+
+@api.exception_handler(TooManyRequests)
+def too_many(request: HttpRequest, error: TooManyRequests) -> HttpResponse:
+    """A rate limit is used up."""
+    response = api.create_response(request, {"detail": str(error)}, status=429)
+    response["Retry-After"] = error.retry_after
+    return response
 
 
 @api.exception_handler(PermissionDenied)

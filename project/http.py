@@ -1,12 +1,13 @@
-"""What pages and API share over HTTP: the conflict error, keyset pages, and toasts."""
+"""What pages and API share over HTTP: errors, request bodies, and keyset pages."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from ninja import Field, Schema
+from pydantic import AfterValidator, ConfigDict, StringConstraints
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -16,10 +17,41 @@ class Conflict(Exception):
     """The object's present state, or another object, forbids the action (HTTP 409)."""
 
 
+class TooManyRequests(Exception):
+    """The caller has used up a rate limit and may try again in `retry_after` seconds (HTTP 429)."""
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("Too many requests.")
+        self.retry_after = retry_after
+
+
 class Signed(HttpRequest):
     """A request whose user is known to be signed in (behind `login_required` or a token)."""
 
     user: Any
+
+
+def _without_nul(text: str) -> str:
+    """PostgreSQL keeps no NUL character."""
+    if "\0" in text:
+        raise ValueError("NUL characters are not allowed.")
+    return text
+
+
+Text = Annotated[str, AfterValidator(_without_nul)]
+Line = Annotated[Text, StringConstraints(strip_whitespace=True)]
+
+
+class Body(Schema):
+    """A request's JSON; a field that nobody knows is refused, since it is likely a misspelt one."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Error(Schema):
+    """Every answer of 400 and above: a sentence, or for 422 a list with the place of each invalid field."""
+
+    detail: str | list[dict[str, Any]]
 
 
 class ListQuery(Schema):
