@@ -1,23 +1,77 @@
 # Vestnik: `make help` lists the targets. A machine needs make and Python 3.11 or newer, nothing else.
 
-PYTHON ?= python3
 BIN := .venv/bin
-.DEFAULT_GOAL := help
+RU := locale/ru/LC_MESSAGES/django
+STATIC := $(shell find static */static -type f 2>/dev/null)
+PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; do \
+	$$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check --no-input --require-hashes
+# What `check --deploy` looks at: the settings of a production host, and none of this machine.
+PRODUCTION := ENV_FILE=/dev/null DEBUG=0 SECRET_KEY=0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ \
+	PUBLIC_URL=https://sms.example.org ALLOWED_HOSTS=sms.example.org
 
-.PHONY: help setup setup-dev run test check bench lock messages
+.DEFAULT_GOAL := help
+.PHONY: help setup run test check bench soak messages lock clean
 
 help: ## list the targets
-	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1 — \2/'
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-.venv/runtime: requirements.txt
-	$(PYTHON) -m venv .venv
-	$(BIN)/pip install -q --require-hashes -r requirements.txt
-	@touch $@
+setup: .venv/runtime $(RU).mo build/static/staticfiles.json ## install what is locked, make the database, compile texts and static files
+	@DEBUG=$${DEBUG:-1} $(BIN)/python manage.py migrate -v 0
 
-.venv/dev: requirements-dev.txt | .venv/runtime
-	$(BIN)/pip install -q --require-hashes -r requirements-dev.txt
-	@touch $@
+run: setup ## set up, fill with demo data, and run web, worker and the sandbox gateway until Ctrl-C
+	@DEBUG=$${DEBUG:-1} $(BIN)/python manage.py demo
+	@DEBUG=$${DEBUG:-1} exec $(BIN)/python -m tools.run
+
+test: .venv/dev $(RU).mo ## run the whole suite, on SQLite or on DATABASE_URL; ARGS goes to pytest
+	@$(BIN)/python -m tools.browser >/dev/null
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/dev $(RU).mo ## linters, types, import contracts, migrations, deployment, translations
+	@$(BIN)/ruff check --quiet
+	@$(BIN)/ruff format --check --quiet || { $(BIN)/ruff format --diff --quiet; exit 1; }
+	@$(BIN)/mypy
+	@report=$$($(BIN)/lint-imports 2>&1) || { echo "$$report"; exit 1; }
+	@$(BIN)/djlint templates --quiet --lint
+	@report=$$($(BIN)/djlint templates --check 2>&1) || { echo "$$report"; exit 1; }
+	@$(PRODUCTION) $(BIN)/python manage.py makemigrations --check --dry-run -v 0
+	@$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	@$(BIN)/python -m tools.messages check
+	@echo "All checks passed."
+
+bench: .venv/dev $(RU).mo ## the benchmarks; one JSON line per figure
+	@$(BIN)/python -m tools.bench $(ARGS)
+
+soak: .venv/dev $(RU).mo ## send without end under faults and kills, and prove that nothing is lost
+	@$(BIN)/python -m tools.soak $(ARGS)
+
+messages: .venv/dev ## take new texts into the translations, and say what is not translated
+	@$(BIN)/python -m tools.messages update
+	@$(BIN)/python -m tools.messages check
 
 lock: .venv/dev ## write the locked requirements anew from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements-dev.txt pyproject.toml -o requirements.txt
+
+clean: ## remove what can be made again; data in var stays
+	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-results
+	@find . -name __pycache__ -prune -exec rm -rf {} +
+
+.venv/runtime: requirements.txt
+	@[ -n "$(PYTHON)" ] || { echo "Vestnik needs Python 3.11 or newer with the venv module (on Debian: apt install python3-venv)." >&2; exit 1; }
+	@echo "Installing the locked dependencies into .venv (once, about a minute) …"
+	@$(BIN)/python -c '' 2>/dev/null || $(PYTHON) -m venv --clear .venv
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+.venv/dev: requirements-dev.txt .venv/runtime
+	@echo "Installing the development tools …"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+$(RU).mo: $(RU).po tools/messages.py | .venv/runtime
+	@$(BIN)/python -m tools.messages compile
+
+build/static/staticfiles.json: .venv/runtime $(STATIC)
+	@echo "Collecting the static files …"
+	@DEBUG=1 $(BIN)/python manage.py collectstatic --noinput --clear -v 0

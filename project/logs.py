@@ -3,7 +3,10 @@
 Phone numbers and message texts never appear in clear: `mask` is the only way a phone enters a log line.
 """
 
+import logging
 import logging.config
+import re
+import sys
 import time
 import uuid
 from collections.abc import Callable
@@ -14,11 +17,15 @@ from django.http import HttpRequest, HttpResponse
 
 log = structlog.get_logger("vestnik.http")
 
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# What machines ask every few seconds, and what a page brings along: told only at level DEBUG while all is well.
+ROUTINE = ("/healthz", "/readyz", "/metrics", "/static/")
+
 
 def mask(phone: int | str) -> str:
     """`79991234567` → `7999***4567`: enough to recognise, not enough to write to."""
     digits = str(phone)
-    return f"{digits[:4]}***{digits[-4:]}"
+    return f"{digits[:4]}***{digits[-4:]}" if len(digits) > 8 else "***"
 
 
 def configure(options: dict[str, str]) -> None:
@@ -29,12 +36,7 @@ def configure(options: dict[str, str]) -> None:
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    renderers: list[Any] = [structlog.dev.ConsoleRenderer()]
-    if options["format"] == "json":
-        renderers = [
-            structlog.processors.dict_tracebacks,
-            structlog.processors.JSONRenderer(ensure_ascii=False),
-        ]
+    logging.config.dictConfig(_handlers(shared, _renderers(options["format"]), options["level"]))
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
@@ -45,23 +47,45 @@ def configure(options: dict[str, str]) -> None:
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=True,
     )
-    logging.config.dictConfig(
-        {
-            "version": 1,
-            "disable_existing_loggers": False,
-            "formatters": {
-                "structured": {
-                    "()": structlog.stdlib.ProcessorFormatter,
-                    "foreign_pre_chain": shared,
-                    "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
-                }
-            },
-            "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-            "root": {"handlers": ["stderr"], "level": options["level"]},
+
+
+def _renderers(form: str) -> list[Any]:
+    """What turns an event into text. Tracebacks come without local variables, for those hold phones and passwords."""
+    if form == "json":
+        tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        return [
+            structlog.processors.ExceptionRenderer(tracebacks),
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
+    return [
+        structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback, sort_keys=False
+        )
+    ]
+
+
+def _handlers(shared: list[Any], renderers: list[Any], level: str) -> dict[str, Any]:
+    """The standard library's side: everything goes to stderr through one formatter."""
+    return {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {
+            "structured": {
+                "()": structlog.stdlib.ProcessorFormatter,
+                "foreign_pre_chain": shared,
+                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+            }
+        },
+        "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
+        "root": {"handlers": ["stderr"], "level": level},
+        "loggers": {
             # django-q2 writes two lines a task, and at full speed that drowns everything else.
-            "loggers": {"django-q": {"level": "WARNING"}, "django.server": {"level": "WARNING"}},
-        }
-    )
+            "django-q": {"level": "WARNING"},
+            "django.server": {"level": "WARNING"},
+            # gunicorn brings a handler and a form of its own.
+            "gunicorn.error": {"handlers": [], "propagate": True},
+        },
+    }
 
 
 class RequestLogMiddleware:
@@ -72,11 +96,13 @@ class RequestLogMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
-        request_id = given if given.isascii() and given.isprintable() and 0 < len(given) <= 64 else uuid.uuid4().hex
+        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         started = time.perf_counter()
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             response = self.get_response(request)
-            log.info(
+            routine = response.status_code < 400 and request.path.startswith(ROUTINE)
+            log.log(
+                logging.DEBUG if routine else logging.INFO,
                 "request",
                 method=request.method,
                 path=request.path,

@@ -3,16 +3,19 @@
 Every name a deployment may set is read in the first half; a bad or missing value ends the start with one clear line.
 """
 
-import sys
-from ipaddress import ip_network
+import os
+from datetime import time
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import django_stubs_ext
 from csp.constants import NONE, SELF
 from django.core.management.utils import get_random_secret_key
 from django.utils.translation import gettext_lazy as _
-from environs import EnvValidationError, FileAwareEnv, validate
+from environs import validate
+
+from project.env import WEB_ADDRESS, Environment, stop
 
 django_stubs_ext.monkeypatch()  # lets generic Django classes be written as ModelAdmin[User]
 
@@ -20,57 +23,62 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 
 # --- The environment ---
 
-env = FileAwareEnv(eager=False, strip_whitespace=True)
-env.read_env(BASE_DIR / ".env", recurse=False)
+env = Environment()
+env.read_env(os.environ.get("ENV_FILE", BASE_DIR / ".env"), recurse=False)
 
-DEBUG = env.bool("DEBUG", False)
-DATA_DIR: Path = env.path("DATA_DIR", BASE_DIR / "var")
+DEBUG: bool = env.bool("DEBUG", False)
+DATA_DIR: Path = BASE_DIR / env.path("DATA_DIR", Path("var"))
 SECRET_KEY: str = env.str("SECRET_KEY", "")
-ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-PUBLIC_URL: str = env.str("PUBLIC_URL", "http://localhost:8000", validate=validate.URL(require_tld=False))
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], subcast=str.strip)
 PORT: int = env.int("PORT", 8000, validate=validate.Range(1, 65535))
-DATABASE: dict[str, Any] = env.dj_db_url("DATABASE_URL", f"sqlite:///{DATA_DIR / 'vestnik.sqlite3'}")
-EMAIL: dict[str, Any] = env.dj_email_url("EMAIL_URL", f"file:///{DATA_DIR / 'mail'}")
+PUBLIC_URL: str = env.str("PUBLIC_URL", f"http://localhost:{PORT}", validate=WEB_ADDRESS)
+DATABASE: dict[str, Any] = env.database("DATABASE_URL", f"sqlite:///{quote(str(DATA_DIR))}/vestnik.sqlite3")
+EMAIL: dict[str, Any] = env.mail("EMAIL_URL", f"file://{quote(str(DATA_DIR))}/mail")
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "Vestnik <vestnik@localhost>")
 
 GATEWAY: str = env.str("GATEWAY", "probe", validate=validate.OneOf(["probe", "console"]))
-GATEWAY_URL: str = env.str("GATEWAY_URL", "http://127.0.0.1:8090/v1", validate=validate.URL(require_tld=False))
+GATEWAY_URL: str = env.str("GATEWAY_URL", "http://127.0.0.1:8090/v1", validate=WEB_ADDRESS)
 GATEWAY_TOKEN: str = env.str("GATEWAY_TOKEN", "sandbox-token")
-GATEWAY_TIMEOUT: float = env.float("GATEWAY_TIMEOUT", 10, validate=validate.Range(0.1, 30))
+GATEWAY_TIMEOUT: float = env.float("GATEWAY_TIMEOUT", 10.0, validate=validate.Range(0.1, 30))
 GATEWAY_CONCURRENCY: int = env.int("GATEWAY_CONCURRENCY", 100, validate=validate.Range(1, 5000))
 GATEWAY_RATE: float | None = env.float("GATEWAY_RATE", None, validate=validate.Range(0.01))
 MAX_ATTEMPTS: int = env.int("MAX_ATTEMPTS", 8, validate=validate.Range(1, 100))
-RETRY_BASE: float = env.float("RETRY_BASE", 5, validate=validate.Range(0))
-RETRY_CAP: float = env.float("RETRY_CAP", 900, validate=validate.Range(0))
+RETRY_BASE: float = env.float("RETRY_BASE", 5.0, validate=validate.Range(0))
+RETRY_CAP: float = env.float("RETRY_CAP", 900.0, validate=validate.Range(0))
 
+DAILY_REPORT_AT: time = env.clock_time("DAILY_REPORT_AT", "08:00")
 OPEN_SIGNUP: bool = env.bool("OPEN_SIGNUP", True)
 EMAIL_VERIFICATION: str = env.str("EMAIL_VERIFICATION", "optional", validate=validate.OneOf(["optional", "mandatory"]))
 LOG_FORMAT: str = env.str("LOG_FORMAT", "console" if DEBUG else "json", validate=validate.OneOf(["console", "json"]))
 LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
-METRICS_ALLOWED: list[Any] = env.list("METRICS_ALLOWED", ["127.0.0.1", "::1"], subcast=ip_network)
-TIME_ZONE: str = env.str("TIME_ZONE", "Europe/Moscow")
+METRICS_ALLOWED: list[Any] = env.networks("METRICS_ALLOWED", "127.0.0.1,::1")
+TIME_ZONE: str = env.time_zone("TIME_ZONE", "Europe/Moscow")
 LANGUAGE_CODE: str = env.str("LANGUAGE_CODE", "en", validate=validate.OneOf(["en", "ru"]))
 
+env.finish()
+if RETRY_BASE > RETRY_CAP:
+    stop("RETRY_CAP: Must not be less than RETRY_BASE.")
+if not SECRET_KEY and not DEBUG:
+    stop("SECRET_KEY: Required when DEBUG is off (or SECRET_KEY_FILE).")
 
-def _stop(reason: str) -> None:
-    """End the start with one line: a traceback would hide which value is wrong."""
-    sys.exit(f"Vestnik can't start: {reason}")
+
+def _writable_folder(folder: Path) -> None:
+    """Make the folder of the embedded mode if need be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        stop(f"DATA_DIR: {error}")
+    if not os.access(folder, os.W_OK):
+        stop(f"DATA_DIR: {folder} is not writable.")
 
 
-try:
-    env.seal()
-except EnvValidationError as error:
-    _stop("; ".join(f"{name}: {' '.join(map(str, why))}" for name, why in dict(error.error_messages).items()))
-
-if not SECRET_KEY and DEBUG:
+if not SECRET_KEY:
+    _writable_folder(DATA_DIR)
     _key_file = DATA_DIR / "secret_key"
     if not _key_file.exists():
-        DATA_DIR.mkdir(parents=True, exist_ok=True)
+        _key_file.touch(mode=0o600)
         _key_file.write_text(get_random_secret_key())
-        _key_file.chmod(0o600)
     SECRET_KEY = _key_file.read_text().strip()
-if not SECRET_KEY:
-    _stop("SECRET_KEY: required when DEBUG is off (or SECRET_KEY_FILE)")
 
 # --- Django ---
 
@@ -132,10 +140,11 @@ TEMPLATES = [
     }
 ]
 FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # templates/django/forms/ draws every form
-# Rows stay wide and hot, so a page reads its row once; persistent connections save a handshake per request.
+# Persistent connections save a handshake per request.
 DATABASES = {"default": {**DATABASE, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
-if DATABASE["ENGINE"] == "django.db.backends.sqlite3":
-    DATA_DIR.mkdir(parents=True, exist_ok=True)
+_SQLITE = DATABASE["ENGINE"] == "django.db.backends.sqlite3"
+if _SQLITE:
+    _writable_folder(Path(DATABASE["NAME"]).parent)
     DATABASES["default"]["OPTIONS"] = {
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
@@ -176,7 +185,7 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = DATA_DIR / "static"
+STATIC_ROOT = BASE_DIR / "build" / "static"  # made from the source like .venv, so no data
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -184,15 +193,11 @@ STORAGES = {
 }
 MEDIA_ROOT = DATA_DIR / "media"
 
-EMAIL_BACKEND = EMAIL["EMAIL_BACKEND"]
-EMAIL_FILE_PATH = EMAIL["EMAIL_FILE_PATH"]
-EMAIL_HOST, EMAIL_PORT = EMAIL["EMAIL_HOST"], EMAIL["EMAIL_PORT"]
-EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = EMAIL["EMAIL_HOST_USER"], EMAIL["EMAIL_HOST_PASSWORD"]
-EMAIL_USE_TLS, EMAIL_USE_SSL = EMAIL["EMAIL_USE_TLS"], EMAIL["EMAIL_USE_SSL"]
-EMAIL_TIMEOUT = 15
+globals().update(EMAIL)  # EMAIL_BACKEND and what that backend needs
+EMAIL_TIMEOUT = 15  # seconds
 
 _HTTPS = PUBLIC_URL.startswith("https://")
-CSRF_TRUSTED_ORIGINS = [PUBLIC_URL]
+CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_URL))]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^readyz$", r"^metrics$"]
@@ -215,7 +220,6 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 
 # --- Background work ---
 
-_SQLITE = DATABASE["ENGINE"] == "django.db.backends.sqlite3"
 Q_CLUSTER = {
     "name": "vestnik",
     "broker_class": "project.queue.EtaBroker",
