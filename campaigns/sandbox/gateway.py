@@ -1,0 +1,149 @@
+"""The probe gateway's protocol, strict about what it is sent and unreliable where the faults say so."""
+
+import asyncio
+import json
+import math
+import random
+import time
+from contextlib import suppress
+from email.utils import formatdate
+from typing import IO, Final
+
+from aiohttp import web
+
+from campaigns.sandbox.answers import CANNED, OK, Answer, Silence, reset, verdict
+from campaigns.sandbox.faults import Faults
+from campaigns.sandbox.ledger import CONFLICT, DENIED, GONE, INVALID, OUTAGE, Ledger, Message, digest_of
+
+INT64: Final = range(-(2**63), 2**63)
+PHONES: Final = range(10**10, 10**11)
+# The gateway accepts the message before these faults happen to its answer.
+ACCEPTING: Final = frozenset({"drip", "lost"})
+
+
+class Refused(Exception):
+    """The request itself is wrong: `answer` says how, `outcome` is its name in the ledger."""
+
+    def __init__(self, status: int, message: str, outcome: str = INVALID) -> None:
+        super().__init__(message)
+        self.answer = verdict(status, status, message)
+        self.outcome = outcome
+
+
+class Gateway:
+    """One sandbox: its faults, which may be replaced at any time, its ledger, and its one call.
+
+    With a `seed` the same requests in the same order meet the same faults.
+    """
+
+    def __init__(self, faults: Faults, *, token: str, seed: int | None = None, log: IO[str] | None = None) -> None:
+        self.faults = faults
+        self.ledger = Ledger(log)
+        self._authorization = f"Bearer {token}"
+        self._random = random.Random(seed)  # noqa: S311 — faults, not secrets
+
+    async def send(self, request: web.BaseRequest, raw_id: str) -> web.StreamResponse:
+        """`POST /v1/send/{msgId}`, from arrival to answer."""
+        arrived, at = time.monotonic(), time.time()
+        self.ledger.arrive(arrived, self.faults.early_grace)
+        msg_id, message = _int64(raw_id), None
+        answer: web.StreamResponse
+        try:
+            if self.faults.outage:
+                outcome, answer = OUTAGE, reset(request)
+            else:
+                message = await self._message(request, msg_id)
+                outcome, answer = await self._treat(request, message)
+        except Refused as refusal:
+            outcome, answer = refusal.outcome, refusal.answer
+        except ConnectionError:
+            outcome, answer = GONE, Silence()
+        self.ledger.conclude(outcome, at, time.monotonic() - arrived, msg_id, message)
+        return answer.suited(request) if isinstance(answer, Answer) else answer
+
+    async def _message(self, request: web.BaseRequest, msg_id: int | None) -> Message:
+        """What `request` asks to send; Refused if it must not or can't."""
+        if request.headers.get("Authorization") != self._authorization:
+            raise Refused(401, "The token is missing or wrong", DENIED)
+        if msg_id is None:
+            raise Refused(404, "The message id is no 64-bit integer")
+        return _checked(await request.read(), msg_id)
+
+    async def _treat(self, request: web.BaseRequest, message: Message) -> tuple[str, web.StreamResponse]:
+        """Draw whether a fault happens, wait out the latency, and answer: the outcome's name and the answer."""
+        faults = self.faults
+        fault = faults.pick(self._random.random())
+        delay = faults.latency + faults.jitter * self._random.random() if faults.jitter else faults.latency
+        if delay:
+            await asyncio.sleep(delay)
+        if fault is None or fault in ACCEPTING:
+            outcome = self.ledger.accept(message, time.time())
+            if outcome == CONFLICT:
+                return outcome, verdict(409, 409, "Another message has this id")
+            if fault is None:
+                return outcome, OK
+        return fault, await self._spoil(request, fault)
+
+    async def _spoil(self, request: web.BaseRequest, fault: str) -> web.StreamResponse:
+        """Answer as `fault` has it."""
+        match fault:
+            case "unavailable":
+                return verdict(503, 503, "Down for maintenance", Retry_After=self._hold())
+            case "throttle":
+                return verdict(429, 429, "Too many requests", Retry_After=self._hold())
+            case "reset" | "lost":
+                return reset(request)
+            case "hang":
+                await asyncio.sleep(self.faults.hang_seconds)
+                return Silence()
+            case "drip":
+                return await _drip(request)
+        return CANNED[fault]
+
+    def _hold(self) -> str:
+        """Ask to wait: the value of Retry-After, in seconds or as a date."""
+        seconds: float = self.faults.retry_after
+        text = str(seconds)
+        if self.faults.retry_after_date and self._random.random() < 0.5:
+            until = math.ceil(time.time() + seconds)
+            seconds, text = until - time.time(), formatdate(until, usegmt=True)
+        self.ledger.hold(time.monotonic(), seconds)
+        return text
+
+
+def _int64(raw: str) -> int | None:
+    """`raw` as an id in a path, if it is one."""
+    if raw.isascii() and raw.removeprefix("-").isdigit() and len(raw) <= 20 and (number := int(raw)) in INT64:
+        return number
+    return None
+
+
+def _checked(body: bytes, msg_id: int) -> Message:
+    """The message in `body`, if a strict gateway would take it; else Refused."""
+    try:
+        payload = json.loads(body.decode())
+    except (ValueError, RecursionError):
+        raise Refused(400, "The body is not JSON") from None
+    if not isinstance(payload, dict) or type(payload.get("id")) is not int or payload["id"] != msg_id:
+        raise Refused(400, "id must be the integer in the path")
+    phone, text = payload.get("phone"), payload.get("text")
+    if type(phone) is not int or phone not in PHONES:
+        raise Refused(400, "phone must be an integer of 11 digits")
+    if not isinstance(text, str) or not text:
+        raise Refused(400, "text must be a string and not empty")
+    try:
+        return Message(msg_id, phone, text, digest_of(phone, text))
+    except UnicodeEncodeError:
+        raise Refused(400, "text is not valid Unicode") from None
+
+
+async def _drip(request: web.BaseRequest) -> web.StreamResponse:
+    """The usual answer at one byte a second, for as long as the client bears it."""
+    body = b'{"code": 0, "message": "OK"}'
+    response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
+    with suppress(ConnectionError):
+        await response.prepare(request)
+        for byte in body:
+            await response.write(bytes([byte]))
+            await asyncio.sleep(1)
+    return response

@@ -1,0 +1,120 @@
+"""The sandbox's page: the counts, the last messages, and a form for the faults."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from aiohttp import web
+from django.contrib.staticfiles import finders
+from django.template.loader import render_to_string
+from django.utils.translation import gettext as _
+
+from campaigns.sandbox.faults import FIELDS, KINDS, FaultsError
+from campaigns.sandbox.gateway import Gateway
+from campaigns.sandbox.ledger import ACCEPTED, CONFLICT, DENIED, INVALID, REPEAT, Ledger
+from project.logs import mask
+
+ASSETS: Final = {
+    "/vestnik.css": ("css/vestnik.css", "text/css"),
+    "/favicon.svg": ("favicon.svg", "image/svg+xml"),
+    "/htmx.js": ("django_htmx/htmx-2.min.js", "text/javascript"),
+}
+HEADERS: Final = {
+    "Content-Security-Policy": (
+        "default-src 'self'; object-src 'none'; base-uri 'self'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Referrer-Policy": "same-origin",
+    "X-Content-Type-Options": "nosniff",
+}
+# Anything that isn't here is a fault.
+TONES: Final = {ACCEPTED: "good", REPEAT: "sent", CONFLICT: "bad", INVALID: "bad", DENIED: "bad"}
+
+
+async def show(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse:
+    """`GET /`."""
+    return _page(gateway)
+
+
+async def change(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse:
+    """`POST /` by the page's forms: settings to change, or `clear`. Leads back, or shows what is wrong."""
+    fields = dict(parse_qsl((await request.read()).decode(errors="replace"), keep_blank_values=True))
+    if fields.pop("clear", ""):
+        gateway.ledger.clear()
+    try:
+        gateway.faults = gateway.faults.updated_from_text(fields)
+    except FaultsError as error:
+        return _page(gateway, status=422, typed=fields, errors=error.errors)
+    return web.Response(status=303, headers={"Location": "/"})
+
+
+async def asset(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse:
+    """A style sheet or script of the project, which the sandbox serves by itself."""
+    name, content_type = ASSETS[request.path]
+    path = finders.find(name)
+    if path is None:
+        raise web.HTTPNotFound
+    return web.Response(body=Path(path).read_bytes(), content_type=content_type, charset="utf-8", headers=HEADERS)
+
+
+def _page(
+    gateway: Gateway,
+    *,
+    status: int = 200,
+    typed: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+) -> web.Response:
+    """The page as it is now; with `typed` and `errors`, the form as it was refused."""
+    faults = gateway.faults
+    context = {
+        "faults": faults,
+        "percent": faults.total * 100,
+        "figures": _figures(gateway.ledger),
+        "settings": [
+            _setting(name, value, typed or {}, errors or {})
+            for name, value in faults.as_dict().items()
+            if name != "outage"
+        ],
+        "has_errors": bool(errors),
+        "arrivals": [
+            {
+                "at": datetime.fromtimestamp(arrival.at, UTC),
+                "id": arrival.message.id,
+                "phone": mask(arrival.message.phone),
+                "text": arrival.message.text,
+                "outcome": arrival.outcome,
+                "tone": TONES.get(arrival.outcome, "warn"),
+            }
+            for arrival in reversed(gateway.ledger.last)
+        ],
+    }
+    html = render_to_string("sandbox/page.html", context)
+    return web.Response(text=html, content_type="text/html", status=status, headers=HEADERS)
+
+
+def _figures(ledger: Ledger) -> list[tuple[str, str, int, str]]:
+    """Label, tone, count and remark of each figure at the top."""
+    met = ", ".join(f"{kind} {ledger.outcomes[kind]}" for kind in KINDS if ledger.outcomes[kind])
+    return [
+        (_("Requests"), "wait", ledger.requests, ""),
+        (_("Messages accepted"), "good", ledger.accepted, _("distinct ids")),
+        (_("Repeats"), "sent", ledger.repeats, _("the same again, harmless")),
+        (_("Faults"), "warn", sum(ledger.outcomes[kind] for kind in KINDS), met),
+        (_("Refused"), "bad", ledger.outcomes[INVALID] + ledger.outcomes[DENIED], _("malformed, or a wrong token")),
+        (_("Conflicts"), "bad", ledger.conflicts, _("one id, two payloads")),
+        (_("Too early"), "bad", ledger.early, _("within a Retry-After")),
+    ]
+
+
+def _setting(name: str, value: object, typed: Mapping[str, str], errors: Mapping[str, str]) -> dict[str, Any]:
+    """One input of the form, as it was typed if that was wrong."""
+    text = str(value).lower() if isinstance(value, bool) else f"{value:g}"
+    return {
+        "name": name,
+        "value": typed.get(name, text),
+        "error": errors.get(name),
+        "is_switch": isinstance(value, bool),
+        **FIELDS[name].metadata,
+    }

@@ -1,0 +1,90 @@
+"""The sandbox as a server: its paths, and how to run it in this process, in front or in a thread."""
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from aiohttp import web
+from django.conf import settings
+from yarl import URL
+
+from campaigns.sandbox import control, page
+from campaigns.sandbox.answers import OK, REDIRECTED
+from campaigns.sandbox.faults import Faults
+from campaigns.sandbox.gateway import Gateway
+
+SEND: Final = "/v1/send/"
+BACKLOG: Final = 4_096  # a sender may open all its connections at once
+
+
+async def redirected(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse:
+    """Where the redirect fault leads: answers as if all were well, and counts whom it has fooled."""
+    gateway.ledger.redirected += 1
+    return OK.suited(request)
+
+
+CALLS: Final[dict[str, dict[str, Callable[[Gateway, web.BaseRequest], Awaitable[web.StreamResponse]]]]] = {
+    "/": {"GET": page.show, "POST": page.change},
+    "/stats": {"GET": control.stats, "DELETE": control.clear},
+    "/accepted": {"GET": control.accepted},
+    "/faults": {"GET": control.faults, "PUT": control.change_faults},
+    "/outage": {"POST": control.switch_outage},
+    REDIRECTED: {"GET": redirected, "POST": redirected},
+    **{path: {"GET": page.asset} for path in page.ASSETS},
+}
+
+
+class Sandbox(Gateway):
+    """A gateway that is served; `url` is what GATEWAY_URL has to be."""
+
+    url = ""
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Any request: the send call by the shortest way, the rest by the table."""
+        path = request.path
+        if path.startswith(SEND) and request.method == "POST":
+            return await self.send(request, path.removeprefix(SEND))
+        calls = {"POST": None} if path.startswith(SEND) else CALLS.get(path)
+        if calls is None:
+            raise web.HTTPNotFound
+        call = calls.get(request.method)
+        if call is None:
+            raise web.HTTPMethodNotAllowed(request.method, calls)
+        return await call(self, request)
+
+    async def start(self, host: str, port: int) -> web.ServerRunner:
+        """Listen on `host` and `port` (0: any free one) until the runner's `cleanup`; OSError if that can't be."""
+        server = web.Server(self.handle, access_log=None)
+        # Zero would mean to wait forever for those that hang.
+        runner = web.ServerRunner(server, shutdown_timeout=0.01)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, host, port, backlog=BACKLOG).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self.url = str(URL.build(scheme="http", host=host, port=runner.addresses[0][1], path="/v1"))
+        return runner
+
+
+@contextmanager
+def running_sandbox(
+    faults: Faults | None = None, *, port: int = 0, token: str | None = None, seed: int | None = None
+) -> Iterator[Sandbox]:
+    """A sandbox on loopback, served by a thread of its own until the block ends."""
+    sandbox = Sandbox(faults or Faults(), token=token or settings.GATEWAY_TOKEN, seed=seed)
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="sandbox", daemon=True)
+    thread.start()
+    try:
+        runner = asyncio.run_coroutine_threadsafe(sandbox.start("127.0.0.1", port), loop).result()
+        try:
+            yield sandbox
+        finally:
+            asyncio.run_coroutine_threadsafe(runner.cleanup(), loop).result()
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
