@@ -117,11 +117,22 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Those whose messages may leave now."""
         moment = now()
         return self.active().filter(
+            Q(ends_at=None) | Q(ends_at__gt=moment),
             campaign__status=CampaignStatus.RUNNING,
             campaign__ends_at__gt=moment,
-            ends_at__gt=moment,
             pending__gt=0,
         )
+
+    def next_due(self) -> datetime | None:
+        """When the first waiting message of these runs is due."""
+        waiting = Message.objects.filter(run=models.OuterRef("pk"), status=MessageStatus.PENDING).order_by("due_at")
+        moments = self.annotate(first=models.Subquery(waiting.values("due_at")[:1])).values_list("first", flat=True)
+        return min((moment for moment in moments if moment), default=None)
+
+    def backlog_exceeds(self, number: int) -> bool:
+        """Whether more than `number` messages of these runs are due now."""
+        due = Message.objects.due(now()).filter(run__in=self.values("pk"))
+        return due[number:].exists()
 
     def figures(self) -> dict[str, int]:
         """The counters of all these runs added up, by status, with `total`, `attempts` and `parts`."""
@@ -139,7 +150,7 @@ class Run(models.Model):
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="runs")
     occurrence = models.DateTimeField(_("planned for"))
-    ends_at = models.DateTimeField(_("end"))
+    ends_at = models.DateTimeField(_("superseded"), null=True, help_text=_("when the next run has begun everywhere"))
     started_at = models.DateTimeField(_("started"), default=now)
     joined_at = models.DateTimeField(_("joiners seen until"), null=True)
     finished_at = models.DateTimeField(_("finished"), null=True)
@@ -166,6 +177,11 @@ class Run(models.Model):
 
     def __str__(self) -> str:
         return f"{self.campaign} · {self.occurrence:%Y-%m-%d %H:%M}"
+
+    @property
+    def deadline(self) -> datetime:
+        """No message leaves from here on: the campaign's end, or the next run's beginning."""
+        return min(self.ends_at or self.campaign.ends_at, self.campaign.ends_at)
 
     @property
     def total(self) -> int:

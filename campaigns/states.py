@@ -49,22 +49,22 @@ _C, _M = CampaignStatus, MessageStatus
 
 CAMPAIGN_TRANSITIONS: Final[dict[CampaignStatus, frozenset[CampaignStatus]]] = {
     _C.DRAFT: frozenset({_C.SCHEDULED, _C.CANCELLED}),
-    _C.SCHEDULED: frozenset({_C.DRAFT, _C.RUNNING, _C.PAUSED, _C.FINISHED, _C.CANCELLED}),
+    _C.SCHEDULED: frozenset({_C.DRAFT, _C.RUNNING, _C.FINISHED, _C.CANCELLED}),
     _C.RUNNING: frozenset({_C.PAUSED, _C.FINISHED, _C.CANCELLED}),
-    _C.PAUSED: frozenset({_C.SCHEDULED, _C.RUNNING, _C.FINISHED, _C.CANCELLED}),
-    _C.FINISHED: frozenset({_C.RUNNING}),
+    _C.PAUSED: frozenset({_C.RUNNING, _C.FINISHED, _C.CANCELLED}),
+    _C.FINISHED: frozenset(),
     _C.CANCELLED: frozenset(),
 }
 MESSAGE_TRANSITIONS: Final[dict[MessageStatus, frozenset[MessageStatus]]] = {
     _M.PENDING: frozenset({_M.SENDING, _M.EXPIRED, _M.CANCELLED, _M.UNKNOWN}),
-    _M.SENDING: frozenset({_M.PENDING, _M.SENT, _M.FAILED, _M.EXPIRED, _M.CANCELLED, _M.UNKNOWN}),
+    _M.SENDING: frozenset({_M.PENDING, _M.SENT, _M.FAILED, _M.UNKNOWN}),
     _M.SENT: frozenset({_M.DELIVERED, _M.UNDELIVERED}),
     _M.DELIVERED: frozenset(),
     _M.UNDELIVERED: frozenset(),
-    _M.FAILED: frozenset({_M.PENDING}),
+    _M.FAILED: frozenset(),
     _M.EXPIRED: frozenset(),
     _M.CANCELLED: frozenset(),
-    _M.UNKNOWN: frozenset({_M.SENT, _M.FAILED}),
+    _M.UNKNOWN: frozenset(),
 }
 # A campaign in one of these still has, or may get, messages to send; its twin is refused while it stands.
 UNFINISHED: Final = (_C.SCHEDULED, _C.RUNNING, _C.PAUSED)

@@ -7,6 +7,8 @@ a canary put into it proves that this very worker is alive.
 
 import os
 from datetime import datetime, timedelta
+from multiprocessing import get_context
+from multiprocessing.synchronize import Event
 from time import sleep
 from typing import Any
 
@@ -20,6 +22,9 @@ WORKER_VARIABLE = "VESTNIK_WORKER"
 CANARY_KEY = "worker-alive:{}"
 ANY_WORKER = "any"
 ALIVE_SECONDS = 60
+
+stopping: Event = get_context("fork").Event()
+"""Set in every process of a worker's tree when it has been asked to stop: work ends at the next good moment."""
 
 
 class EtaBroker(ORM):  # type: ignore[misc]  # django-q2 is not typed

@@ -64,12 +64,13 @@ if not SECRET_KEY and not DEBUG:
 
 def _writable_folder(folder: Path) -> None:
     """Make the folder of the embedded mode if need be."""
+    name = "DATA_DIR" if folder == DATA_DIR else "DATABASE_URL"
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        stop(f"DATA_DIR: {error}")
+        stop(f"{name}: {folder}: {error.strerror}.")
     if not os.access(folder, os.W_OK):
-        stop(f"DATA_DIR: {folder} is not writable.")
+        stop(f"{name}: {folder}: Not writable.")
 
 
 if not SECRET_KEY:
@@ -220,12 +221,13 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 
 # --- Background work ---
 
+WORKERS = 2 if _SQLITE else 4
 Q_CLUSTER = {
     "name": "vestnik",
     "broker_class": "project.queue.EtaBroker",
     "orm": "default",
     "cache": "process",
-    "workers": 2 if _SQLITE else 4,
+    "workers": WORKERS,
     "queue_limit": 1,
     "bulk": 1,
     "timeout": 60,

@@ -1,0 +1,35 @@
+"""The counters of runs: changed in the very transaction that changes the messages they count."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from django.db import connection
+from django.db.models import F
+
+from campaigns.models import Run, RunMinute
+from campaigns.states import MessageStatus
+
+
+def count(run_id: int, changes: Mapping[str, int]) -> None:
+    """Add `changes` (counter name → difference) to a run's counters."""
+    changes = {name: difference for name, difference in changes.items() if difference}
+    if changes:
+        Run.objects.filter(pk=run_id).update(**{name: F(name) + changes[name] for name in changes})
+
+
+def moved(source: MessageStatus, target: MessageStatus, number: int) -> dict[str, int]:
+    """The changes when `number` messages go from one status to another."""
+    return {source.value: -number, target.value: number}
+
+
+def count_minute(run_id: int, moment: datetime, *, sent: int, failed: int, retried: int) -> None:
+    """Add to what the run did in the minute of `moment`."""
+    minute = moment.replace(second=0, microsecond=0)
+    table = RunMinute._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO {table} (run_id, minute, sent, failed, retried) VALUES (%s, %s, %s, %s, %s) "  # noqa: S608
+            "ON CONFLICT (run_id, minute) DO UPDATE SET sent = {0}.sent + excluded.sent, "
+            "failed = {0}.failed + excluded.failed, retried = {0}.retried + excluded.retried".format(table),
+            [run_id, connection.ops.adapt_datetimefield_value(minute), sent, failed, retried],
+        )

@@ -1,0 +1,39 @@
+"""The `probe` gateway: `POST {url}/send/{msgId}` with a bearer token; `{"code": 0}` means accepted."""
+
+import json
+
+from campaigns.gateways.base import Answer, Outcome, Request, Verdict, not_understood, outcome_by_status
+
+_ACCEPTED = Outcome(Verdict.SENT)
+
+
+class Probe:
+    """See the contract, "The probe gateway"."""
+
+    name = "probe"
+    idempotent = True
+
+    def __init__(self, url: str, token: str) -> None:
+        self.url = f"{url.rstrip('/')}/send/"
+        self.headers = [f"Authorization: Bearer {token}", "Content-Type: application/json", "Accept: application/json"]
+
+    def build(self, message_id: int, phone: int, text: str) -> Request:
+        """The phone travels as an integer."""
+        body = json.dumps({"id": message_id, "phone": phone, "text": text}, ensure_ascii=False)
+        return Request(f"{self.url}{message_id}", body.encode())
+
+    def parse(self, answer: Answer) -> Outcome:
+        """Only 2xx with a JSON object whose code is the number 0 is a yes."""
+        decided = outcome_by_status(answer)
+        if decided is not None:
+            return decided
+        try:
+            data = json.loads(answer.body.decode("utf-8"))
+        except (ValueError, RecursionError):
+            return not_understood("not_json")
+        if not isinstance(data, dict):
+            return not_understood("not_json")
+        code = data.get("code")
+        if isinstance(code, bool) or code != 0:
+            return not_understood("wrong_code")
+        return _ACCEPTED

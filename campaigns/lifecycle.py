@@ -1,0 +1,170 @@
+"""The life of a campaign by the clock: runs begin, take in joiners, end; the campaign finishes.
+
+`campaign_advance` looks at where a campaign stands now and does what is due. It may be called at any time, any number
+of times, by several workers at once: every step is a conditional change of rows.
+"""
+
+from datetime import datetime, timedelta
+
+import structlog
+from django.db import transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils.timezone import now
+
+from campaigns import calendar
+from campaigns.audience import freeze, recipients
+from campaigns.counters import count, moved
+from campaigns.models import Attempt, Campaign, Message, Run
+from campaigns.states import UNFINISHED, CampaignStatus, MessageStatus
+from project.queue import enqueue
+
+log = structlog.get_logger("vestnik.campaigns")
+
+ADVANCE, SEND = "campaigns.tasks.advance", "campaigns.tasks.send"
+# Hints reach this far ahead; what is later, the sweeper's next round comes to in time.
+HORIZON = timedelta(seconds=150)
+_SETTLE_BATCH = 5000
+
+
+def campaign_advance(campaign_id: int) -> None:
+    """Do what is due for a campaign, and leave hints for what is due soon."""
+    campaign = Campaign.objects.filter(pk=campaign_id).first()
+    if campaign is None:
+        return
+    if campaign.status == CampaignStatus.CANCELLED:
+        _cancel_waiting(campaign)
+    elif campaign.status in UNFINISHED:
+        upcoming = _begin(campaign)
+        for run in campaign.runs.active().select_related("campaign"):
+            _tend(run)
+        if not _finish(campaign, upcoming):
+            _hint(campaign, upcoming)
+
+
+def hint_advance(campaign_id: int, due: datetime | None = None) -> None:
+    """Ask for a look at a campaign, now or when `due`, unless that is beyond the horizon."""
+    if due is None or due < now() + HORIZON:
+        enqueue(ADVANCE, campaign_id, due=due)
+
+
+def hint_send(due: datetime | None = None) -> None:
+    """Ask for a sender, now or when `due`, unless that is beyond the horizon."""
+    if due is None or due < now() + HORIZON:
+        enqueue(SEND, due=due)
+
+
+def _begin(campaign: Campaign) -> datetime | None:
+    """Start the run whose time has come, if it has not, and return when the next one's comes.
+
+    Of occurrences that were missed, while nothing worked or the campaign was paused, only the latest is made up for.
+    """
+    moment, zones = now(), _zones(campaign)
+    latest: datetime | None = None
+    for occurrence in calendar.occurrences(campaign.starts_at, campaign.repeat, campaign.timezone):
+        begins = min(_starts(campaign, occurrence, zones))
+        if begins >= campaign.ends_at:
+            break
+        if begins > moment:
+            if latest is not None:
+                _start_run(campaign, latest, superseded=max(_starts(campaign, occurrence, zones)))
+            return begins
+        latest = occurrence
+    if latest is not None:
+        _start_run(campaign, latest, superseded=None)
+    return None
+
+
+def _zones(campaign: Campaign) -> list[str]:
+    """The recipients' time zones, where they matter."""
+    if not campaign.local_time:
+        return []
+    return list(recipients(campaign).order_by().values_list("timezone", flat=True).distinct())
+
+
+def _starts(campaign: Campaign, occurrence: datetime, zones: list[str]) -> list[datetime]:
+    """When an occurrence begins in each zone; one moment for all unless it is in local time."""
+    return [calendar.local_start(occurrence, campaign.timezone, zone) for zone in zones] or [occurrence]
+
+
+def _start_run(campaign: Campaign, occurrence: datetime, *, superseded: datetime | None) -> None:
+    """A run ends when the next has begun everywhere: yesterday's offer is not sent today."""
+    if campaign.status == CampaignStatus.PAUSED or now() >= campaign.ends_at:
+        return
+    with transaction.atomic():
+        _, created = Run.objects.get_or_create(
+            campaign=campaign, occurrence=occurrence, defaults={"ends_at": superseded}
+        )
+        Campaign.objects.filter(pk=campaign.pk, status=CampaignStatus.SCHEDULED).update(status=CampaignStatus.RUNNING)
+    campaign.refresh_from_db(fields=["status"])
+    if created:
+        log.info("run started", campaign=campaign.pk, late_s=round((now() - occurrence).total_seconds(), 2))
+
+
+def _tend(run: Run) -> None:
+    """Take in joiners while a run lasts, expire what is left when it is over, and close it when nothing is open."""
+    if now() >= run.deadline:
+        _expire(run)
+        _close(run)
+    elif run.campaign.status == CampaignStatus.RUNNING and not freeze(run):
+        _close(run)
+
+
+def _close(run: Run) -> None:
+    """Mark a run finished if none of its messages may still leave."""
+    Run.objects.filter(pk=run.pk, finished_at=None, pending=0, sending=0).update(finished_at=now())
+
+
+def _expire(run: Run) -> None:
+    """What never left is expired; what may have been accepted is unknown, for nobody can tell."""
+    doubtful = Exists(Attempt.objects.filter(message=OuterRef("pk"), uncertain=True))
+    waiting = run.messages.filter(status=MessageStatus.PENDING)
+    _settle(run, waiting.filter(doubtful), MessageStatus.UNKNOWN)
+    _settle(run, waiting.filter(~doubtful), MessageStatus.EXPIRED)
+
+
+def _cancel_waiting(campaign: Campaign) -> None:
+    """Give up everything that waits. What is in flight is recorded as it ends."""
+    for run in campaign.runs.active():
+        _settle(run, run.messages.filter(status=MessageStatus.PENDING), MessageStatus.CANCELLED)
+        _close(run)
+
+
+def _settle(run: Run, waiting: QuerySet[Message], status: MessageStatus) -> None:
+    """Move waiting messages to a final status, in batches that hold no lock for long."""
+    changed = 1
+    while changed:
+        with transaction.atomic():
+            locked = waiting.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)
+            changed = Message.objects.filter(pk__in=list(locked[:_SETTLE_BATCH])).update(
+                status=status, changed_at=now()
+            )
+            count(run.pk, moved(MessageStatus.PENDING, status, changed))
+
+
+def _finish(campaign: Campaign, upcoming: datetime | None) -> bool:
+    """A campaign is finished when no run is active and none can come; return whether it is."""
+    over = now() >= campaign.ends_at
+    if campaign.runs.active().exists() or (upcoming is not None and not over):
+        return False
+    if campaign.status != CampaignStatus.RUNNING and not over:
+        return False
+    finished = Campaign.objects.filter(pk=campaign.pk, status__in=UNFINISHED).update(
+        status=CampaignStatus.FINISHED, finished_at=now()
+    )
+    if finished:
+        log.info("campaign finished", campaign=campaign.pk)
+    return True
+
+
+def _hint(campaign: Campaign, upcoming: datetime | None) -> None:
+    """Look again at the next occurrence, at a run's end or the campaign's, whichever comes first; and send."""
+    active = campaign.runs.active()
+    moments = [campaign.ends_at, *active.exclude(ends_at=None).values_list("ends_at", flat=True)]
+    if upcoming is not None:
+        moments.append(upcoming)
+    later = [moment for moment in moments if moment and moment > now()]
+    if later:
+        hint_advance(campaign.pk, min(later))
+    next_due = campaign.runs.sendable().next_due()
+    if next_due is not None:
+        hint_send(next_due)

@@ -1,0 +1,166 @@
+"""Recording: write what became of a batch, fenced by the lease token, with the counters in the same transaction."""
+
+import random
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Exists, F, OuterRef
+from django.utils.timezone import now
+
+from campaigns.counters import count, count_minute, moved
+from campaigns.gateways.base import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
+from campaigns.models import Attempt, Message
+from campaigns.sending.lease import Leased
+from campaigns.states import MessageStatus
+
+
+@dataclass(slots=True)
+class Done:
+    """A request that ended: its message, what came back, and what that means."""
+
+    message: Leased
+    answer: Answer
+    outcome: Outcome
+    probe: bool = False
+    """Sent to learn whether the gateway is back: a failure costs the message no attempt."""
+
+    @property
+    def sent(self) -> bool:
+        """Whether the gateway accepted."""
+        return self.outcome.verdict == Verdict.SENT
+
+
+@dataclass(slots=True)
+class Fate:
+    """The row that a message without success becomes."""
+
+    status: MessageStatus
+    due_at: datetime
+    attempts: int
+
+
+def backoff(attempts: int) -> timedelta:
+    """The wait after that many attempts: exponential with full jitter, see the AWS Architecture Blog, 2015-03-04."""
+    ceiling = min(settings.RETRY_CAP, settings.RETRY_BASE * 2 ** (attempts - 1))
+    return timedelta(seconds=random.uniform(0, ceiling))  # noqa: S311
+
+
+def fate(done: Done, moment: datetime, *, idempotent: bool) -> Fate:
+    """What becomes of a message whose attempt did not succeed.
+
+    An answer that stops or holds the whole gateway says nothing of this message, so it costs no attempt.
+    """
+    outcome, attempts = done.outcome, done.message.attempts
+    if outcome.verdict == Verdict.REFUSED:
+        return Fate(MessageStatus.FAILED, moment, attempts)
+    if outcome.uncertain and not idempotent:
+        return Fate(MessageStatus.UNKNOWN, moment, attempts)
+    if outcome.hold is not None:
+        return Fate(MessageStatus.PENDING, moment + timedelta(seconds=outcome.hold), attempts - 1)
+    if done.probe or outcome.verdict == Verdict.UNAUTHORISED:
+        return Fate(MessageStatus.PENDING, moment, attempts - 1)
+    if attempts >= settings.MAX_ATTEMPTS:
+        return Fate(MessageStatus.FAILED, moment, attempts)
+    return Fate(MessageStatus.PENDING, moment + backoff(attempts), attempts)
+
+
+def record(token: UUID, batch: list[Done], *, idempotent: bool) -> None:
+    """Write the outcomes of a batch. What the token no longer holds is left alone: somebody else has it now."""
+    moment = now()
+    with transaction.atomic():
+        held = Message.objects.leased_by(token).filter(pk__in=[done.message.id for done in batch])
+        mine = set(held.select_for_update().values_list("pk", flat=True))
+        kept = [done for done in batch if done.message.id in mine]
+        sent = [done for done in kept if done.sent]
+        others = [(done, fate(done, moment, idempotent=idempotent)) for done in kept if not done.sent]
+        _write_sent([done.message.id for done in sent], moment)
+        _write_fates(others, moment)
+        _count(sent, others, moment)
+
+
+def _write_sent(ids: list[int], moment: datetime) -> None:
+    if ids:
+        Message.objects.filter(pk__in=ids).update(
+            status=MessageStatus.SENT, reason="", changed_at=moment, lease_token=None, leased_until=None, leases=0
+        )
+
+
+def _write_fates(others: list[tuple[Done, Fate]], moment: datetime) -> None:
+    """One statement for all rows, and a row for each attempt."""
+    if not others:
+        return
+    stamp = connection.ops.adapt_datetimefield_value
+    values = ", ".join(["(%s, %s, %s, %s, %s)"] * len(others))
+    parameters: list[Any] = []
+    for done, row in others:
+        parameters += [done.message.id, row.status.value, done.outcome.reason, stamp(row.due_at), row.attempts]
+    table = Message._meta.db_table
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"WITH fate (id, status, reason, due_at, attempts) AS (VALUES {values}) "  # noqa: S608
+            f"UPDATE {table} SET status = fate.status, reason = fate.reason, due_at = fate.due_at, "
+            "attempts = fate.attempts, changed_at = %s, lease_token = NULL, leased_until = NULL, leases = 0 "
+            f"FROM fate WHERE {table}.id = fate.id",
+            [*parameters, stamp(moment)],
+        )
+    Attempt.objects.bulk_create([_attempt(done, moment) for done, _ in others])
+
+
+def _attempt(done: Done, moment: datetime) -> Attempt:
+    text = done.answer.body[: KEPT_ANSWER_CHARACTERS * 4].decode("utf-8", "replace").replace("\x00", "�")
+    return Attempt(
+        message_id=done.message.id,
+        at=moment,
+        reason=done.outcome.reason,
+        http_status=done.answer.status or None,
+        answer=text[:KEPT_ANSWER_CHARACTERS],
+        duration_ms=done.answer.duration_ms,
+        uncertain=done.outcome.uncertain,
+    )
+
+
+def _count(sent: list[Done], others: list[tuple[Done, Fate]], moment: datetime) -> None:
+    changes: dict[int, Counter[str]] = defaultdict(Counter)
+    for done in sent:
+        changes[done.message.run_id].update(sending=-1, sent=1, attempts=1, parts=done.message.parts)
+    for done, row in others:
+        changes[done.message.run_id].update({"sending": -1, row.status.value: 1, "attempts": 1})
+    for run_id in sorted(changes):
+        count(run_id, changes[run_id])
+        failed = changes[run_id][MessageStatus.FAILED.value]
+        count_minute(
+            run_id,
+            moment,
+            sent=changes[run_id][MessageStatus.SENT.value],
+            failed=failed,
+            retried=changes[run_id][MessageStatus.PENDING.value],
+        )
+
+
+def release(token: UUID, messages: list[Leased]) -> None:
+    """Give back messages that never left: as if they had not been leased.
+
+    One that no earlier attempt has shown to the gateway is thawed, so that a change of text still reaches it.
+    """
+    with transaction.atomic():
+        held = Message.objects.leased_by(token).filter(pk__in=[message.id for message in messages])
+        by_run = Counter(held.select_for_update().values_list("run_id", flat=True))
+        ids = [message.id for message in messages]
+        back = {
+            "status": MessageStatus.PENDING,
+            "attempts": F("attempts") - 1,
+            "leases": F("leases") - 1,
+            "lease_token": None,
+            "leased_until": None,
+        }
+        shown = Exists(Attempt.objects.filter(message=OuterRef("pk")))
+        mine = Message.objects.leased_by(token).filter(pk__in=ids)
+        mine.filter(~shown, attempts=1).update(**back, phone=None, text="", parts=0)
+        mine.update(**back)
+        for run_id in sorted(by_run):
+            count(run_id, moved(MessageStatus.SENDING, MessageStatus.PENDING, by_run[run_id]))

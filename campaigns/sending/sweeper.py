@@ -1,0 +1,56 @@
+"""The net under everything: once a minute, what a dead worker left is put right, and lost hints are made anew."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+import structlog
+from django.db import transaction
+from django.utils.timezone import now
+
+from campaigns.counters import count, moved
+from campaigns.models import Attempt, Message
+from campaigns.states import MessageStatus
+
+log = structlog.get_logger("vestnik.sending")
+
+MAX_LEASES = 3
+_BATCH = 2000
+
+
+def rescue(*, idempotent: bool) -> int:
+    """Take messages back from leases that ran out, and return how many.
+
+    Nobody knows whether they left. An idempotent gateway takes the same id again as the same message, so they wait for
+    another attempt; after three leases without an outcome, or with a gateway that would write twice, they are unknown.
+    """
+    rescued = 0
+    while True:
+        with transaction.atomic():
+            expired = list(
+                Message.objects.filter(status=MessageStatus.SENDING, leased_until__lt=now())
+                .select_for_update(skip_locked=True)
+                .values_list("pk", "run_id", "leases")[:_BATCH]
+            )
+            if not expired:
+                return rescued
+            again = [(pk, run_id) for pk, run_id, leases in expired if idempotent and leases < MAX_LEASES]
+            lost = [(pk, run_id) for pk, run_id, leases in expired if not (idempotent and leases < MAX_LEASES)]
+            _settle(again, MessageStatus.PENDING)
+            _settle(lost, MessageStatus.UNKNOWN)
+        rescued += len(expired)
+        log.warning("leases rescued", again=len(again), unknown=len(lost))
+
+
+def _settle(rows: Iterable[tuple[int, int]], status: MessageStatus) -> None:
+    rows = list(rows)
+    if not rows:
+        return
+    moment = now()
+    Message.objects.filter(pk__in=[pk for pk, _ in rows]).update(
+        status=status, reason="worker_died", due_at=moment, changed_at=moment, lease_token=None, leased_until=None
+    )
+    Attempt.objects.bulk_create(
+        Attempt(message_id=pk, at=moment, reason="worker_died", uncertain=True) for pk, _ in rows
+    )
+    for run_id, number in sorted(Counter(run_id for _, run_id in rows).items()):
+        count(run_id, {**moved(MessageStatus.SENDING, status, number), "attempts": number})

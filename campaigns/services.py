@@ -1,0 +1,216 @@
+"""What people do to campaigns; pages and API both come here.
+
+Each function checks that `by` may (PermissionDenied), that the campaign's state allows it (Conflict), and that the
+fields make sense (ValidationError by field).
+"""
+
+from collections.abc import Callable
+from datetime import datetime, time, timedelta
+from typing import Any, Final
+
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import IntegrityError, transaction
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from campaigns.audience import reschedule
+from campaigns.lifecycle import hint_advance
+from campaigns.models import Campaign
+from campaigns.states import CampaignStatus, campaign_may
+from directory.models import Audience
+from project.http import Conflict
+
+ALWAYS: Final = frozenset({"name", "ends_at", "window", "rate_limit"})
+BEFORE_SENDING: Final = ALWAYS | {"text", "audience"}
+BEFORE_START: Final = BEFORE_SENDING | {"starts_at", "local_time", "repeat"}
+CHANGEABLE: Final = {
+    CampaignStatus.DRAFT: BEFORE_START,
+    CampaignStatus.SCHEDULED: BEFORE_START,
+    CampaignStatus.RUNNING: ALWAYS,
+    CampaignStatus.PAUSED: BEFORE_SENDING,
+    CampaignStatus.FINISHED: frozenset[str](),
+    CampaignStatus.CANCELLED: frozenset[str](),
+}
+
+
+def campaign_create(
+    *,
+    owner: User,
+    name: str,
+    text: str,
+    audience: Audience,
+    ends_at: datetime,
+    starts_at: datetime | None = None,
+    local_time: bool = False,
+    window: tuple[time, time] | None = None,
+    repeat: str = "once",
+    rate_limit: float | None = None,
+    draft: bool = False,
+) -> Campaign:
+    """A new campaign that starts by itself, or a draft. Without `starts_at` it starts at once.
+
+    Wall-clock times (`local_time`, `repeat`) are read in the owner's time zone.
+    """
+    campaign = Campaign(
+        owner=owner,
+        timezone=owner.timezone,
+        status=CampaignStatus.DRAFT if draft else CampaignStatus.SCHEDULED,
+        starts_at=starts_at or now(),
+    )
+    fields = {"name": name, "text": text, "audience": audience, "ends_at": ends_at, "local_time": local_time}
+    _assign(campaign, {**fields, "window": window, "repeat": repeat, "rate_limit": rate_limit})
+    with transaction.atomic():
+        _save(campaign)
+        _wake(campaign)
+    return campaign
+
+
+def campaign_update(*, campaign: Campaign, by: User, **changes: Any) -> Campaign:
+    """Change fields as far as the campaign's state allows; equal values are no change."""
+
+    def change(locked: Campaign) -> None:
+        different = {name: value for name, value in changes.items() if _value(locked, name) != value}
+        forbidden = sorted(different.keys() - CHANGEABLE[CampaignStatus(locked.status)])
+        if forbidden:
+            raise Conflict(
+                _("While a campaign is %(state)s, this can’t be changed: %(fields)s.")
+                % {"state": locked.get_status_display().lower(), "fields": ", ".join(forbidden)}
+            )
+        _assign(locked, different)
+        _save(locked)
+        if different.keys() & {"window", "starts_at", "local_time", "audience"}:
+            reschedule(locked, everyone="audience" in different)
+
+    return _change(campaign, by, change)
+
+
+def campaign_launch(*, campaign: Campaign, by: User) -> Campaign:
+    """A draft becomes scheduled, and starts by itself at its time."""
+    return _go(campaign, by, CampaignStatus.SCHEDULED, _("Only a draft can be launched."))
+
+
+def campaign_withdraw(*, campaign: Campaign, by: User) -> Campaign:
+    """A scheduled campaign becomes a draft again."""
+    return _go(campaign, by, CampaignStatus.DRAFT, _("Only a scheduled campaign can become a draft again."))
+
+
+def campaign_pause(*, campaign: Campaign, by: User) -> Campaign:
+    """Nothing more leaves until it is resumed."""
+    return _go(campaign, by, CampaignStatus.PAUSED, _("Only a running campaign can be paused."))
+
+
+def campaign_resume(*, campaign: Campaign, by: User) -> Campaign:
+    """Go on where it was paused."""
+
+    def change(locked: Campaign) -> None:
+        if locked.status != CampaignStatus.PAUSED:
+            raise Conflict(_("Only a paused campaign can be resumed."))
+        locked.status = CampaignStatus.RUNNING
+        _save(locked)
+
+    return _change(campaign, by, change)
+
+
+def campaign_cancel(*, campaign: Campaign, by: User) -> Campaign:
+    """Stop for good: what has not left is cancelled."""
+    return _go(campaign, by, CampaignStatus.CANCELLED, _("This campaign is over already."))
+
+
+def campaign_delete(*, campaign: Campaign, by: User) -> None:
+    """Cancel and hide; its messages and figures stay."""
+
+    def change(locked: Campaign) -> None:
+        if campaign_may(locked.status, CampaignStatus.CANCELLED):
+            locked.status = CampaignStatus.CANCELLED
+        locked.deleted_at = now()
+        _save(locked)
+
+    _change(campaign, by, change)
+
+
+def campaign_duplicate(*, campaign: Campaign, by: User) -> Campaign:
+    """A draft with the same text and audience that starts now and lasts as long."""
+    if not by.may_change(campaign):
+        raise PermissionDenied(_("This campaign is not yours."))
+    starts_at = max(campaign.starts_at, now())
+    return campaign_create(
+        owner=by,
+        name=_("Copy of %(name)s") % {"name": campaign.name[:180]},
+        text=campaign.text,
+        audience=campaign.picks,
+        starts_at=starts_at,
+        ends_at=starts_at + max(campaign.ends_at - campaign.starts_at, timedelta(hours=1)),
+        local_time=campaign.local_time,
+        window=campaign.window,
+        repeat=campaign.repeat,
+        rate_limit=campaign.rate_limit,
+        draft=True,
+    )
+
+
+def _go(campaign: Campaign, by: User, target: CampaignStatus, refusal: str) -> Campaign:
+    """To another state, if the table allows it from the present one."""
+
+    def change(locked: Campaign) -> None:
+        if not campaign_may(locked.status, target):
+            raise Conflict(refusal)
+        locked.status = target
+        _save(locked)
+
+    return _change(campaign, by, change)
+
+
+def _change(campaign: Campaign, by: User, change: Callable[[Campaign], None]) -> Campaign:
+    """Run `change` on the locked row, then have the campaign looked at."""
+    if not by.may_change(campaign):
+        raise PermissionDenied(_("This campaign is not yours."))
+    with transaction.atomic():
+        locked = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
+        change(locked)
+        _wake(locked)
+    return locked
+
+
+def _wake(campaign: Campaign) -> None:
+    """Leave the hint that makes the change felt."""
+    if campaign.status == CampaignStatus.SCHEDULED and not campaign.local_time:
+        hint_advance(campaign.pk, campaign.starts_at)
+    elif campaign.status != CampaignStatus.DRAFT:
+        hint_advance(campaign.pk)
+
+
+def _value(campaign: Campaign, name: str) -> Any:
+    """A field as the services' arguments have it."""
+    return campaign.picks if name == "audience" else getattr(campaign, name)
+
+
+def _assign(campaign: Campaign, fields: dict[str, Any]) -> None:
+    for name, value in fields.items():
+        if name == "audience":
+            campaign.audience = value.to_json()
+        elif name == "window":
+            campaign.window_start, campaign.window_end = value or (None, None)
+        else:
+            setattr(campaign, name, value)
+
+
+def _save(campaign: Campaign) -> None:
+    """Check the fields, and let the database refuse a twin, so that two requests at once can't both pass."""
+    campaign.full_clean(exclude=["owner", "audience"], validate_constraints=False)
+    _check_times(campaign)
+    try:
+        with transaction.atomic():
+            campaign.save()
+    except IntegrityError as error:
+        raise Conflict(_("A campaign with the same text, audience and repeat is not finished yet.")) from error
+
+
+def _check_times(campaign: Campaign) -> None:
+    alive = campaign.status not in (CampaignStatus.CANCELLED, CampaignStatus.FINISHED)
+    if campaign.ends_at <= campaign.starts_at:
+        raise ValidationError({"ends_at": _("The end must come after the start.")})
+    if alive and campaign.ends_at <= now():
+        raise ValidationError({"ends_at": _("The end has passed already.")})
+    if campaign.window and campaign.window[0] == campaign.window[1]:
+        raise ValidationError({"window": _("The window must open and close at different times.")})

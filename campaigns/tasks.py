@@ -1,0 +1,61 @@
+"""The hints that django-q2 carries: each takes an id at most, and calls one service."""
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.utils.timezone import now
+from django_q.models import Failure
+
+from campaigns import gateways
+from campaigns.lifecycle import campaign_advance, hint_advance, hint_send
+from campaigns.models import Campaign, Run
+from campaigns.sending import breaker, sweeper
+from campaigns.sending.sender import Slice
+from campaigns.sending.slots import slot
+from campaigns.sending.transport import CurlTransport
+from campaigns.states import UNFINISHED, CampaignStatus
+from project import queue
+
+_STARTS_SOON = timedelta(days=1)
+_FAILURES_KEPT = timedelta(days=7)
+
+
+def advance(campaign_id: int) -> None:
+    """A campaign may have something to do."""
+    campaign_advance(campaign_id)
+
+
+def send() -> None:
+    """Messages may be due. Where senders enough are at work the hint is dropped, for they will see it."""
+    with slot() as free:
+        if not free:
+            return
+        if Run.objects.sendable().backlog_exceeds(settings.GATEWAY_CONCURRENCY * 10):
+            hint_send()
+        adapter = gateways.adapter()
+        transport = CurlTransport(adapter.headers, settings.GATEWAY_CONCURRENCY)
+        try:
+            moved = Slice(adapter, transport, stopping=queue.stopping.is_set).run()
+        finally:
+            transport.close()
+    _hand_on(adapter.name, moved)
+
+
+def _hand_on(gateway: str, moved: set[int]) -> None:
+    """Leave hints for what remains: runs that have nothing open, and messages that are due, now or soon."""
+    for campaign_id in Run.objects.filter(pk__in=moved, pending=0, sending=0).values_list("campaign_id", flat=True):
+        hint_advance(campaign_id)
+    next_due = Run.objects.sendable().next_due()
+    if next_due is not None:
+        hint_send(max(next_due, breaker.blocked_until(gateway) or next_due))
+
+
+def sweep() -> None:
+    """Once a minute: rescue lost leases, look at every campaign that is or may soon be active, make lost hints anew."""
+    sweeper.rescue(idempotent=gateways.adapter().idempotent)
+    alive = Campaign.objects.filter(status__in=UNFINISHED, starts_at__lt=now() + _STARTS_SOON)
+    ended = Campaign.objects.filter(status=CampaignStatus.CANCELLED, runs__finished_at=None, runs__isnull=False)
+    for campaign_id in alive.union(ended).values_list("pk", flat=True):
+        hint_advance(campaign_id)
+    hint_send()
+    Failure.objects.filter(stopped__lt=now() - _FAILURES_KEPT).delete()
