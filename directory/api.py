@@ -1,5 +1,140 @@
-"""The JSON API of the app."""
+"""`/contacts` of the JSON API."""
 
-from ninja import Router
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.core.exceptions import ValidationError
+from django.shortcuts import get_object_or_404
+from ninja import Field, Path, Query, Router, Schema, Status
+from pydantic import AfterValidator
+
+from directory import phones
+from directory.attributes import MAX_ATTRIBUTES
+from directory.models import Contact
+from directory.services import MAX_TAGS, contact_create, contact_deactivate, contact_update
+from project.http import Body, Error, Line, ListQuery, Page, Signed, keyset, page_of
 
 contacts = Router(tags=["contacts"])
+
+Phone = Annotated[str, Field(max_length=40, coerce_numbers_to_str=True, examples=["+7 (999) 123-45-67"])]
+OperatorCode = Annotated[str, Field(pattern=r"^[0-9]{3}$", examples=["999"])]
+Name = Annotated[Line, Field(max_length=150, description="Letters of any script, spaces, hyphens, apostrophes")]
+Zone = Annotated[Line, Field(max_length=64, examples=["Europe/Moscow"])]
+ContactId = Annotated[int, Path(ge=1, le=2**63 - 1)]
+
+
+def _as_stored(written: str) -> str:
+    """The phone that a list is asked for; Pydantic takes a ValueError only."""
+    try:
+        return str(phones.normalise(written))
+    except ValidationError as error:
+        raise ValueError(error.message) from error
+
+
+class ContactQuery(ListQuery):
+    """Filters of the list; all that are given must hold."""
+
+    phone: Annotated[Phone, AfterValidator(_as_stored)] | None = Field(None, description="As people write it")
+    operator_code: OperatorCode | None = None
+    tag: Line | None = Field(None, max_length=100, description="Its case does not matter")
+    timezone: Zone | None = None
+    q: Line | None = Field(None, max_length=100, description="Words of the name, digits of the phone")
+    is_active: bool | None = None
+    opted_out: bool | None = None
+
+
+class ContactDetails(Body):
+    """What can be told of a contact besides its phone. Defaults are made by factories: they don't show in a PATCH."""
+
+    operator_code: OperatorCode | None = Field(None, description="Derived; refused if it contradicts the phone")
+    first_name: Name = Field(default_factory=str)
+    last_name: Name = Field(default_factory=str)
+    tags: list[Line] = Field(default_factory=list, max_length=MAX_TAGS, description="Kept in lower case")
+    timezone: Zone | None = Field(None, description="IANA name; null: as the phone tells, else the installation's")
+    attributes: dict[str, str | int | float | bool] = Field(
+        default_factory=dict,
+        max_length=MAX_ATTRIBUTES,
+        description="Flat: names (letters, digits, underscores) to texts, numbers or booleans",
+    )
+    opted_out: bool = Field(default_factory=bool, description="Asked not to be written to")
+
+
+class ContactIn(ContactDetails):
+    """A new contact."""
+
+    phone: Phone
+
+
+class ContactPatch(ContactDetails):
+    """Changes; what is left out stays. Tags and attributes are replaced as a whole."""
+
+    phone: Phone = Field(default_factory=str)
+    is_active: bool = Field(default_factory=bool)
+
+
+class ContactOut(Schema):
+    """A contact."""
+
+    id: int
+    phone: str = Field(examples=["79991234567"])
+    operator_code: str = Field(examples=["999"])
+    first_name: str
+    last_name: str
+    tags: list[str]
+    timezone: str
+    attributes: dict[str, Any]
+    is_active: bool
+    opted_out: bool
+    owner: int = Field(description="The user who added it")
+    created_at: datetime
+    updated_at: datetime
+
+
+def _shown(contact: Contact) -> dict[str, Any]:
+    """The values of `ContactOut`; the phone as text, for it is no quantity."""
+    derived = {
+        "phone": str(contact.phone),
+        "owner": contact.owner_id,
+        "tags": [tag.name for tag in contact.tags.all()],
+    }
+    return {name: derived[name] if name in derived else getattr(contact, name) for name in ContactOut.model_fields}
+
+
+@contacts.get("", response={200: Page[ContactOut], frozenset({401, 422}): Error}, summary="List contacts")
+def list_contacts(request: Signed, query: Query[ContactQuery]) -> Any:
+    """Everyone's contacts, newest first."""
+    filters = query.dict(exclude={"limit", "cursor"})
+    found = Contact.objects.narrow(**filters).prefetch_related("tags")
+    return page_of(keyset(found, query.cursor, query.limit), _shown)
+
+
+@contacts.post("", response={201: ContactOut, frozenset({400, 401, 409, 422}): Error}, summary="Add a contact")
+def create_contact(request: Signed, data: ContactIn) -> Any:
+    """409 if a contact with this phone exists already, deactivated or not."""
+    return Status(201, _shown(contact_create(owner=request.user, **data.dict(exclude_unset=True))))
+
+
+@contacts.get("/{contact_id}", response={200: ContactOut, frozenset({401, 404, 422}): Error}, summary="Read a contact")
+def read_contact(request: Signed, contact_id: ContactId) -> Any:
+    """Deactivated ones too."""
+    return _shown(get_object_or_404(Contact, pk=contact_id))
+
+
+@contacts.patch(
+    "/{contact_id}",
+    response={200: ContactOut, frozenset({400, 401, 403, 404, 409, 422}): Error},
+    summary="Change a contact",
+)
+def change_contact(request: Signed, contact_id: ContactId, data: ContactPatch) -> Any:
+    """Only who added it, or an administrator. `is_active: true` brings a deactivated contact back."""
+    contact = get_object_or_404(Contact, pk=contact_id)
+    return _shown(contact_update(contact=contact, by=request.user, **data.dict(exclude_unset=True)))
+
+
+@contacts.delete(
+    "/{contact_id}", response={204: None, frozenset({401, 403, 404, 422}): Error}, summary="Deactivate a contact"
+)
+def delete_contact(request: Signed, contact_id: ContactId) -> Any:
+    """Only who added it, or an administrator. It stays readable, and no campaign writes to it any more."""
+    contact_deactivate(contact=get_object_or_404(Contact, pk=contact_id), by=request.user)
+    return Status(204, None)

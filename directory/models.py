@@ -1,19 +1,22 @@
 """Contact and Tag, and the filters over them."""
 
+import re
+import unicodedata
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
+from django.db.models.functions import Cast
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import default_timezone, validate_person_name, validate_timezone
 from directory import phones
+from directory.attributes import validate_attributes
 
-MAX_ATTRIBUTES = 50
-MAX_ATTRIBUTE_LENGTH = 500
+MAX_TAG_LENGTH = 50
 
 
 @dataclass(frozen=True)
@@ -27,12 +30,17 @@ class Audience:
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> "Audience":
-        """From the JSON of a campaign, each list sorted and without repeats."""
+        """From the JSON of a campaign, each list sorted and without repeats, tags as they are kept."""
 
-        def names(key: str) -> tuple[str, ...]:
-            return tuple(sorted(set(data.get(key) or [])))
+        def names(key: str) -> set[str]:
+            return set(data.get(key) or [])
 
-        return cls(names("operator_codes"), names("tags"), data.get("tags_match") or "any", names("timezones"))
+        return cls(
+            operator_codes=tuple(sorted(names("operator_codes"))),
+            tags=tuple(sorted({tag_name(name) for name in names("tags")})),
+            tags_match=data.get("tags_match") or "any",
+            timezones=tuple(sorted(names("timezones"))),
+        )
 
     def to_json(self) -> dict[str, Any]:
         """As the contract's JSON."""
@@ -44,31 +52,25 @@ class Audience:
         }
 
 
-def validate_attributes(value: Any) -> None:
-    """A flat object of short names to strings, numbers or booleans."""
-    if not isinstance(value, dict):
-        raise ValidationError(_("Attributes are an object of names and values."))
-    if len(value) > MAX_ATTRIBUTES:
-        raise ValidationError(_("At most %(n)d attributes."), params={"n": MAX_ATTRIBUTES})
-    for name, item in value.items():
-        if not phones.ATTRIBUTE_NAME.fullmatch(name):
-            raise ValidationError(
-                _("“%(name)s” can't name an attribute: use letters, digits and underscores."),
-                params={"name": name},
-            )
-        if not isinstance(item, (str, int, float, bool)):
-            raise ValidationError(_("“%(name)s” must be a text, a number or yes/no."), params={"name": name})
-        if len(str(item)) > MAX_ATTRIBUTE_LENGTH:
-            raise ValidationError(
-                _("“%(name)s” is longer than %(n)d characters."),
-                params={"name": name, "n": MAX_ATTRIBUTE_LENGTH},
-            )
+def tag_name(written: str) -> str:
+    """A tag as it is kept: lower case, no spaces around it, so that `VIP ` and `vip` are one."""
+    return unicodedata.normalize("NFC", " ".join(written.lower().split()))
+
+
+def validate_tag_name(name: str) -> None:
+    """Refuse what a form could not show again, or a database could not keep."""
+    if not name:
+        raise ValidationError(_("A tag can't be empty."))
+    if len(name) > MAX_TAG_LENGTH:
+        raise ValidationError(_("A tag has at most %(n)d characters."), params={"n": MAX_TAG_LENGTH})
+    if "," in name or not name.isprintable():
+        raise ValidationError(_("A tag can't hold commas or invisible characters."))
 
 
 class Tag(models.Model):
     """A word that groups contacts, kept in lower case so that VIP and vip are one."""
 
-    name = models.CharField(_("name"), max_length=50, unique=True)
+    name = models.CharField(_("name"), max_length=MAX_TAG_LENGTH, unique=True, validators=[validate_tag_name])
 
     class Meta:
         verbose_name = _("tag")
@@ -77,6 +79,16 @@ class Tag(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class ExactFilters(TypedDict, total=False):
+    """Fields of a contact that a list can be narrowed by."""
+
+    phone: int | str | None
+    operator_code: str | None
+    timezone: str | None
+    is_active: bool | None
+    opted_out: bool | None
 
 
 class ContactQuerySet(models.QuerySet["Contact"]):
@@ -102,16 +114,28 @@ class ContactQuerySet(models.QuerySet["Contact"]):
                 found = found.filter(models.Exists(tagged.filter(tag__name__in=audience.tags)))
         return found
 
+    def narrow(
+        self, *, tag: str | None = None, q: str | None = None, **exact: Unpack[ExactFilters]
+    ) -> "ContactQuerySet":
+        """The filters of every list of contacts; one that is empty does not narrow."""
+        found = self.filter(**{name: value for name, value in exact.items() if value not in (None, "")})
+        if tag:
+            found = found.filter(tags__name=tag_name(tag))
+        return found.search(q) if q else found
+
     def search(self, text: str) -> "ContactQuerySet":
-        """Those whose name holds every word of `text`, or whose phone holds its digits."""
-        condition = Q()
-        for word in text.split():
-            condition &= Q(first_name__icontains=word) | Q(last_name__icontains=word)
-        digits = phones.digits_of(text)
-        if digits:
-            found = self.annotate(phone_text=models.functions.Cast("phone", models.CharField()))
-            return found.filter(condition | Q(phone_text__contains=digits))
-        return self.filter(condition)
+        """Those whose name holds every word of `text`, and whose phone holds its digits."""
+        words = text.split()
+        names = [word for word in words if any(map(str.isalpha, word))]
+        found = self
+        for name in names:
+            # SQLite's LIKE ignores the case of ASCII letters only; its REGEXP is Python's own.
+            pattern = re.escape(name)
+            found = found.filter(Q(first_name__iregex=pattern) | Q(last_name__iregex=pattern))
+        digits = Q()
+        for variant in phones.searched("".join(word for word in words if word not in names)):
+            digits |= Q(phone_text__contains=variant)
+        return found.annotate(phone_text=Cast("phone", models.CharField())).filter(digits)
 
 
 class Contact(models.Model):
