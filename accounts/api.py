@@ -1,6 +1,167 @@
-"""The JSON API of the app."""
+"""Users and tokens of the JSON API."""
 
-from ninja import Router
+from datetime import datetime
+from typing import Annotated, Any
 
-tokens = Router(tags=["tokens"])
+from django.http import HttpRequest
+from django.shortcuts import get_object_or_404
+from django.utils.translation import gettext as _
+from ninja import Field, Query, Router, Schema
+from ninja.errors import HttpError
+
+from accounts import services
+from accounts.models import ApiToken, User
+from project.http import Body, Error, Line, ListQuery, Page, Signed, Text, keyset, page_of
+
 users = Router(tags=["users"])
+tokens = Router(tags=["tokens"])
+
+Email = Annotated[Line, Field(max_length=254, description="The login; compared without case", examples=["a@b.org"])]
+Password = Annotated[Text, Field(min_length=1, max_length=1000)]
+Name = Annotated[Line, Field(min_length=1, max_length=150, description="Letters, spaces, hyphens, apostrophes")]
+Zone = Annotated[Line, Field(max_length=64, description="IANA time zone", examples=["Europe/Moscow"])]
+
+
+class UserOut(Schema):
+    """A user."""
+
+    id: int
+    email: str
+    first_name: str
+    last_name: str
+    timezone: str
+    language: str
+    daily_report: bool = Field(description="Whether they get the daily report by e-mail")
+    is_staff: bool = Field(description="Whether they are an administrator")
+    is_active: bool
+    date_joined: datetime
+
+
+class UserIn(Body):
+    """A new user."""
+
+    email: Email
+    password: Password
+    first_name: Name
+    last_name: Name
+
+
+class UserPatch(Body):
+    """What to change; a field that is left out keeps its value."""
+
+    # Factories, so that the documentation shows no default: a field that is not sent is never set.
+    first_name: Name = Field(default_factory=str)
+    last_name: Name = Field(default_factory=str)
+    timezone: Zone = Field(default_factory=str)
+    language: Line = Field(default_factory=str, max_length=8, description="`en` or `ru`")
+    daily_report: bool = Field(default_factory=bool)
+    is_staff: bool = Field(default_factory=bool, description="Administrators only")
+    is_active: bool = Field(default_factory=bool, description="Administrators only")
+
+
+class TokenIn(Body):
+    """Whose token to issue."""
+
+    email: Email
+    password: Password
+    name: Line = Field("", max_length=100, description="What the token is for")
+
+
+class TokenOut(Schema):
+    """A token without its secret, which nobody can see again."""
+
+    id: int
+    name: str
+    prefix: str = Field(description="How the token begins")
+    created_at: datetime
+    expires_at: datetime
+    last_used_at: datetime | None
+
+
+class NewToken(Schema):
+    """A token with its secret, shown this once."""
+
+    id: int
+    name: str
+    token: str
+    expires_at: datetime
+
+
+@users.post("", auth=None, response={201: UserOut, 403: Error, 422: Error, 429: Error}, summary="Sign up")
+def create_user(request: HttpRequest, body: UserIn) -> tuple[int, User]:
+    """Anyone may, while sign-up is open; else 403."""
+    return 201, services.user_register(request=request, **body.dict())
+
+
+@users.get("", response={200: Page[UserOut], 401: Error, 403: Error}, summary="List users")
+def list_users(request: Signed, query: Query[ListQuery]) -> dict[str, Any]:
+    """For administrators, newest first."""
+    if not request.user.is_staff:
+        raise HttpError(403, _("Only administrators see all users."))
+    return page_of(keyset(User.objects.all(), query.cursor, query.limit), UserOut.from_orm)
+
+
+@users.get("/me", response={200: UserOut, 401: Error}, summary="Show yourself")
+def show_me(request: Signed) -> User:
+    """The token's user."""
+    user: User = request.user
+    return user
+
+
+@users.get("/{int:user_id}", response={200: UserOut, 401: Error, 403: Error, 404: Error}, summary="Show a user")
+def show_user(request: Signed, user_id: int) -> User:
+    """For that user and administrators."""
+    return _user(request, user_id)
+
+
+@users.patch(
+    "/{int:user_id}",
+    response={200: UserOut, 401: Error, 403: Error, 404: Error, 409: Error, 422: Error},
+    summary="Change a user",
+)
+def change_user(request: Signed, user_id: int, body: UserPatch) -> User:
+    """For that user and administrators; rights by administrators only, and the last one stays (409)."""
+    return services.user_update(user=_user(request, user_id), by=request.user, **body.dict(exclude_unset=True))
+
+
+@users.delete(
+    "/{int:user_id}",
+    response={204: None, 401: Error, 403: Error, 404: Error, 409: Error},
+    summary="Deactivate a user",
+)
+def delete_user(request: Signed, user_id: int) -> tuple[int, None]:
+    """Sessions and tokens end at once; what the user made stays."""
+    services.user_deactivate(user=_user(request, user_id), by=request.user)
+    return 204, None
+
+
+def _user(request: Signed, user_id: int) -> User:
+    """The user of the address, if they are the caller's business."""
+    user = get_object_or_404(User, pk=user_id)
+    services.check_may_change(user=user, by=request.user)
+    return user
+
+
+@tokens.post(
+    "", auth=None, response={201: NewToken, 401: Error, 403: Error, 422: Error, 429: Error}, summary="Issue a token"
+)
+def create_token(request: HttpRequest, body: TokenIn) -> tuple[int, dict[str, Any]]:
+    """For an e-mail and password. The token is shown this once and holds for a year."""
+    issued = services.token_issue(request=request, **body.dict())
+    if issued is None:
+        raise HttpError(401, _("The e-mail or the password is wrong."))
+    row, secret = issued
+    return 201, {"id": row.pk, "name": row.name, "token": secret, "expires_at": row.expires_at}
+
+
+@tokens.get("", response={200: Page[TokenOut], 401: Error}, summary="List your tokens")
+def list_tokens(request: Signed, query: Query[ListQuery]) -> dict[str, Any]:
+    """Newest first, expired ones too, without their secrets."""
+    return page_of(keyset(ApiToken.objects.filter(user=request.user), query.cursor, query.limit), TokenOut.from_orm)
+
+
+@tokens.delete("/{int:token_id}", response={204: None, 401: Error, 403: Error, 404: Error}, summary="Revoke a token")
+def delete_token(request: Signed, token_id: int) -> tuple[int, None]:
+    """For its owner; whatever uses it gets 401 at once."""
+    services.token_revoke(token=get_object_or_404(ApiToken, pk=token_id), by=request.user)
+    return 204, None

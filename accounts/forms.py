@@ -1,10 +1,12 @@
 """Forms of the account pages."""
 
+import zoneinfo
+
 from django import forms
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import User, validate_person_name
+from accounts.models import ApiToken, User, validate_person_name
 
 
 class SignupForm(forms.Form):
@@ -12,9 +14,40 @@ class SignupForm(forms.Form):
 
     first_name = forms.CharField(label=_("First name"), max_length=150, validators=[validate_person_name])
     last_name = forms.CharField(label=_("Last name"), max_length=150, validators=[validate_person_name])
+    field_order = ("first_name", "last_name", "email", "password1", "password2")
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        self.fields["first_name"].widget.attrs["autocomplete"] = "given-name"
+        self.fields["last_name"].widget.attrs["autocomplete"] = "family-name"
 
     def signup(self, request: HttpRequest, user: User) -> None:
         """Allauth's hook after the user was created."""
         user.first_name = self.cleaned_data["first_name"]
         user.last_name = self.cleaned_data["last_name"]
         user.save()
+
+
+class ProfileForm(forms.ModelForm[User]):
+    """What users set about themselves."""
+
+    class Meta:
+        model = User
+        fields = ("first_name", "last_name", "timezone", "language", "daily_report")
+        help_texts = {
+            "timezone": _("Every time on these pages is shown in it, and your daily report comes by it."),
+        }
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        zones = {name for name in zoneinfo.available_timezones() if "/" in name} | {"UTC", self.instance.timezone}
+        self.fields["timezone"].widget = forms.Select(choices=[(name, name) for name in sorted(zones)])
+
+
+class TokenForm(forms.ModelForm[ApiToken]):
+    """What a new API token is called."""
+
+    class Meta:
+        model = ApiToken
+        fields = ("name",)
+        help_texts = {"name": _("What will use it, so that you know later which one to revoke.")}

@@ -19,7 +19,7 @@ register = template.Library()
 
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 _LABELS = {status.value: status.label for status in (*MessageStatus, *CampaignStatus)}
-_TONES = {
+_TONES: dict[str, str] = {
     CampaignStatus.RUNNING: "sent",
     CampaignStatus.PAUSED: "warn",
     CampaignStatus.FINISHED: "good",
@@ -58,7 +58,7 @@ def ago(moment: datetime | None) -> str:
     if moment is None:
         return "—"
     local = timezone.localtime(moment)
-    exact = f"{date_format(local, 'DATE_FORMAT')}, {local:%H:%M:%S %Z}"
+    exact = date_format(local, "j M Y, H:i:s T")
     return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), exact, _relative(local))
 
 
@@ -77,7 +77,7 @@ def _relative(local: datetime) -> str:
     elif size < 30 * 86_400:
         span = pgettext("days", "%(count)d d") % {"count": size // 86_400}
     else:
-        return date_format(local, "DATE_FORMAT")
+        return date_format(local, "j M Y")
     return (_("%(span)s ago") if seconds > 0 else _("in %(span)s")) % {"span": span}
 
 

@@ -1,0 +1,118 @@
+"""Own account and, for administrators, everyone's."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import logout
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied
+from django.db.models import Q
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import services
+from accounts.forms import ProfileForm, TokenForm
+from accounts.models import ApiToken, User
+from project.http import Conflict, Signed, keyset
+
+_PAGE = 50
+_USER_ACTIONS: dict[str, dict[str, Any]] = {
+    "activate": {"is_active": True},
+    "deactivate": {"is_active": False},
+    "promote": {"is_staff": True},
+    "demote": {"is_staff": False},
+}
+
+
+@login_required
+def profile(request: Signed) -> HttpResponse:
+    """Names, time zone, language and daily report; below them the API tokens."""
+    user = User.objects.get(pk=request.user.pk)  # its own copy: an invalid form must not rename the signed-in user
+    form = ProfileForm(request.POST or None, instance=user)
+    if form.is_valid():
+        services.user_update(user=user, by=request.user, **form.cleaned_data)
+        messages.success(request, _("Your settings are saved."))
+        return redirect("accounts:profile")
+    return _profile(request, form=form)
+
+
+@require_POST
+@never_cache
+@login_required
+def token_create(request: Signed) -> HttpResponse:
+    """Show the new token in the answer itself: stored anywhere for a redirect, it would no longer be secret."""
+    form = TokenForm(request.POST)
+    if not form.is_valid():
+        return _profile(request, token_form=form)
+    token, secret = ApiToken.issue(request.user, form.cleaned_data["name"])
+    return _profile(request, new_token=token, secret=secret)
+
+
+def _profile(request: Signed, **context: Any) -> HttpResponse:
+    """The account page; a form that is not given is fresh."""
+    context.setdefault("form", ProfileForm(instance=request.user))
+    context.setdefault("token_form", TokenForm())
+    context["tokens"] = request.user.tokens.order_by("-pk")
+    return render(request, "accounts/profile.html", context)
+
+
+@require_POST
+@login_required
+def token_revoke(request: Signed, pk: int) -> HttpResponse:
+    """End one of one's own tokens."""
+    services.token_revoke(token=get_object_or_404(ApiToken, pk=pk), by=request.user)
+    messages.success(request, _("The token is revoked. Whatever used it can't any more."))
+    return redirect("accounts:profile")
+
+
+@require_POST
+@login_required
+def deactivate(request: Signed) -> HttpResponse:
+    """Close one's own account."""
+    try:
+        services.user_deactivate(user=request.user, by=request.user)
+    except Conflict as error:
+        messages.error(request, str(error))
+        return redirect("accounts:profile")
+    logout(request)
+    messages.success(request, _("Your account is deactivated. An administrator can activate it again."))
+    return redirect("account_login")
+
+
+@require_safe
+@login_required
+def users(request: Signed) -> HttpResponse:
+    """Everyone, newest first, with a search by name and e-mail."""
+    _administrator(request)
+    rows = User.objects.all()
+    for word in request.GET.get("q", "").replace("\0", "").split():
+        rows = rows.filter(Q(email__icontains=word) | Q(first_name__icontains=word) | Q(last_name__icontains=word))
+    cursor = request.GET.get("cursor", "")
+    page = keyset(rows, int(cursor) if cursor.isdecimal() else None, _PAGE)
+    return render(request, "accounts/users.html", {"page": page})
+
+
+@require_POST
+@login_required
+def user_change(request: Signed, pk: int, action: str) -> HttpResponse:
+    """One of `_USER_ACTIONS`."""
+    _administrator(request)
+    if action not in _USER_ACTIONS:
+        raise Http404
+    user = get_object_or_404(User, pk=pk)
+    try:
+        services.user_update(user=user, by=request.user, **_USER_ACTIONS[action])
+    except Conflict as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, _("%(user)s is changed.") % {"user": user})
+    return redirect("accounts:users")
+
+
+def _administrator(request: Signed) -> None:
+    """Others get 403."""
+    if not request.user.is_staff:
+        raise PermissionDenied(_("Only administrators see all users."))
