@@ -251,6 +251,9 @@ class Message(models.Model):
         indexes = [
             models.Index(fields=["run", "due_at"], condition=Q(status=MessageStatus.PENDING), name="message_due"),
             models.Index(fields=["leased_until"], condition=Q(status=MessageStatus.SENDING), name="message_leased"),
+            models.Index(
+                fields=["run"], condition=Q(status=MessageStatus.PENDING, attempts__gt=0), name="message_retrying"
+            ),
             models.Index(fields=["run", "status", "id"], name="message_by_status"),
         ]
 

@@ -59,3 +59,4 @@ def sweep() -> None:
         hint_advance(campaign_id)
     hint_send()
     Failure.objects.filter(stopped__lt=now() - _FAILURES_KEPT).delete()
+    queue.prune_lanes()

@@ -16,9 +16,11 @@ from django.core.cache import cache
 from django.utils import timezone
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
+from django_q.models import OrmQ
 from django_q.tasks import async_task
 
 WORKER_VARIABLE = "VESTNIK_WORKER"
+LANE_PREFIX = "worker-"
 CANARY_KEY = "worker-alive:{}"
 ANY_WORKER = "any"
 ALIVE_SECONDS = 60
@@ -63,6 +65,11 @@ def canary(worker: str) -> None:
     """The task that proves a worker alive: it leaves a mark that fades after `ALIVE_SECONDS`."""
     for key in (worker, ANY_WORKER):
         cache.set(CANARY_KEY.format(key), timezone.now(), ALIVE_SECONDS)
+
+
+def prune_lanes() -> None:
+    """Remove what lies in the private lanes of workers that are gone."""
+    OrmQ.objects.filter(key__startswith=LANE_PREFIX, lock__lt=timezone.now() - timedelta(hours=1)).delete()
 
 
 def worker_alive(worker: str = ANY_WORKER) -> bool:

@@ -9,6 +9,8 @@ from typing import Final
 from aiohttp import HttpVersion11, web
 from aiohttp.abc import AbstractStreamWriter
 
+from campaigns.sandbox.ledger import ACCEPTED, CONFLICT, REPEAT
+
 
 class Answer(web.StreamResponse):
     """An answer whose bytes are ready and are written at one stroke.
@@ -79,6 +81,9 @@ def reset(request: web.BaseRequest) -> Silence:
 REDIRECTED: Final = "/v1/redirected"
 OK: Final = verdict(200, 0, "OK")
 CANNED: Final[dict[str, Answer]] = {
+    ACCEPTED: OK,
+    REPEAT: OK,
+    CONFLICT: verdict(409, 409, "Another message has this id"),
     "error": verdict(500, 1, "Internal error"),
     "unauthorized": verdict(401, 2, "The token has expired"),
     "refuse": verdict(400, 3, "The number is not in service"),

@@ -11,7 +11,7 @@ from typing import IO, Final
 
 from aiohttp import web
 
-from campaigns.sandbox.answers import CANNED, OK, Answer, Silence, reset, verdict
+from campaigns.sandbox.answers import CANNED, Answer, Silence, reset, verdict
 from campaigns.sandbox.faults import Faults
 from campaigns.sandbox.ledger import CONFLICT, DENIED, GONE, INVALID, OUTAGE, Ledger, Message, digest_of
 
@@ -43,22 +43,24 @@ class Gateway:
         self._random = random.Random(seed)  # noqa: S311 — faults, not secrets
 
     async def send(self, request: web.BaseRequest, raw_id: str) -> web.StreamResponse:
-        """`POST /v1/send/{msgId}`, from arrival to answer."""
+        """`POST /v1/send/{msgId}`: decide, write it down, then answer, so that no answer outruns the ledger."""
         arrived, at = time.monotonic(), time.time()
         self.ledger.arrive(arrived, self.faults.early_grace)
         msg_id, message = _int64(raw_id), None
-        answer: web.StreamResponse
+        answer: web.StreamResponse | None = None
         try:
             if self.faults.outage:
-                outcome, answer = OUTAGE, reset(request)
+                outcome = OUTAGE
             else:
                 message = await self._message(request, msg_id)
-                outcome, answer = await self._treat(request, message)
-        except Refused as refusal:
-            outcome, answer = refusal.outcome, refusal.answer
+                outcome = await self._outcome(message)
+        except Refused as error:
+            outcome, answer = error.outcome, error.answer
         except ConnectionError:
             outcome, answer = GONE, Silence()
         self.ledger.conclude(outcome, at, time.monotonic() - arrived, msg_id, message)
+        if answer is None:
+            answer = await self._answer(request, outcome)
         return answer.suited(request) if isinstance(answer, Answer) else answer
 
     async def _message(self, request: web.BaseRequest, msg_id: int | None) -> Message:
@@ -69,36 +71,33 @@ class Gateway:
             raise Refused(404, "The message id is no 64-bit integer")
         return _checked(await request.read(), msg_id)
 
-    async def _treat(self, request: web.BaseRequest, message: Message) -> tuple[str, web.StreamResponse]:
-        """Draw whether a fault happens, wait out the latency, and answer: the outcome's name and the answer."""
+    async def _outcome(self, message: Message) -> str:
+        """Wait out the latency, then draw what becomes of `message`: a fault, or what the ledger says."""
         faults = self.faults
         fault = faults.pick(self._random.random())
         delay = faults.latency + faults.jitter * self._random.random() if faults.jitter else faults.latency
         if delay:
             await asyncio.sleep(delay)
-        if fault is None or fault in ACCEPTING:
-            outcome = self.ledger.accept(message, time.time())
-            if outcome == CONFLICT:
-                return outcome, verdict(409, 409, "Another message has this id")
-            if fault is None:
-                return outcome, OK
-        return fault, await self._spoil(request, fault)
+        if fault is not None and fault not in ACCEPTING:
+            return fault
+        outcome = self.ledger.accept(message, time.time())
+        return outcome if fault is None or outcome == CONFLICT else fault
 
-    async def _spoil(self, request: web.BaseRequest, fault: str) -> web.StreamResponse:
-        """Answer as `fault` has it."""
-        match fault:
+    async def _answer(self, request: web.BaseRequest, outcome: str) -> web.StreamResponse:
+        """What the client gets to see of `outcome`."""
+        match outcome:
             case "unavailable":
                 return verdict(503, 503, "Down for maintenance", Retry_After=self._hold())
             case "throttle":
                 return verdict(429, 429, "Too many requests", Retry_After=self._hold())
-            case "reset" | "lost":
+            case "reset" | "lost" | "outage":
                 return reset(request)
             case "hang":
                 await asyncio.sleep(self.faults.hang_seconds)
                 return Silence()
             case "drip":
                 return await _drip(request)
-        return CANNED[fault]
+        return CANNED[outcome]
 
     def _hold(self) -> str:
         """Ask to wait: the value of Retry-After, in seconds or as a date."""

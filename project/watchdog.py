@@ -1,0 +1,122 @@
+"""The watchdog over a django-q2 cluster: a tree of processes that must never be stuck, and never be orphaned.
+
+django-q2 (read at 1.11) can stop for good when one of its idle workers is killed (its issue 23), and its main process
+does not see its sentinel die. So the tree runs in a session of its own, proves itself alive by canaries, and is ended
+and started again as a whole when it does not.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from types import FrameType
+
+import structlog
+from django.db import DatabaseError, connection
+from django_q.cluster import Cluster
+
+from project.queue import ALIVE_SECONDS, LANE_PREFIX, WORKER_VARIABLE, canary, enqueue, stopping, worker_alive
+
+log = structlog.get_logger("vestnik.worker")
+
+CANARY_SECONDS = 10.0
+STOP_SECONDS = 25.0
+_CANARY = f"{canary.__module__}.{canary.__qualname__}"
+
+
+class Watchdog:
+    """Keeps one tree running until it is told to stop."""
+
+    def __init__(self) -> None:
+        self.worker = f"{LANE_PREFIX}{uuid.uuid4().hex}"
+        self.told_to_stop = threading.Event()
+
+    def run(self) -> None:
+        """Start the tree, and again whenever it dies or shows no life; returns after SIGTERM or SIGINT."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._stop)
+        while not self.told_to_stop.is_set():
+            tree = self._start()
+            reason = self._watch(tree)
+            if self.told_to_stop.is_set():
+                self._end_gently(tree)
+            else:
+                log.error("worker tree is started again", reason=reason)
+            self._end(tree)
+
+    def _stop(self, signum: int, frame: FrameType | None) -> None:
+        self.told_to_stop.set()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        command = [sys.executable, sys.argv[0], "worker", "--tree"]
+        environment = {**os.environ, WORKER_VARIABLE: self.worker}
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment, start_new_session=True)  # noqa: S603
+
+    def _watch(self, tree: subprocess.Popen[bytes]) -> str:
+        """Wait until something is wrong, or a stop is asked for; return what is wrong."""
+        sent_at, trusted_until = 0.0, time.monotonic() + ALIVE_SECONDS
+        while not self.told_to_stop.wait(0.2):
+            if tree.poll() is not None:
+                return f"main process ended with {tree.returncode}"
+            if time.monotonic() - sent_at < CANARY_SECONDS:
+                continue
+            sent_at = time.monotonic()
+            try:
+                enqueue(_CANARY, self.worker, lane=self.worker)
+                alive = worker_alive(self.worker)
+            except DatabaseError as error:
+                log.warning("database out of reach", error=str(error).strip())
+                connection.close()
+                alive = True
+            if alive:
+                trusted_until = time.monotonic() + ALIVE_SECONDS
+            elif time.monotonic() > trusted_until:
+                return "no task completed"
+        return ""
+
+    def _end_gently(self, tree: subprocess.Popen[bytes]) -> None:
+        """Ask the tree to stop, and give what is in flight time to end."""
+        tree.terminate()
+        try:
+            tree.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            log.warning("worker tree did not stop in time")
+
+    def _end(self, tree: subprocess.Popen[bytes]) -> None:
+        """Leave no process of the tree behind."""
+        try:
+            os.killpg(tree.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            log.debug("worker tree is gone already")
+        tree.wait()
+
+
+def run_tree() -> None:
+    """Run the django-q2 cluster as the watchdog's child, until SIGTERM or until the watchdog is gone."""
+    os.register_at_fork(after_in_child=_follow_parent)
+    cluster = Cluster()
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        stopping.set()
+        cluster.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cluster.start()
+    _follow_parent()
+    cluster.sentinel.join()
+
+
+def _follow_parent() -> None:
+    """End this process within a second of its parent's death: a tree that lost its root is of no use to anyone."""
+    parent = os.getppid()
+
+    def follow() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=follow, daemon=True, name="follow-parent").start()
