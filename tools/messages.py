@@ -19,7 +19,7 @@ from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parent.parent
-APPS = ("project", "accounts", "directory", "campaigns", "reports")
+APPS = ("accounts", "campaigns", "directory", "project", "reports")
 LANGUAGES = ("ru",)
 KEYWORDS = {
     "_": None,
@@ -43,25 +43,25 @@ def po_file(language: str, root: Path = ROOT) -> Path:
 
 def sources(root: Path) -> Iterator[tuple[str, bytes]]:
     """The program's files that may hold strings, by their path, as Python source."""
+    for app in APPS:
+        for path in sorted(root.glob(f"{app}/**/*.py")):
+            if "migrations" not in path.parts:
+                yield path.relative_to(root).as_posix(), path.read_bytes()
     for path in sorted(root.glob("templates/**/*")):
         if path.suffix in {".html", ".txt"}:
             name = path.relative_to(root).as_posix()
             # Django turns a template into calls of gettext amid noise; indents would upset Python's tokenizer.
             lines = templatize(path.read_text(), origin=name).splitlines()
             yield name, "\n".join(line.strip() for line in lines).encode()
-    for app in APPS:
-        for path in sorted(root.glob(f"{app}/**/*.py")):
-            if "migrations" not in path.parts:
-                yield path.relative_to(root).as_posix(), path.read_bytes()
 
 
 def template_catalog(root: Path = ROOT) -> Catalog:
-    """Every translatable string with the files that use it."""
+    """Every translatable string with the files that use it, without lines, so that moving one changes nothing."""
     catalog = Catalog(project="Vestnik", charset="utf-8")
     for name, source in sources(root):
         options = {"encoding": "utf-8"}
-        for line, message, _comments, context in extract("python", BytesIO(source), KEYWORDS, options=options):
-            catalog.add(message, locations=[(name, line)], context=context)
+        for _line, message, _comments, context in extract("python", BytesIO(source), KEYWORDS, options=options):
+            catalog.add(message, locations=[(name, 0)], context=context)
     return catalog
 
 
@@ -83,15 +83,20 @@ def read(path: Path, language: str) -> Catalog:
         return read_po(file, locale=language)
 
 
+def write(path: Path, catalog: Catalog) -> None:
+    """Store the translations, file by file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as file:
+        write_po(file, catalog, width=100, sort_by_file=True, include_lineno=False)
+
+
 def update(language: str, root: Path = ROOT) -> list[str]:
     """Write the strings of the source into the language's file; translations of strings that are gone are dropped."""
     path = po_file(language, root)
     catalog = read(path, language)
     catalog.update(template_catalog(root), no_fuzzy_matching=True, update_creation_date=False)
     catalog.obsolete.clear()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("wb") as file:
-        write_po(file, catalog, width=100, sort_by_file=True, include_lineno=False)
+    write(path, catalog)
     return []
 
 

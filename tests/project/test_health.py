@@ -1,0 +1,53 @@
+"""`/healthz` and `/readyz`."""
+
+import pytest
+from django.core.cache import cache
+from django.core.management import call_command
+from django.test import Client
+from pytest_django import DjangoAssertNumQueries
+
+from project.queue import canary
+
+
+@pytest.fixture(autouse=True)
+def no_worker(db: None) -> None:
+    cache.clear()
+
+
+def test_the_process_answers_without_a_database_query(
+    client: Client, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    with django_assert_num_queries(0):
+        answer = client.get("/healthz")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ok"}
+
+
+def test_without_a_worker_it_is_not_ready_and_says_so(client: Client) -> None:
+    answer = client.get("/readyz")
+    assert answer.status_code == 503
+    assert answer.json() == {"status": "not ready", "missing": ["worker"]}
+
+
+def test_with_a_worker_that_completes_tasks_it_is_ready(client: Client) -> None:
+    canary("host-1")
+    answer = client.get("/readyz")
+    assert answer.status_code == 200
+    assert answer.json() == {"status": "ready"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_pending_migration_is_named(client: Client) -> None:
+    canary("host-1")
+    call_command("migrate", "sessions", "zero", verbosity=0)
+    try:
+        answer = client.get("/readyz")
+    finally:
+        call_command("migrate", "sessions", verbosity=0)
+    assert answer.status_code == 503
+    assert answer.json()["missing"] == ["migrations"]
+
+
+def test_no_sign_in_is_asked_for(client: Client) -> None:
+    assert client.get("/healthz").status_code == 200
+    assert client.get("/readyz").status_code == 503
