@@ -1,9 +1,12 @@
 """`/healthz` and `/readyz`: is the process up, and can it do its work."""
 
+from collections.abc import Callable
+
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
-from django.http import HttpRequest, JsonResponse
+from django.http import HttpRequest, HttpResponse, JsonResponse
 
+from project.metrics import metrics
 from project.queue import worker_alive
 
 
@@ -29,3 +32,23 @@ def missing_parts() -> list[str]:
         return [] if worker_alive() else ["worker"]
     except DatabaseError:
         return ["database"]
+
+
+PROBES: dict[str, Callable[[HttpRequest], HttpResponse]] = {
+    "/healthz": healthz,
+    "/readyz": readyz,
+    "/metrics": metrics,
+}
+
+
+class ProbeMiddleware:
+    """Answer what machines ask before hosts, redirects and sessions come into play.
+
+    A load balancer, Kubernetes or Prometheus asks each process by its address, which is in nobody's ALLOWED_HOSTS.
+    """
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        return PROBES.get(request.path_info, self.get_response)(request)

@@ -1,11 +1,10 @@
-"""Every address of the program."""
+"""Every address of the program, save the probes of `project.health`."""
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.urls import include, path
 from ninja.openapi.docs import Swagger
 
-from project import health, metrics
 from project.api import api
 
 
@@ -22,8 +21,5 @@ urlpatterns = [
     path("campaigns/", include("campaigns.urls")),
     path("api/v1/", api.urls),
     path("docs/", docs, name="docs"),
-    path("healthz", health.healthz, name="healthz"),
-    path("readyz", health.readyz, name="readyz"),
-    path("metrics", metrics.metrics, name="metrics"),
     path("admin/", admin.site.urls),
 ]

@@ -4,7 +4,7 @@ import pytest
 from django.core.cache import cache
 from django.core.management import call_command
 from django.test import Client
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, Settings
 
 from project.queue import canary
 
@@ -51,3 +51,13 @@ def test_a_pending_migration_is_named(client: Client) -> None:
 def test_no_sign_in_is_asked_for(client: Client) -> None:
     assert client.get("/healthz").status_code == 200
     assert client.get("/readyz").status_code == 503
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_machines_ask_by_address_and_in_plain_http(client: Client, settings: Settings, path: str) -> None:
+    settings.ALLOWED_HOSTS = ["sms.example.org"]
+    settings.SECURE_SSL_REDIRECT = True
+    answer = client.get(path, headers={"Host": "10.0.0.7:8000"})
+    assert answer.status_code == (503 if path == "/readyz" else 200)
+    assert answer["X-Request-ID"]
+    assert not answer.cookies
