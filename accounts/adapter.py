@@ -2,10 +2,14 @@
 
 from typing import Any
 from urllib.parse import urljoin
+
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
+from django.contrib import messages
 from django.http import HttpRequest
 from django.urls import reverse
+
+from accounts.models import User
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is not typed
@@ -14,6 +18,15 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Whether anyone may register."""
         return settings.OPEN_SIGNUP
+
+    def confirm_email(self, request: HttpRequest, email_address: Any) -> bool:
+        """Refuse an address that has become another user's login since the letter was sent."""
+        if User.objects.filter(email=email_address.email).exclude(pk=email_address.user_id).exists():
+            context = {"email": email_address.email}
+            self.add_message(request, messages.ERROR, "account/messages/email_confirmation_failed.txt", context)
+            return False
+        confirmed: bool = super().confirm_email(request, email_address)
+        return confirmed
 
     def get_email_confirmation_url(self, request: HttpRequest, emailconfirmation: Any) -> str:
         """The link that confirms an address."""

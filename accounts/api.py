@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
-from ninja import Field, Query, Router, Schema
+from ninja import Field, Query, Router, Schema, Status
 from ninja.errors import HttpError
 
 from accounts import services
@@ -88,9 +88,9 @@ class NewToken(Schema):
 
 
 @users.post("", auth=None, response={201: UserOut, 403: Error, 422: Error, 429: Error}, summary="Sign up")
-def create_user(request: HttpRequest, body: UserIn) -> tuple[int, User]:
+def create_user(request: HttpRequest, body: UserIn) -> Status[User]:
     """Anyone may, while sign-up is open; else 403."""
-    return 201, services.user_register(request=request, **body.dict())
+    return Status(201, services.user_register(request=request, **body.dict()))
 
 
 @users.get("", response={200: Page[UserOut], 401: Error, 403: Error}, summary="List users")
@@ -129,10 +129,10 @@ def change_user(request: Signed, user_id: int, body: UserPatch) -> User:
     response={204: None, 401: Error, 403: Error, 404: Error, 409: Error},
     summary="Deactivate a user",
 )
-def delete_user(request: Signed, user_id: int) -> tuple[int, None]:
+def delete_user(request: Signed, user_id: int) -> Status[None]:
     """Sessions and tokens end at once; what the user made stays."""
     services.user_deactivate(user=_user(request, user_id), by=request.user)
-    return 204, None
+    return Status(204, None)
 
 
 def _user(request: Signed, user_id: int) -> User:
@@ -145,13 +145,13 @@ def _user(request: Signed, user_id: int) -> User:
 @tokens.post(
     "", auth=None, response={201: NewToken, 401: Error, 403: Error, 422: Error, 429: Error}, summary="Issue a token"
 )
-def create_token(request: HttpRequest, body: TokenIn) -> tuple[int, dict[str, Any]]:
+def create_token(request: HttpRequest, body: TokenIn) -> Status[dict[str, Any]]:
     """For an e-mail and password. The token is shown this once and holds for a year."""
     issued = services.token_issue(request=request, **body.dict())
     if issued is None:
         raise HttpError(401, _("The e-mail or the password is wrong."))
     row, secret = issued
-    return 201, {"id": row.pk, "name": row.name, "token": secret, "expires_at": row.expires_at}
+    return Status(201, {"id": row.pk, "name": row.name, "token": secret, "expires_at": row.expires_at})
 
 
 @tokens.get("", response={200: Page[TokenOut], 401: Error}, summary="List your tokens")
@@ -161,7 +161,7 @@ def list_tokens(request: Signed, query: Query[ListQuery]) -> dict[str, Any]:
 
 
 @tokens.delete("/{int:token_id}", response={204: None, 401: Error, 403: Error, 404: Error}, summary="Revoke a token")
-def delete_token(request: Signed, token_id: int) -> tuple[int, None]:
+def delete_token(request: Signed, token_id: int) -> Status[None]:
     """For its owner; whatever uses it gets 401 at once."""
     services.token_revoke(token=get_object_or_404(ApiToken, pk=token_id), by=request.user)
-    return 204, None
+    return Status(204, None)

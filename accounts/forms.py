@@ -1,6 +1,7 @@
 """Forms of the account pages."""
 
 import zoneinfo
+from typing import Any
 
 from django import forms
 from django.http import HttpRequest
@@ -16,8 +17,8 @@ class SignupForm(forms.Form):
     last_name = forms.CharField(label=_("Last name"), max_length=150, validators=[validate_person_name])
     field_order = ("first_name", "last_name", "email", "password1", "password2")
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         self.fields["first_name"].widget.attrs["autocomplete"] = "given-name"
         self.fields["last_name"].widget.attrs["autocomplete"] = "family-name"
 
@@ -38,8 +39,8 @@ class ProfileForm(forms.ModelForm[User]):
             "timezone": _("Every time on these pages is shown in it, and your daily report comes by it."),
         }
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
         zones = {name for name in zoneinfo.available_timezones() if "/" in name} | {"UTC", self.instance.timezone}
         self.fields["timezone"].widget = forms.Select(choices=[(name, name) for name in sorted(zones)])
 

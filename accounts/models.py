@@ -1,7 +1,9 @@
 """User and ApiToken."""
 
 import hashlib
+import re
 import secrets
+import unicodedata
 import zoneinfo
 from datetime import timedelta
 from typing import Any, ClassVar
@@ -10,17 +12,21 @@ from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
-from django.core.validators import RegexValidator
 from django.db import models
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
 TOKEN_LIFETIME = timedelta(days=365)
 
-validate_person_name = RegexValidator(
-    r"^[^\W\d_]+(?:[ '’-][^\W\d_]+)*\Z",
-    _("Use letters, spaces, hyphens and apostrophes only."),
-)
+_PERSON_NAME = re.compile(r"[^\W\d_]+(?:[ '’-][^\W\d_]+)*")
+
+
+def validate_person_name(name: str) -> None:
+    """Refuse what is no name: letters of any script, with single spaces, hyphens and apostrophes between them."""
+    # Vowel signs and accents are marks in many scripts, and marks are no letters to a regular expression.
+    letters = "".join(character for character in name if not unicodedata.category(character).startswith("M"))
+    if not _PERSON_NAME.fullmatch(letters):
+        raise ValidationError(_("Use letters, spaces, hyphens and apostrophes only."))
 
 
 def validate_timezone(name: str) -> None:

@@ -1,0 +1,248 @@
+"""Sign-up, sign-in, sign-out, the forgotten password and the confirmed address."""
+
+import re
+from typing import Any
+
+import pytest
+from allauth.account.models import EmailAddress
+from django.core import mail
+from django.test import Client
+from django.urls import reverse
+from pytest_django import Settings
+
+from accounts.models import User
+from tests.factories import PASSWORD
+
+pytestmark = pytest.mark.django_db
+
+CAROL = {
+    "email": "Carol@example.org",
+    "password1": PASSWORD,
+    "password2": PASSWORD,
+    "first_name": "Carol",
+    "last_name": "Danvers",
+}
+NEW_PASSWORD = "another horse battery"
+
+
+def sign_in(client: Client, password: str = PASSWORD, email: str = "alice@example.org") -> Any:
+    return client.post("/accounts/login/", {"login": email, "password": password})
+
+
+def link(letter: mail.EmailMessage) -> str:
+    """The path of the one link in a letter."""
+    found = re.search(r"http://localhost:8000(/\S+)", str(letter.body))
+    assert found
+    return found[1]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "account_login",
+        "account_signup",
+        "account_logout",
+        "account_inactive",
+        "account_email",
+        "account_email_verification_sent",
+        "account_change_password",
+        "account_set_password",
+        "account_reauthenticate",
+        "account_reset_password",
+        "account_reset_password_done",
+        "account_reset_password_from_key_done",
+    ],
+)
+@pytest.mark.parametrize("signed_in", [False, True])
+def test_every_page_is_drawn_in_our_design(client: Client, alice: User, name: str, signed_in: bool) -> None:
+    if signed_in:
+        client.force_login(alice)
+
+    response = client.get(reverse(name))
+
+    assert response.status_code in (200, 302)
+    if response.status_code == 200:
+        assert "css/vestnik.css" in response.content.decode()
+        assert "style=" not in response.content.decode()
+
+
+def test_a_newcomer_signs_up_and_is_in(client: Client) -> None:
+    response = client.post("/accounts/signup/", CAROL)
+
+    assert response.status_code == 302
+    carol = User.objects.get()
+    assert (carol.email, carol.first_name, carol.last_name) == ("carol@example.org", "Carol", "Danvers")
+    assert client.get("/account/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("first_name", "R2D2"), ("last_name", ""), ("email", "nobody"), ("password1", "12345678"), ("password2", "other")],
+)
+def test_sign_up_tells_the_error_beside_its_field(client: Client, field: str, value: str) -> None:
+    response = client.post("/accounts/signup/", CAROL | {field: value})
+
+    assert response.context["form"].errors.keys() == {field}
+    assert f'id="id_{field}_error"' in response.content.decode()
+    assert not User.objects.exists()
+
+
+def test_sign_up_asks_for_the_name_first(client: Client) -> None:
+    fields = list(client.get("/accounts/signup/").context["form"].fields)
+
+    assert fields == ["first_name", "last_name", "email", "password1", "password2"]
+
+
+def test_closed_sign_up_says_so(client: Client, settings: Settings) -> None:
+    settings.OPEN_SIGNUP = False
+
+    assert "Sign-up is closed" in client.get("/accounts/signup/").content.decode()
+    client.post("/accounts/signup/", CAROL)
+    assert not User.objects.exists()
+
+
+def test_a_user_signs_in_by_e_mail_in_any_case_and_out(client: Client, alice: User) -> None:
+    assert sign_in(client, email="ALICE@example.org")["Location"] == "/"
+    assert client.get("/account/").status_code == 200
+
+    assert client.post("/accounts/logout/")["Location"] == "/accounts/login/"
+    assert client.get("/account/").status_code == 302
+
+
+def test_a_wrong_password_is_told_and_slowed_down(client: Client, alice: User) -> None:
+    for _ in range(5):
+        assert "not correct" in sign_in(client, "wrong").content.decode()
+
+    assert "Too many" in sign_in(client).content.decode()
+
+
+def test_a_deactivated_user_is_told_so(client: Client, alice: User) -> None:
+    User.objects.update(is_active=False)
+
+    response = sign_in(client)
+
+    assert response["Location"] == "/accounts/inactive/"
+    assert "deactivated" in client.get(response["Location"]).content.decode()
+    assert client.get("/account/").status_code == 302
+
+
+def test_the_page_after_signing_in_is_one_of_ours(client: Client, alice: User) -> None:
+    data = {"login": alice.email, "password": PASSWORD}
+
+    assert client.post("/accounts/login/?next=/account/", data)["Location"] == "/account/"
+    client.logout()
+    assert client.post("/accounts/login/?next=https://evil.example/", data)["Location"] == "/"
+
+
+def test_a_forgotten_password_is_replaced_by_mail(client: Client, alice: User) -> None:
+    client.post("/accounts/password/reset/", {"email": alice.email})
+    form = client.get(link(mail.outbox[0]), follow=True)
+    response = client.post(
+        form.redirect_chain[-1][0], {"password1": NEW_PASSWORD, "password2": NEW_PASSWORD}, follow=True
+    )
+
+    assert "Your password is changed" in response.content.decode()
+    assert sign_in(client, NEW_PASSWORD).status_code == 302
+    assert "does not work any more" in Client().get(link(mail.outbox[0]), follow=True).content.decode()
+
+
+def test_the_link_in_a_letter_leads_to_the_public_address(client: Client, alice: User) -> None:
+    client.post("/accounts/password/reset/", {"email": alice.email}, headers={"host": "127.0.0.1"})
+
+    assert "http://localhost:8000/accounts/password/reset/key/" in mail.outbox[0].body
+
+
+def test_a_reset_does_not_tell_who_has_an_account(client: Client, alice: User) -> None:
+    known = client.post("/accounts/password/reset/", {"email": alice.email})
+    unknown = client.post("/accounts/password/reset/", {"email": "nobody@example.org"})
+
+    assert known["Location"] == unknown["Location"]
+
+
+def test_an_address_is_confirmed_by_its_link(client: Client) -> None:
+    client.post("/accounts/signup/", CAROL)
+    path = link(mail.outbox[0])
+
+    assert "carol@example.org" in client.get(path).content.decode()
+    client.post(path)
+
+    assert EmailAddress.objects.get().verified
+    assert "does not work any more" in client.get("/accounts/confirm-email/nonsense/").content.decode()
+
+
+def test_mandatory_confirmation_comes_before_the_first_sign_in(client: Client, settings: Settings) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = settings.EMAIL_VERIFICATION = "mandatory"
+
+    client.post("/accounts/signup/", CAROL)
+    assert sign_in(client, email="carol@example.org")["Location"] == "/accounts/confirm-email/"
+    assert client.get("/account/").status_code == 302
+
+    client.post(link(mail.outbox[0]))
+    assert sign_in(client, email="carol@example.org")["Location"] == "/"
+
+
+def test_a_new_address_replaces_the_old_when_it_is_confirmed(client: Client, alice: User) -> None:
+    client.force_login(alice)
+
+    client.post("/accounts/email/", {"email": "new@example.org", "action_add": ""})
+    assert "new@example.org" in client.get("/accounts/email/").content.decode()
+    alice.refresh_from_db()
+    assert alice.email == "alice@example.org"
+
+    client.post(link(mail.outbox[0]))
+    alice.refresh_from_db()
+    assert alice.email == "new@example.org"
+
+
+def test_a_change_of_address_can_be_thought_over(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    client.post("/accounts/email/", {"email": "first@example.org", "action_add": ""})
+    client.post("/accounts/email/", {"email": "second@example.org", "action_add": ""})
+    assert "second@example.org" in client.get("/accounts/email/").content.decode()
+
+    client.post("/accounts/email/", {"email": "second@example.org", "action_remove": ""})
+
+    alice.refresh_from_db()
+    assert alice.email == "alice@example.org"
+    assert [row.email for row in EmailAddress.objects.all()] == ["alice@example.org"]
+
+
+def test_an_address_that_became_anothers_login_can_not_be_taken(client: Client, alice: User, bob: User) -> None:
+    client.force_login(alice)
+    client.post("/accounts/email/", {"email": "new@example.org", "action_add": ""})
+    User.objects.filter(pk=bob.pk).update(email="new@example.org")
+
+    assert "Unable to confirm" in client.post(link(mail.outbox[0]), follow=True).content.decode()
+    alice.refresh_from_db()
+    assert alice.email == "alice@example.org"
+
+
+def test_a_changed_password_ends_other_sessions(client: Client, alice: User) -> None:
+    elsewhere = Client()
+    elsewhere.force_login(alice)
+    client.force_login(alice)
+
+    response = client.post(
+        "/accounts/password/change/",
+        {"oldpassword": PASSWORD, "password1": NEW_PASSWORD, "password2": NEW_PASSWORD},
+    )
+
+    assert response.status_code == 302
+    assert client.get("/account/").status_code == 200
+    assert elsewhere.get("/account/").status_code == 302
+
+
+def test_a_forged_form_is_explained(alice: User) -> None:
+    client = Client(enforce_csrf_checks=True)
+
+    response = sign_in(client)
+
+    assert response.status_code == 403
+    assert "Please try that again" in response.content.decode()
+
+
+def test_a_missing_page_is_explained(client: Client) -> None:
+    response = client.get("/nothing/here/")
+
+    assert response.status_code == 404
+    assert "There is nothing here" in response.content.decode()
