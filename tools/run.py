@@ -4,6 +4,8 @@ import os
 import signal
 import socket
 import sys
+import threading
+import time
 from pathlib import Path
 
 from honcho.environ import parse_procfile
@@ -25,6 +27,7 @@ def main() -> None:
     for name, command in parse_procfile((ROOT / "Procfile").read_text()).processes.items():
         manager.add_process(name, command, env={**os.environ, "PORT": str(PORT)}, cwd=ROOT)
     signal.signal(signal.SIGHUP, lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    threading.Thread(target=stop_with_make, args=(os.getppid(),), daemon=True).start()
     manager.loop()
     sys.exit(0 if manager.returncode in STOPPED else manager.returncode)
 
@@ -33,6 +36,28 @@ def taken(port: int) -> bool:
     """Whether another process listens on that port of this machine."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def stop_with_make(parent: int) -> None:
+    """Pass on a SIGINT that reached make alone: unlike SIGTERM make keeps it to itself, and waits for us for ever.
+
+    Make is seen to have had it when it catches the signal no more, as far as the system tells (Linux does).
+    """
+    if not catches_interrupt(parent):
+        return
+    while catches_interrupt(parent):
+        time.sleep(0.5)
+    os.kill(os.getpid(), signal.SIGINT)
+
+
+def catches_interrupt(process: int) -> bool:
+    """Whether that process is a make with a handler for SIGINT."""
+    try:
+        lines = Path(f"/proc/{process}/status").read_text().splitlines()
+    except OSError:
+        return False
+    status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
+    return status["Name"] == "make" and bool(int(status["SigCgt"], 16) >> (signal.SIGINT - 1) & 1)
 
 
 if __name__ == "__main__":
