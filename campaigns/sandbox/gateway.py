@@ -58,7 +58,7 @@ class Gateway:
             outcome, answer = error.outcome, error.answer
         except ConnectionError:
             outcome, answer = GONE, Silence()
-        self.ledger.conclude(outcome, at, time.monotonic() - arrived, msg_id, message)
+        self.ledger.conclude(outcome, at, arrived, msg_id, message)
         if answer is None:
             answer = await self._answer(request, outcome)
         return answer.suited(request) if isinstance(answer, Answer) else answer
@@ -69,7 +69,11 @@ class Gateway:
             raise Refused(401, "The token is missing or wrong", DENIED)
         if msg_id is None:
             raise Refused(404, "The message id is no 64-bit integer")
-        return _checked(await request.read(), msg_id)
+        try:
+            body = await request.read()
+        except web.RequestPayloadError:
+            raise Refused(400, "The body's encoding is broken") from None
+        return _checked(body, msg_id)
 
     async def _outcome(self, message: Message) -> str:
         """Wait out the latency, then draw what becomes of `message`: a fault, or what the ledger says."""

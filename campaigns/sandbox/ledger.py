@@ -1,6 +1,7 @@
 """What reached the sandbox: the oracle that says which messages were accepted, how often, and with what payload."""
 
 import json
+import time
 from collections import Counter, deque
 from hashlib import blake2b
 from typing import IO, Any, Final, NamedTuple
@@ -90,13 +91,15 @@ class Ledger:
         self.repeats += 1
         return REPEAT
 
-    def conclude(self, outcome: str, at: float, took: float, msg_id: int | None, message: Message | None) -> None:
-        """Count a request that is dealt with; it arrived `at` and `took` so many seconds."""
+    def conclude(self, outcome: str, at: float, moment: float, msg_id: int | None, message: Message | None) -> None:
+        """Count a request that is decided; it arrived `at` by the epoch, at `moment` by the monotonic clock."""
         self.outcomes[outcome] += 1
         if message is not None:
             self.last.append(Arrival(at, message, outcome))
         if self._log is not None:
-            self._log.write(json.dumps({"at": at, "took": round(took, 6), "id": msg_id, "outcome": outcome}) + "\n")
+            took = round(time.monotonic() - moment, 6)
+            entry = {"at": at, "monotonic": moment, "took": took, "id": msg_id, "outcome": outcome}
+            self._log.write(json.dumps(entry) + "\n")
 
     def stats(self) -> dict[str, Any]:
         """The counts: distinct ids accepted, and each request by what came of it."""

@@ -35,7 +35,7 @@ TONES: Final = {ACCEPTED: "good", REPEAT: "sent", CONFLICT: "bad", INVALID: "bad
 
 async def show(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse:
     """`GET /`."""
-    return _page(gateway)
+    return _page(gateway, {}, {})
 
 
 async def change(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse:
@@ -46,7 +46,7 @@ async def change(gateway: Gateway, request: web.BaseRequest) -> web.StreamRespon
     try:
         gateway.faults = gateway.faults.updated_from_text(fields)
     except FaultsError as error:
-        return _page(gateway, status=422, typed=fields, errors=error.errors)
+        return _page(gateway, fields, error.errors)
     return web.Response(status=303, headers={"Location": "/"})
 
 
@@ -59,23 +59,20 @@ async def asset(gateway: Gateway, request: web.BaseRequest) -> web.StreamRespons
     return web.Response(body=Path(path).read_bytes(), content_type=content_type, charset="utf-8", headers=HEADERS)
 
 
-def _page(
-    gateway: Gateway,
-    *,
-    status: int = 200,
-    typed: Mapping[str, str] | None = None,
-    errors: Mapping[str, str] | None = None,
-) -> web.Response:
-    """The page as it is now; with `typed` and `errors`, the form as it was refused."""
+def _page(gateway: Gateway, typed: Mapping[str, str], errors: Mapping[str, str]) -> web.Response:
+    """The page as it is now; with `errors`, its form as it was `typed` and refused."""
     faults = gateway.faults
+    values = faults.as_dict()
     context = {
         "faults": faults,
         "percent": faults.total * 100,
         "figures": _figures(gateway.ledger),
-        "settings": [
-            _setting(name, value, typed or {}, errors or {})
-            for name, value in faults.as_dict().items()
-            if name != "outage"
+        "groups": [
+            (heading, [_setting(name, values[name], typed, errors) for name in names])
+            for heading, names in (
+                (_("Shares of all requests: 0.05 is 5 %, and together they stay within 1"), KINDS),
+                (_("Times, in seconds"), [name for name in FIELDS if name not in {*KINDS, "outage"}]),
+            )
         ],
         "has_errors": bool(errors),
         "arrivals": [
@@ -91,26 +88,28 @@ def _page(
         ],
     }
     html = render_to_string("sandbox/page.html", context)
-    return web.Response(text=html, content_type="text/html", status=status, headers=HEADERS)
+    return web.Response(text=html, content_type="text/html", status=422 if errors else 200, headers=HEADERS)
 
 
 def _figures(ledger: Ledger) -> list[tuple[str, str, int, str]]:
-    """Label, tone, count and remark of each figure at the top."""
+    """Label, tone, count and remark of each figure at the top; what has not happened has no colour."""
     met = ", ".join(f"{kind} {ledger.outcomes[kind]}" for kind in KINDS if ledger.outcomes[kind])
-    return [
+    refused = ledger.outcomes[INVALID] + ledger.outcomes[DENIED]
+    figures = [
         (_("Requests"), "wait", ledger.requests, ""),
         (_("Messages accepted"), "good", ledger.accepted, _("distinct ids")),
         (_("Repeats"), "sent", ledger.repeats, _("the same again, harmless")),
         (_("Faults"), "warn", sum(ledger.outcomes[kind] for kind in KINDS), met),
-        (_("Refused"), "bad", ledger.outcomes[INVALID] + ledger.outcomes[DENIED], _("malformed, or a wrong token")),
+        (_("Refused"), "bad", refused, _("malformed, or a wrong token")),
         (_("Conflicts"), "bad", ledger.conflicts, _("one id, two payloads")),
         (_("Too early"), "bad", ledger.early, _("within a Retry-After")),
     ]
+    return [(label, tone if count else "wait", count, remark) for label, tone, count, remark in figures]
 
 
 def _setting(name: str, value: object, typed: Mapping[str, str], errors: Mapping[str, str]) -> dict[str, Any]:
     """One input of the form, as it was typed if that was wrong."""
-    text = str(value).lower() if isinstance(value, bool) else f"{value:g}"
+    text = str(value).lower() if isinstance(value, bool) else f"{value:.9g}"
     return {
         "name": name,
         "value": typed.get(name, text),

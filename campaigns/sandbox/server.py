@@ -11,7 +11,7 @@ from django.conf import settings
 from yarl import URL
 
 from campaigns.sandbox import control, page
-from campaigns.sandbox.answers import OK, REDIRECTED
+from campaigns.sandbox.answers import OK, REDIRECTED, Silence
 from campaigns.sandbox.faults import Faults
 from campaigns.sandbox.gateway import Gateway
 
@@ -52,7 +52,12 @@ class Sandbox(Gateway):
         call = calls.get(request.method)
         if call is None:
             raise web.HTTPMethodNotAllowed(request.method, calls)
-        return await call(self, request)
+        try:
+            return await call(self, request)
+        except web.RequestPayloadError:
+            raise web.HTTPBadRequest from None
+        except ConnectionError:
+            return Silence()
 
     async def start(self, host: str, port: int) -> web.ServerRunner:
         """Listen on `host` and `port` (0: any free one) until the runner's `cleanup`; OSError if that can't be."""

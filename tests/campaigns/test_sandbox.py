@@ -113,13 +113,22 @@ def test_one_connection_carries_many_messages(sandbox: Sandbox) -> None:
     assert sandbox.ledger.accepted == 20
 
 
+@pytest.mark.parametrize("call", ["POST /v1/send/1", "PUT /faults", "POST /"])
 def test_a_client_that_leaves_in_the_middle_of_its_request_harms_nobody(
-    sandbox: Sandbox, caplog: pytest.LogCaptureFixture
+    sandbox: Sandbox, call: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with connection(sandbox) as raw:
-        raw.sendall(f"POST /v1/send/1 HTTP/1.1\r\n{credentials('x' * 50)}\r\n\r\n{{".encode())
+        raw.sendall(f"{call} HTTP/1.1\r\n{credentials('x' * 50)}\r\n\r\n{{".encode())
     assert send(sandbox, 2).status_code == 200
     assert not caplog.records
+
+
+@pytest.mark.parametrize("call", ["POST /v1/send/1", "PUT /faults", "POST /"])
+def test_a_body_that_is_not_encoded_as_it_says_is_refused(sandbox: Sandbox, call: str) -> None:
+    with connection(sandbox) as raw:
+        head = f"{call} HTTP/1.1\r\n{credentials('abc')}\r\nContent-Encoding: gzip\r\nConnection: close"
+        raw.sendall(f"{head}\r\n\r\nabc".encode())
+        assert received(raw).startswith(b"HTTP/1.1 400 ")
 
 
 def post_raw(sandbox: Sandbox, body: bytes) -> requests.Response:
