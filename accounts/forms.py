@@ -1,13 +1,12 @@
 """Forms of the account pages."""
 
-import zoneinfo
 from typing import Any
 
 from django import forms
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiToken, User, validate_person_name
+from accounts.models import ApiToken, User, known_timezones, validate_person_name
 
 
 class SignupForm(forms.Form):
@@ -41,7 +40,7 @@ class ProfileForm(forms.ModelForm[User]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        zones = {name for name in zoneinfo.available_timezones() if "/" in name} | {"UTC", self.instance.timezone}
+        zones = {name for name in known_timezones() if "/" in name} | {"UTC", self.instance.timezone}
         self.fields["timezone"].widget = forms.Select(choices=[(name, name) for name in sorted(zones)])
 
 

@@ -177,6 +177,15 @@ def test_deactivation_ends_sessions_at_once(as_alice: Client, alice: User) -> No
     assert as_alice.get("/account/").status_code == 302
 
 
+def test_a_part_of_a_page_leads_to_sign_in_when_the_session_has_ended(client: Client, db: None) -> None:
+    response = client.get(
+        "/users/?q=a", headers={"HX-Request": "true", "HX-Current-URL": "http://testserver/users/?q="}
+    )
+
+    assert response.status_code == 200
+    assert response["HX-Redirect"] == "/accounts/login/?next=%2Fusers%2F%3Fq%3D"
+
+
 def test_times_and_words_follow_the_user(as_alice: Client, alice: User) -> None:
     User.objects.filter(pk=alice.pk).update(language="ru", timezone="Asia/Vladivostok")
     token, _ = ApiToken.issue(alice)
