@@ -9,7 +9,6 @@ from django.template.context import Context
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
@@ -92,9 +91,9 @@ def badge(status: str, label: str = "") -> dict[str, Any]:
     return {"tone": _TONES.get(status, "wait"), "label": label or _LABELS[status], "live": status in _LIVE}
 
 
-@register.simple_tag(takes_context=True)
-def here(context: Context, address: str) -> SafeString:
-    """` aria-current="page"` on the navigation's link to the page, or to the folder, that is being shown."""
+@register.inclusion_tag("includes/nav.html", takes_context=True)
+def nav(context: Context, address: str, icon: str, label: Any, *, note: str = "", only: str = "") -> dict[str, Any]:
+    """A link of the navigation, marked on its page and those below; `only` is `phone` or `desk`."""
     path = context["request"].path
     current = path == address if address == "/" else path.startswith(address)
-    return SafeString(' aria-current="page"' if current else "")
+    return {"address": address, "icon": icon, "label": label, "note": note, "only": only, "current": current}
