@@ -4,6 +4,7 @@ Wall-clock times meet daylight saving as in RFC 5545 (3.3.5): one that a change 
 change; one that happens twice means the first.
 """
 
+from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
@@ -13,6 +14,7 @@ from campaigns.states import Repeat
 
 Window = tuple[time, time]
 _DAY = timedelta(days=1)
+_TWO_DAYS = 2 * 24 * 60 * 60
 
 
 def at_wall(day: date, clock: time, zone: str, *, second_time: bool = False) -> datetime:
@@ -44,7 +46,7 @@ def occurrences(starts_at: datetime, repeat: str, zone: str) -> Iterator[datetim
 def local_start(occurrence: datetime, campaign_zone: str, contact_zone: str) -> datetime:
     """When `occurrence`'s wall-clock time in the campaign's zone comes in the contact's zone."""
     wall = occurrence.astimezone(ZoneInfo(campaign_zone))
-    return at_wall(wall.date(), wall.time(), contact_zone)
+    return at_wall(wall.date(), wall.time(), contact_zone, second_time=bool(wall.fold))
 
 
 def is_open(window: Window, moment: datetime, zone: str) -> bool:
@@ -60,20 +62,38 @@ def next_opening(window: Window, moment: datetime, zone: str) -> datetime:
     """`moment` if the window is open then, else when it opens next."""
     if is_open(window, moment, zone):
         return moment
-    return _next(window[0], moment, zone)
+    return min(turn for turn in _turns(window[0], moment, zone) if is_open(window, turn, zone))
 
 
 def next_closing(window: Window, moment: datetime, zone: str) -> datetime:
     """When the window that is open at `moment` closes."""
-    return _next(window[1], moment, zone)
+    return min(turn for turn in _turns(window[1], moment, zone) if not is_open(window, turn, zone))
 
 
-def _next(clock: time, moment: datetime, zone: str) -> datetime:
-    """The first time after `moment` at which clocks in `zone` show `clock`."""
+def _turns(clock: time, moment: datetime, zone: str) -> Iterator[datetime]:
+    """Every moment in the two days after `moment` at which clocks in `zone` come to show `clock`, or jump over it."""
     today = moment.astimezone(ZoneInfo(zone)).date()
-    days = [today + offset * _DAY for offset in (0, 1, 2)]
-    candidates = [at_wall(day, clock, zone, second_time=second) for day in days for second in (False, True)]
-    return min(candidate for candidate in candidates if candidate > moment)
+    for offset in range(3):
+        for second_time in (False, True):
+            turn = at_wall(today + offset * _DAY, clock, zone, second_time=second_time)
+            if turn > moment:
+                yield turn
+    change = _next_change(moment, zone)
+    if change is not None:
+        yield change
+
+
+def _next_change(moment: datetime, zone: str) -> datetime | None:
+    """When clocks in `zone` are put forward or back in the two days after `moment`, if they are."""
+    since, there = moment.replace(microsecond=0), ZoneInfo(zone)
+    offset = moment.astimezone(there).utcoffset()
+
+    def changed(seconds: int) -> bool:
+        return (since + timedelta(seconds=seconds)).astimezone(there).utcoffset() != offset
+
+    if not changed(_TWO_DAYS):
+        return None
+    return since + timedelta(seconds=bisect_left(range(_TWO_DAYS), True, key=changed))
 
 
 def due_at(start: datetime, window: Window | None, zone: str, now: datetime) -> datetime:
