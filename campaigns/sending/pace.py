@@ -1,7 +1,8 @@
 """Rate limits, shared by all workers on all hosts: each takes a short stretch of the future at a time.
 
 The limit's whole state is the moment at which the next message may leave (the generic cell rate algorithm, ITU-T
-I.371). A stretch is a tenth of a second, so the rate holds in every second and a worker's death loses little.
+I.371). A stretch is a tenth of a second, so the rate holds in every second and a worker's death loses little; as much
+is the lateness that may be made up for.
 """
 
 import time
@@ -41,6 +42,6 @@ def reserve(key: str, seconds: float, moment: float) -> float:
     """Take the next free stretch of that length, and return when it begins (seconds since the epoch)."""
     with transaction.atomic():
         pace, _ = Pace.objects.select_for_update().get_or_create(key=key, defaults={"next_at": moment})
-        begins = max(pace.next_at, moment)
+        begins = max(pace.next_at, moment - _STRETCH_SECONDS)
         Pace.objects.filter(key=key).update(next_at=begins + seconds)
     return begins

@@ -7,6 +7,7 @@ ends at 1 024 of them.
 import selectors
 import time
 from collections.abc import Iterator
+from io import BytesIO
 from typing import Any, Final, Protocol
 
 import pycurl
@@ -84,7 +85,9 @@ class CurlTransport:
         handle = self._idle.pop() if self._idle else self._new_handle()
         body = _Body()
         handle.setopt(pycurl.URL, request.url)
-        handle.setopt(pycurl.POSTFIELDS, request.body)
+        handle.setopt(pycurl.POSTFIELDSIZE, len(request.body))
+        # A body that can't be rewound: libcurl would silently repeat a request when a reused connection dies.
+        handle.setopt(pycurl.READFUNCTION, BytesIO(request.body).read)
         handle.setopt(pycurl.TIMEOUT_MS, max(1, int(timeout * 1000)))
         handle.setopt(pycurl.WRITEFUNCTION, body.write)
         self._busy[handle] = (key, body)

@@ -1,0 +1,252 @@
+"""Campaigns by the clock: starts, joiners, repeats, ends."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, time, timedelta
+
+import pytest
+import time_machine
+from django_q.models import OrmQ
+
+from accounts.models import User
+from campaigns import services
+from campaigns.lifecycle import ADVANCE, SEND, campaign_advance
+from campaigns.models import Attempt, Campaign, Message, Run
+from campaigns.states import CampaignStatus
+from directory.models import Audience
+from tests.campaigns.engine import assert_counters_true, hints, statuses
+from tests.factories import contact
+
+NOON = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)  # 12:00 in Moscow
+
+
+@pytest.fixture
+def clock() -> Iterator[time_machine.Traveller]:
+    with time_machine.travel(NOON, tick=False) as traveller:
+        yield traveller
+
+
+def make(owner: User, **fields: object) -> Campaign:
+    return services.campaign_create(
+        **{
+            "owner": owner,
+            "name": "Sale",
+            "text": "Hello",
+            "audience": Audience(),
+            "ends_at": NOON + timedelta(days=3),
+            **fields,
+        }
+    )
+
+
+def finish_messages(run: Run) -> None:
+    """As if the gateway had taken everything."""
+    waiting = run.messages.filter(status="pending").update(status="sent")
+    run.refresh_from_db()
+    Run.objects.filter(pk=run.pk).update(pending=0, sent=run.sent + waiting)
+
+
+def test_a_start_in_the_future_leaves_a_hint_for_that_very_second(clock: time_machine.Traveller, alice: User) -> None:
+    make(alice, starts_at=NOON + timedelta(minutes=1))
+    hint = OrmQ.objects.get()
+    assert hint.task["func"] == ADVANCE
+    assert hint.lock == NOON + timedelta(minutes=1)
+
+
+def test_a_start_far_in_the_future_is_left_to_the_sweeper(clock: time_machine.Traveller, alice: User) -> None:
+    make(alice, starts_at=NOON + timedelta(days=1))
+    assert not OrmQ.objects.exists()
+
+
+def test_nothing_starts_before_its_time(clock: time_machine.Traveller, alice: User) -> None:
+    contact(alice)
+    campaign = make(alice, starts_at=NOON + timedelta(minutes=1))
+    campaign_advance(campaign.pk)
+    campaign.refresh_from_db()
+    assert campaign.status == CampaignStatus.SCHEDULED
+    assert not Run.objects.exists()
+
+
+def test_a_start_freezes_every_recipient_and_asks_for_a_sender(clock: time_machine.Traveller, alice: User) -> None:
+    for _ in range(3):
+        contact(alice)
+    contact(alice, opted_out=True)
+    contact(alice, is_active=False)
+    campaign = make(alice)
+    campaign_advance(campaign.pk)
+    campaign.refresh_from_db()
+    assert campaign.status == CampaignStatus.RUNNING
+    assert statuses(campaign) == {"pending": 3}
+    assert hints(SEND) == 1
+    assert_counters_true(campaign)
+
+
+def test_advancing_again_changes_nothing(clock: time_machine.Traveller, alice: User) -> None:
+    contact(alice)
+    campaign = make(alice)
+    for _ in range(3):
+        campaign_advance(campaign.pk)
+    assert Run.objects.count() == Message.objects.count() == 1
+    assert_counters_true(campaign)
+
+
+def test_one_who_joins_while_a_run_is_active_is_included(clock: time_machine.Traveller, alice: User) -> None:
+    contact(alice, tags=("vip",))
+    campaign = make(alice, audience=Audience(tags=("vip",)))
+    campaign_advance(campaign.pk)
+    clock.shift(timedelta(minutes=30))
+    contact(alice, tags=("vip",))
+    contact(alice)
+    campaign_advance(campaign.pk)
+    assert statuses(campaign) == {"pending": 2}
+    assert_counters_true(campaign)
+
+
+def test_one_who_joins_at_the_last_moment_keeps_the_campaign_running(
+    clock: time_machine.Traveller, alice: User
+) -> None:
+    contact(alice)
+    campaign = make(alice)
+    campaign_advance(campaign.pk)
+    finish_messages(campaign.runs.get())
+    clock.shift(timedelta(seconds=5))
+    contact(alice)
+    campaign_advance(campaign.pk)
+    campaign.refresh_from_db()
+    assert campaign.status == CampaignStatus.RUNNING
+    assert statuses(campaign) == {"sent": 1, "pending": 1}
+    finish_messages(campaign.runs.get())
+    campaign_advance(campaign.pk)
+    campaign.refresh_from_db()
+    assert campaign.status == CampaignStatus.FINISHED
+    assert campaign.finished_at == campaign.runs.get().finished_at == NOON + timedelta(seconds=5)
+
+
+def test_a_campaign_for_nobody_finishes_at_once(clock: time_machine.Traveller, alice: User) -> None:
+    campaign = make(alice, audience=Audience(tags=("nobody",)))
+    campaign_advance(campaign.pk)
+    campaign.refresh_from_db()
+    assert campaign.status == CampaignStatus.FINISHED
+
+
+def test_the_end_expires_what_never_left_and_doubts_what_may_have(clock: time_machine.Traveller, alice: User) -> None:
+    for _ in range(3):
+        contact(alice)
+    campaign = make(alice, ends_at=NOON + timedelta(hours=1))
+    campaign_advance(campaign.pk)
+    doubtful, refused, _ = Message.objects.order_by("pk")
+    Attempt.objects.create(message=doubtful, at=NOON, reason="timeout", uncertain=True)
+    Attempt.objects.create(message=refused, at=NOON, reason="http_503", uncertain=False)
+    clock.shift(timedelta(hours=1))
+    campaign_advance(campaign.pk)
+    campaign.refresh_from_db()
+    assert campaign.status == CampaignStatus.FINISHED
+    assert statuses(campaign) == {"unknown": 1, "expired": 2}
+    assert_counters_true(campaign)
+
+
+def test_a_campaign_that_nobody_started_in_time_is_finished_empty(clock: time_machine.Traveller, alice: User) -> None:
+    contact(alice)
+    campaign = make(alice, ends_at=NOON + timedelta(hours=1))
+    clock.shift(timedelta(hours=2))
+    campaign_advance(campaign.pk)
+    campaign.refresh_from_db()
+    assert campaign.status == CampaignStatus.FINISHED
+    assert not Message.objects.exists()
+
+
+def test_local_time_begins_where_the_hour_comes_first(clock: time_machine.Traveller, alice: User) -> None:
+    alice.timezone = "Europe/Moscow"
+    contact(alice, timezone="Asia/Kamchatka")
+    contact(alice, timezone="Europe/Kaliningrad")
+    tomorrow_ten = datetime(2026, 11, 25, 7, 0, tzinfo=UTC)  # 10:00 in Moscow
+    campaign = make(alice, starts_at=tomorrow_ten, local_time=True)
+    clock.move_to(datetime(2026, 11, 24, 21, 59, tzinfo=UTC))
+    campaign_advance(campaign.pk)
+    assert not Run.objects.exists()
+    clock.move_to(datetime(2026, 11, 24, 22, 0, tzinfo=UTC))  # 10:00 in Kamchatka
+    campaign_advance(campaign.pk)
+    due = dict(Message.objects.values_list("contact__timezone", "due_at"))
+    assert due == {
+        "Asia/Kamchatka": datetime(2026, 11, 24, 22, 0, tzinfo=UTC),
+        "Europe/Kaliningrad": datetime(2026, 11, 25, 8, 0, tzinfo=UTC),
+    }
+
+
+def test_a_window_puts_off_those_for_whom_it_is_night(clock: time_machine.Traveller, alice: User) -> None:
+    contact(alice, timezone="Europe/Moscow")
+    contact(alice, timezone="Asia/Kamchatka")  # 21:00 there
+    campaign = make(alice, window=(time(9), time(21)))
+    campaign_advance(campaign.pk)
+    due = dict(Message.objects.values_list("contact__timezone", "due_at"))
+    assert due["Europe/Moscow"] == NOON
+    assert due["Asia/Kamchatka"] == datetime(2026, 11, 24, 21, 0, tzinfo=UTC)
+
+
+def test_a_daily_campaign_writes_once_a_day_until_its_end(clock: time_machine.Traveller, alice: User) -> None:
+    contact(alice)
+    campaign = make(alice, repeat="daily", ends_at=NOON + timedelta(days=2, hours=1))
+    for day in range(3):
+        clock.move_to(NOON + timedelta(days=day))
+        campaign_advance(campaign.pk)
+        campaign.refresh_from_db()
+        assert campaign.status == CampaignStatus.RUNNING
+        assert Run.objects.count() == Message.objects.count() == day + 1
+        finish_messages(Run.objects.latest("occurrence"))
+        campaign_advance(campaign.pk)
+    campaign.refresh_from_db()
+    assert campaign.status == CampaignStatus.FINISHED
+    assert statuses(campaign) == {"sent": 3}
+
+
+def test_what_a_day_left_over_is_not_sent_the_next_day(clock: time_machine.Traveller, alice: User) -> None:
+    contact(alice)
+    campaign = make(alice, repeat="daily")
+    campaign_advance(campaign.pk)
+    clock.shift(timedelta(days=1))
+    campaign_advance(campaign.pk)
+    assert statuses(campaign) == {"expired": 1, "pending": 1}
+    assert_counters_true(campaign)
+
+
+def test_of_missed_days_only_the_latest_is_made_up_for(clock: time_machine.Traveller, alice: User) -> None:
+    contact(alice)
+    campaign = make(alice, repeat="daily", ends_at=NOON + timedelta(days=9))
+    clock.shift(timedelta(days=4, hours=1))
+    campaign_advance(campaign.pk)
+    assert Run.objects.get().occurrence == NOON + timedelta(days=4)
+
+
+def test_a_cancel_gives_up_everything_that_waits(clock: time_machine.Traveller, alice: User) -> None:
+    contact(alice)
+    campaign = make(alice)
+    campaign_advance(campaign.pk)
+    services.campaign_cancel(campaign=campaign, by=alice)
+    campaign_advance(campaign.pk)
+    assert statuses(campaign) == {"cancelled": 1}
+    assert campaign.runs.get().finished_at
+    assert_counters_true(campaign)
+
+
+def test_a_paused_campaign_starts_nothing_and_still_ends(clock: time_machine.Traveller, alice: User) -> None:
+    contact(alice)
+    campaign = make(alice, repeat="daily", ends_at=NOON + timedelta(days=1, hours=1))
+    campaign_advance(campaign.pk)
+    services.campaign_pause(campaign=campaign, by=alice)
+    clock.shift(timedelta(days=1))
+    campaign_advance(campaign.pk)
+    assert Run.objects.count() == 1
+    clock.shift(timedelta(hours=2))
+    campaign_advance(campaign.pk)
+    campaign.refresh_from_db()
+    assert campaign.status == CampaignStatus.FINISHED
+    assert statuses(campaign) == {"expired": 1}
+
+
+def test_a_later_end_counts_for_the_run_that_is_active(clock: time_machine.Traveller, alice: User) -> None:
+    contact(alice)
+    campaign = make(alice, ends_at=NOON + timedelta(hours=1))
+    campaign_advance(campaign.pk)
+    services.campaign_update(campaign=campaign, by=alice, ends_at=NOON + timedelta(hours=3))
+    clock.shift(timedelta(hours=2))
+    campaign_advance(campaign.pk)
+    assert statuses(campaign) == {"pending": 1}

@@ -1,0 +1,260 @@
+"""The slice against the sandbox: what a misbehaving gateway does to messages, and what it can't do."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils.timezone import now
+from pytest_django import Settings
+
+from accounts.models import User
+from campaigns import services
+from campaigns.lifecycle import campaign_advance
+from campaigns.models import Attempt, Campaign, Gateway, Message
+from campaigns.sandbox.server import Sandbox
+from campaigns.states import CampaignStatus
+from directory.models import Audience, Contact
+from tests import factories
+from tests.campaigns.engine import assert_counters_true, send_everything, slice_of, statuses
+
+KINDS = ("error", "unavailable", "throttle", "reset", "html", "broken", "code", "huge", "redirect", "lost")
+
+
+@pytest.fixture(autouse=True)
+def fast_retries(settings: Settings) -> None:
+    settings.RETRY_BASE = 0.01
+    settings.RETRY_CAP = 0.1
+    settings.GATEWAY_TIMEOUT = 3
+    settings.MAX_ATTEMPTS = 50
+
+
+def make(owner: User, number: int, **fields: object) -> Campaign:
+    contacts = [
+        Contact(owner=owner, phone=79050000000 + n, operator_code="905", first_name="Ира") for n in range(number)
+    ]
+    Contact.objects.bulk_create(contacts)
+    return services.campaign_create(
+        **{
+            "owner": owner,
+            "name": "Sale",
+            "text": "Привет, {first_name|друг}!",
+            "audience": Audience(),
+            "ends_at": now() + timedelta(hours=1),
+            **fields,
+        }
+    )
+
+
+def test_every_message_goes_out_once_and_the_campaign_finishes(alice: User, sandbox: Sandbox) -> None:
+    campaign = make(alice, 300)
+    send_everything(campaign, sandbox)
+    assert campaign.status == CampaignStatus.FINISHED
+    assert statuses(campaign) == {"sent": 300}
+    assert sandbox.ledger.requests == sandbox.ledger.accepted == 300
+    assert_counters_true(campaign)
+    run = campaign.runs.get()
+    assert run.finished_at
+    assert (run.attempts, run.parts) == (300, 300)
+    message = Message.objects.filter(run=run).first()
+    assert message
+    assert message.text == "Привет, Ира!"
+    assert message.phone == message.contact.phone
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_fault_costs_time_and_nothing_else(alice: User, sandbox: Sandbox, kind: str) -> None:
+    sandbox.faults = sandbox.faults.updated({kind: 0.1})
+    campaign = make(alice, 60)
+    send_everything(campaign, sandbox)
+    assert statuses(campaign) == {"sent": 60}
+    assert sandbox.ledger.accepted == 60
+    assert sandbox.ledger.conflicts == sandbox.ledger.redirected == 0
+    assert_counters_true(campaign)
+    failures = Attempt.objects.count()
+    assert failures == sandbox.ledger.requests - 60
+    assert campaign.runs.get().attempts == sandbox.ledger.requests
+
+
+@pytest.mark.parametrize("kind", ["reset", "lost"])
+def test_a_connection_that_dies_is_not_retried_behind_our_back(
+    alice: User, sandbox: Sandbox, settings: Settings, kind: str
+) -> None:
+    settings.GATEWAY_CONCURRENCY = 5
+    sandbox.faults = sandbox.faults.updated({kind: 0.2})
+    campaign = make(alice, 100)
+    send_everything(campaign, sandbox)
+    assert campaign.runs.get().attempts == sandbox.ledger.requests
+    assert Attempt.objects.filter(reason="reset").count() == sandbox.ledger.outcomes[kind] > 0
+
+
+def test_a_gateway_that_hangs_is_given_up_in_time(alice: User, sandbox: Sandbox, settings: Settings) -> None:
+    settings.GATEWAY_TIMEOUT = 0.5
+    sandbox.faults = sandbox.faults.updated({"hang": 0.2, "drip": 0.2})
+    campaign = make(alice, 40)
+    send_everything(campaign, sandbox)
+    assert statuses(campaign) == {"sent": 40}
+    attempt = Attempt.objects.filter(reason="timeout").first()
+    assert attempt
+    assert attempt.uncertain
+    assert 450 <= attempt.duration_ms < 1500
+
+
+def test_a_refusal_for_good_is_not_tried_again(alice: User, sandbox: Sandbox) -> None:
+    sandbox.faults = sandbox.faults.updated({"refuse": 1})
+    campaign = make(alice, 5)
+    send_everything(campaign, sandbox)
+    assert statuses(campaign) == {"failed": 5}
+    assert sandbox.ledger.requests == 5
+    attempt = Attempt.objects.first()
+    assert attempt
+    assert (attempt.reason, attempt.http_status) == ("http_400", 400)
+    assert attempt.answer
+
+
+def test_attempts_are_used_up(alice: User, sandbox: Sandbox, settings: Settings) -> None:
+    settings.MAX_ATTEMPTS = 3
+    sandbox.faults = sandbox.faults.updated({"error": 1})
+    campaign = make(alice, 2)
+    send_everything(campaign, sandbox)
+    assert statuses(campaign) == {"failed": 2}
+    assert sandbox.ledger.requests == 6
+    assert set(Message.objects.values_list("reason", "attempts")) == {("http_500", 3)}
+
+
+def test_a_wrong_token_stops_the_gateway_and_costs_no_attempt(alice: User, sandbox: Sandbox) -> None:
+    campaign = make(alice, 30)
+    campaign_advance(campaign.pk)
+    slice_of(sandbox, token="wrong", seconds=2)
+    gateway = Gateway.objects.get()
+    assert gateway.alert == "http_401"
+    assert gateway.open_until
+    assert statuses(campaign) == {"pending": 30}
+    assert set(Message.objects.values_list("attempts", flat=True)) == {0}
+    Gateway.objects.update(open_until=now())
+    send_everything(campaign, sandbox)
+    assert statuses(campaign) == {"sent": 30}
+    assert Gateway.objects.get().alert == ""
+    assert sandbox.ledger.conflicts == 0
+
+
+def test_an_outage_is_probed_by_one_message_and_spends_no_attempts(alice: User, sandbox: Sandbox) -> None:
+    sandbox.faults = sandbox.faults.updated({"outage": True})
+    campaign = make(alice, 200)
+    campaign_advance(campaign.pk)
+    slice_of(sandbox)
+    assert Gateway.objects.get().open_until
+    before, spent = sandbox.ledger.requests, sorted(Message.objects.values_list("attempts", flat=True))
+    for _ in range(3):
+        Gateway.objects.update(open_until=now())
+        Message.objects.update(due_at=now())
+        slice_of(sandbox)
+    assert sandbox.ledger.requests == before + 3
+    assert sorted(Message.objects.values_list("attempts", flat=True)) == spent
+    sandbox.faults = sandbox.faults.updated({"outage": False})
+    Gateway.objects.update(open_until=now())
+    send_everything(campaign, sandbox)
+    assert statuses(campaign) == {"sent": 200}
+
+
+def test_nothing_leaves_while_retry_after_holds(alice: User, sandbox: Sandbox) -> None:
+    sandbox.faults = sandbox.faults.updated({"throttle": 0.1, "retry_after": 1, "early_grace": 0.5})
+    campaign = make(alice, 300)
+    send_everything(campaign, sandbox)
+    assert statuses(campaign) == {"sent": 300}
+    assert sandbox.ledger.outcomes["throttle"] > 0
+    assert sandbox.ledger.early == 0
+
+
+def test_the_end_is_respected(alice: User, sandbox: Sandbox) -> None:
+    sandbox.faults = sandbox.faults.updated({"latency": 0.05})
+    campaign = make(alice, 2000, ends_at=now() + timedelta(seconds=2), rate_limit=100)
+    send_everything(campaign, sandbox)
+    campaign.refresh_from_db()
+    end = campaign.ends_at.timestamp()
+    assert max(entry.last_at for entry in sandbox.ledger.messages.values()) < end + 0.1
+    assert campaign.status == CampaignStatus.FINISHED
+    found = statuses(campaign)
+    assert found.keys() <= {"sent", "expired", "unknown"}
+    assert 0 < found["sent"] <= sandbox.ledger.accepted <= found["sent"] + found.get("unknown", 0)
+    assert_counters_true(campaign)
+
+
+def test_a_pause_keeps_everything_back_and_a_resume_goes_on(alice: User, sandbox: Sandbox) -> None:
+    campaign = make(alice, 400, rate_limit=200)
+    campaign_advance(campaign.pk)
+    slice_of(sandbox, seconds=0.5)
+    sent = sandbox.ledger.accepted
+    assert 0 < sent < 400
+    services.campaign_pause(campaign=campaign, by=alice)
+    slice_of(sandbox)
+    assert sandbox.ledger.accepted == sent
+    campaign = services.campaign_resume(campaign=campaign, by=alice)
+    services.campaign_update(campaign=campaign, by=alice, rate_limit=None)
+    send_everything(campaign, sandbox)
+    assert statuses(campaign) == {"sent": 400}
+
+
+def test_a_cancel_leaves_the_rest_unsent(alice: User, sandbox: Sandbox) -> None:
+    campaign = make(alice, 400, rate_limit=200)
+    campaign_advance(campaign.pk)
+    slice_of(sandbox, seconds=0.5)
+    services.campaign_cancel(campaign=campaign, by=alice)
+    slice_of(sandbox)
+    campaign_advance(campaign.pk)
+    found = statuses(campaign)
+    assert found == {"sent": sandbox.ledger.accepted, "cancelled": 400 - sandbox.ledger.accepted}
+    assert_counters_true(campaign)
+
+
+def test_one_who_opts_out_before_the_message_leaves_is_not_written_to(alice: User, sandbox: Sandbox) -> None:
+    campaign = make(alice, 3)
+    campaign_advance(campaign.pk)
+    gone = Contact.objects.order_by("pk")[0]
+    Contact.objects.filter(pk=gone.pk).update(opted_out=True)
+    send_everything(campaign, sandbox)
+    assert statuses(campaign) == {"sent": 2, "cancelled": 1}
+    assert Message.objects.get(contact=gone).reason == "not_recipient"
+    assert_counters_true(campaign)
+
+
+def test_a_small_campaign_does_not_wait_for_a_large_one(alice: User, sandbox: Sandbox) -> None:
+    sandbox.faults = sandbox.faults.updated({"latency": 0.02})
+    large = make(alice, 3000)
+    campaign_advance(large.pk)
+    factories.contact(alice, tags=("few",))
+    small = services.campaign_create(
+        owner=alice,
+        name="Small",
+        text="Only you",
+        audience=Audience(tags=("few",)),
+        ends_at=now() + timedelta(hours=1),
+    )
+    campaign_advance(small.pk)
+    slice_of(sandbox, seconds=0.5)
+    assert statuses(small) == {"sent": 1}
+    assert statuses(large)["pending"] > 0
+
+
+def test_the_configured_rate_is_not_exceeded(alice: User, sandbox: Sandbox, settings: Settings) -> None:
+    settings.GATEWAY_RATE = 100
+    make(alice, 1000)
+    campaign_advance(Campaign.objects.get().pk)
+    slice_of(sandbox, seconds=2)
+    times = sorted(entry.first_at for entry in sandbox.ledger.messages.values())
+    assert len(times) > 50
+    for first, later in zip(times, times[100:], strict=False):
+        assert later - first > 0.85
+
+
+def test_a_text_changed_while_paused_reaches_those_not_yet_tried(alice: User, sandbox: Sandbox) -> None:
+    campaign = make(alice, 100, rate_limit=50)
+    campaign_advance(campaign.pk)
+    slice_of(sandbox, seconds=0.5)
+    campaign = services.campaign_pause(campaign=campaign, by=alice)
+    campaign = services.campaign_update(campaign=campaign, by=alice, text="Новый текст")
+    sent = sandbox.ledger.accepted
+    campaign = services.campaign_resume(campaign=campaign, by=alice)
+    campaign = services.campaign_update(campaign=campaign, by=alice, rate_limit=None)
+    send_everything(campaign, sandbox)
+    texts = list(Message.objects.values_list("text", flat=True))
+    assert texts.count("Привет, Ира!") == sent
+    assert texts.count("Новый текст") == 100 - sent
