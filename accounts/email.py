@@ -1,8 +1,11 @@
 """The change of a user's e-mail address. Apart from forms.py, for allauth's own forms import that one."""
 
+from typing import Any
+
 from allauth.account.forms import AddEmailForm
 from allauth.account.models import EmailAddress
 from django.http import HttpRequest
+from django.utils.translation import gettext_lazy as _
 
 
 class EmailForm(AddEmailForm):  # type: ignore[misc]  # allauth is not typed
@@ -10,6 +13,11 @@ class EmailForm(AddEmailForm):  # type: ignore[misc]  # allauth is not typed
 
     Allauth would take a present address that was never confirmed for an abandoned change, and blank `User.email`.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["email"].label = _("New e-mail address")
+        self.fields["email"].help_text = _("We send a link to it; until you open that, the old one stays.")
 
     def save(self, request: HttpRequest) -> EmailAddress:
         """Replace the change that is under way, if any, and send the link."""
