@@ -6,6 +6,7 @@ from typing import Annotated, Any, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django_htmx.middleware import HtmxDetails
 from ninja import Field, Schema
 from pydantic import AfterValidator, ConfigDict, StringConstraints
 
@@ -29,6 +30,7 @@ class Signed(HttpRequest):
     """A request whose user is known to be signed in (behind `login_required` or a token)."""
 
     user: Any
+    htmx: HtmxDetails
 
 
 def _without_nul(text: str) -> str:

@@ -3,7 +3,6 @@
 import accounts.models
 import directory.attributes
 import directory.models
-import django.core.validators
 import django.db.models.deletion
 from django.conf import settings
 from django.db import migrations, models
@@ -36,8 +35,8 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('phone', models.BigIntegerField(error_messages={'unique': 'A contact with this phone exists already.'}, unique=True, verbose_name='phone')),
                 ('operator_code', models.CharField(db_index=True, editable=False, max_length=3, verbose_name='operator code')),
-                ('first_name', models.CharField(blank=True, max_length=150, validators=[django.core.validators.RegexValidator("^[^\\W\\d_]+(?:[ '’-][^\\W\\d_]+)*\\Z", 'Use letters, spaces, hyphens and apostrophes only.')], verbose_name='first name')),
-                ('last_name', models.CharField(blank=True, max_length=150, validators=[django.core.validators.RegexValidator("^[^\\W\\d_]+(?:[ '’-][^\\W\\d_]+)*\\Z", 'Use letters, spaces, hyphens and apostrophes only.')], verbose_name='last name')),
+                ('first_name', models.CharField(blank=True, max_length=150, validators=[accounts.models.validate_person_name], verbose_name='first name')),
+                ('last_name', models.CharField(blank=True, max_length=150, validators=[accounts.models.validate_person_name], verbose_name='last name')),
                 ('timezone', models.CharField(db_index=True, default=accounts.models.default_timezone, max_length=64, validators=[accounts.models.validate_timezone], verbose_name='time zone')),
                 ('attributes', models.JSONField(blank=True, default=dict, validators=[directory.attributes.validate_attributes], verbose_name='attributes')),
                 ('is_active', models.BooleanField(default=True, verbose_name='active')),

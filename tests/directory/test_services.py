@@ -45,6 +45,21 @@ def test_a_contact_is_stored_clean(alice: User) -> None:
     assert not contact.opted_out
 
 
+@pytest.mark.parametrize(
+    "name", ["Ёлка", "Nguyễn", "Jose\u0301", "नीरज", "สมชาย", "محمد", "李", "d'Artagnan", "Жан-Поль"]
+)
+def test_a_name_may_be_of_any_script(alice: User, name: str) -> None:
+    assert contact_create(owner=alice, phone="+7 999 123-45-67", first_name=name).full_name
+
+
+@pytest.mark.parametrize(
+    "name", ["Ivan2", "a_b", "-Ivan", "Ivan-", "a--b", "<b>", "Ivan;", "🙂", "\u0301", "http://x", "a\nb\0"]
+)
+def test_what_is_no_name_is_refused(alice: User, name: str) -> None:
+    with pytest.raises(ValidationError, match="letters"):
+        contact_create(owner=alice, phone="+7 999 123-45-67", last_name=name)
+
+
 def test_without_a_time_zone_the_phone_suggests_one(alice: User) -> None:
     assert contact_create(owner=alice, phone="+7 423 212-34-56").timezone == "Asia/Vladivostok"
     assert contact_create(owner=alice, phone="+7 999 123-45-67", timezone="").timezone == settings.TIME_ZONE

@@ -1,10 +1,11 @@
-"""`{% load phones %}`."""
+"""`{% load directory %}`: a contact's values as people read them."""
 
 from django import template
 
-from directory import phones
+from directory import attributes, phones
 
 register = template.Library()
+register.filter("written", attributes.written)
 
 
 @register.filter

@@ -1,0 +1,123 @@
+"""The pages of the directory."""
+
+from collections.abc import Callable
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Count, Q
+from django.http import HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.cache import patch_vary_headers
+from django.utils.html import format_html
+from django.utils.timezone import now
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import replace_url
+
+from directory import phones
+from directory.forms import ContactForm, FilterForm
+from directory.models import Contact, Tag
+from directory.services import contact_create, contact_deactivate, contact_update
+from project.http import Conflict, Signed, keyset
+
+_PAGE = 50
+_SUGGESTED_TAGS = 200
+
+
+@require_safe
+@login_required
+def contacts(request: Signed) -> HttpResponse:
+    """The list: a live search asks for its lower part only, by the same address."""
+    asked = request.GET.copy()
+    for name in [name for name, value in asked.items() if not value]:
+        del asked[name]
+    request.GET = asked  # type: ignore[assignment]  # the pager builds its links from it
+    form = FilterForm(asked)
+    found = Contact.objects.narrow(**form.filters())
+    context = {
+        "form": form,
+        "page": keyset(found.prefetch_related("tags"), form.cleaned_data.get("cursor"), _PAGE),
+        "counts": found.aggregate(all=Count("pk"), opted_out=Count("pk", filter=Q(opted_out=True))),
+        "narrowed": asked.keys() - {"cursor"},
+    }
+    part = "#found" if request.htmx else ""
+    response = render(request, f"directory/contacts.html{part}", context)
+    patch_vary_headers(response, ["HX-Request"])
+    if part:
+        address = f"{request.path}?{asked.urlencode()}" if asked else request.path
+        return replace_url(response, address)
+    return response
+
+
+@require_safe
+@login_required
+def contact(request: Signed, pk: int) -> HttpResponse:
+    """Everything that the directory knows of one contact."""
+    row = get_object_or_404(Contact.objects.select_related("owner").prefetch_related("tags"), pk=pk)
+    context = {"contact": row, "may_change": request.user.may_change(row), "clock": now()}
+    return render(request, "directory/contact.html", context)
+
+
+@login_required
+def contact_add(request: Signed) -> HttpResponse:
+    """The form of a new contact."""
+    form = ContactForm(request.POST or None)
+    row = _saved(form, lambda: contact_create(owner=request.user, **form.cleaned_data))
+    if row is None:
+        return _form_page(request, form)
+    messages.success(request, _("%(contact)s is added.") % {"contact": row})
+    return redirect("directory:contact", row.pk)
+
+
+@login_required
+def contact_edit(request: Signed, pk: int) -> HttpResponse:
+    """The form of a contact that is there."""
+    row = get_object_or_404(Contact, pk=pk)
+    if not request.user.may_change(row):
+        raise PermissionDenied(_("Only who added this contact, or an administrator, may change it."))
+    form = ContactForm(request.POST or None, contact=row)
+    changed = _saved(form, lambda: contact_update(contact=row, by=request.user, **form.cleaned_data))
+    if changed is None:
+        return _form_page(request, form, row)
+    messages.success(request, _("%(contact)s is saved.") % {"contact": changed})
+    return redirect("directory:contact", row.pk)
+
+
+@require_POST
+@login_required
+def deactivate(request: Signed, pk: int) -> HttpResponse:
+    """Take a contact out of every audience."""
+    row = contact_deactivate(contact=get_object_or_404(Contact, pk=pk), by=request.user)
+    messages.success(request, _("%(contact)s is deactivated.") % {"contact": row})
+    return redirect("directory:contact", pk)
+
+
+@require_POST
+@login_required
+def reactivate(request: Signed, pk: int) -> HttpResponse:
+    """Bring a deactivated contact back."""
+    row = contact_update(contact=get_object_or_404(Contact, pk=pk), by=request.user, is_active=True)
+    messages.success(request, _("%(contact)s is active again.") % {"contact": row})
+    return redirect("directory:contact", pk)
+
+
+def _saved(form: ContactForm, save: Callable[[], Contact]) -> Contact | None:
+    """What `save` makes of a valid form, or None with its refusal beside the fields."""
+    if not form.is_valid():
+        return None
+    try:
+        return save()
+    except ValidationError as error:
+        form.add_error(None, error)
+    except Conflict as error:
+        twin = Contact.objects.get(phone=phones.normalise(form.cleaned_data["phone"]))
+        address = reverse("directory:contact", args=[twin.pk])
+        form.add_error("phone", format_html('{} <a href="{}">{}</a>', str(error), address, twin))
+    return None
+
+
+def _form_page(request: Signed, form: ContactForm, row: Contact | None = None) -> HttpResponse:
+    tags = Tag.objects.values_list("name", flat=True)[:_SUGGESTED_TAGS]
+    return render(request, "directory/contact_form.html", {"form": form, "contact": row, "tags": tags})

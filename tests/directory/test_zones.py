@@ -1,0 +1,12 @@
+from directory.zones import zone_groups
+
+
+def test_the_zones_of_the_installations_country_come_first_from_west_to_east() -> None:
+    (_near, near), (_far, far) = zone_groups()
+    names = [name for name, _label in near]
+    assert names[0] == "Europe/Kaliningrad"
+    assert {"Europe/Moscow", "Asia/Omsk"} <= set(names)
+    assert dict(near)["Asia/Kamchatka"] == "Asia/Kamchatka, UTC+12"
+    assert not set(names) & {name for name, _label in far}
+    assert dict(far)["Asia/Kolkata"] == "Asia/Kolkata, UTC+5:30"
+    assert dict(far)["UTC"] == "UTC, UTC+0"
