@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from datetime import datetime, time
 from typing import Any
 
@@ -29,6 +30,14 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
     def alive(self) -> "CampaignQuerySet":
         """Those that the clock may still move: scheduled, running or paused."""
         return self.filter(status__in=UNFINISHED)
+
+    def search(self, text: str) -> "CampaignQuerySet":
+        """Those whose name holds every word of `text`."""
+        found = self
+        for word in text.split():
+            # SQLite's LIKE ignores the case of ASCII letters only; its REGEXP is Python's own.
+            found = found.filter(name__iregex=re.escape(word))
+        return found
 
 
 class Campaign(models.Model):

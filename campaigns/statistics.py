@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Max, Min, Sum
+from django.db.models import Count, Min
 from django.utils.timezone import now
 
-from campaigns.models import Campaign, Run, RunMinute
+from campaigns.models import Campaign, Message, Run, RunMinute
 from campaigns.states import OPEN, CampaignStatus, MessageStatus
 
 _WINDOW = timedelta(minutes=1)
+_MINUTES_KEPT = 24 * 60
+_RUNS_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -21,11 +23,14 @@ class Statistics:
     attempts: int
     parts: int
     retrying: int
+    retry_at: datetime | None
     rate: float
     started_at: datetime | None
     finished_at: datetime | None
     eta: datetime | None
     runs: list[Run]
+    minutes: list[RunMinute]
+    """The latest minutes in which anything happened, oldest first."""
 
     @property
     def done(self) -> int:
@@ -34,40 +39,45 @@ class Statistics:
 
 
 def campaign_statistics(campaign: Campaign) -> Statistics:
-    """All figures of one campaign, over all of its runs."""
-    runs = campaign.runs.all()
-    figures = runs.figures()
-    times = runs.aggregate(started=Min("started_at"), finished=Max("finished_at"))
-    rate = sending_rate(campaign, times["started"])
+    """All figures of one campaign, over all of its runs: at most one a day, so they are added up here."""
+    runs = list(campaign.runs.order_by("-occurrence"))
+    minutes = list(RunMinute.objects.filter(run__campaign=campaign).order_by("-minute")[:_MINUTES_KEPT])[::-1]
+    by_status = {status: sum(getattr(run, status) for run in runs) for status in MessageStatus.values}
+    started_at = min((run.started_at for run in runs), default=None)
+    retrying, retry_at = _retrying([run for run in runs if run.finished_at is None])
+    rate = _rate(minutes, started_at)
     return Statistics(
-        total=figures["total"],
-        by_status={status: figures[status] for status in MessageStatus.values},
-        attempts=figures["attempts"],
-        parts=figures["parts"],
-        retrying=campaign_retrying(campaign),
+        total=sum(by_status.values()),
+        by_status=by_status,
+        attempts=sum(run.attempts for run in runs),
+        parts=sum(run.parts for run in runs),
+        retrying=retrying,
+        retry_at=retry_at,
         rate=rate,
-        started_at=times["started"],
+        started_at=started_at,
         finished_at=campaign.finished_at,
-        eta=_eta(campaign, sum(figures[status] for status in OPEN), rate),
-        runs=list(runs.order_by("-occurrence")[:100]),
+        eta=_eta(campaign, sum(by_status[status] for status in OPEN), rate),
+        runs=runs[:_RUNS_SHOWN],
+        minutes=minutes,
     )
 
 
-def campaign_retrying(campaign: Campaign) -> int:
-    """Messages that wait for another attempt after one that failed."""
-    active = campaign.runs.active()
-    return sum(run.messages.filter(status=MessageStatus.PENDING, attempts__gt=0).count() for run in active)
+def _retrying(active: list[Run]) -> tuple[int, datetime | None]:
+    """How many messages wait for another attempt after one that failed, and when the first is due."""
+    if not any(run.pending for run in active):
+        return 0, None
+    waiting = Message.objects.filter(run__in=active, status=MessageStatus.PENDING, attempts__gt=0)
+    found = waiting.aggregate(number=Count("pk"), first=Min("due_at"))
+    return found["number"], found["first"]
 
 
-def sending_rate(campaign: Campaign, started_at: datetime | None) -> float:
+def _rate(minutes: list[RunMinute], started_at: datetime | None) -> float:
     """Messages per second that reached an end, from the beginning of the last full minute to now."""
     moment = now()
     since = moment.replace(second=0, microsecond=0) - _WINDOW
-    ended = RunMinute.objects.filter(run__campaign=campaign, minute__gte=since).aggregate(
-        sent=Sum("sent"), failed=Sum("failed")
-    )
+    ended = sum(row.sent + row.failed for row in minutes if row.minute >= since)
     seconds = (moment - max(since, started_at or since)).total_seconds()
-    return round(((ended["sent"] or 0) + (ended["failed"] or 0)) / max(seconds, 1.0), 2)
+    return round(ended / max(seconds, 1.0), 2)
 
 
 def _eta(campaign: Campaign, waiting: int, rate: float) -> datetime | None:

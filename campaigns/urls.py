@@ -1,5 +1,18 @@
 """The pages of the app."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from campaigns import views
+
+app_name = "campaigns"
+urlpatterns = [
+    path("", views.campaigns, name="campaigns"),
+    path("new/", views.campaign_create, name="campaign_create"),
+    path("preview/", views.preview, name="preview"),
+    path("<int:pk>/", views.campaign, name="campaign"),
+    path("<int:pk>/preview/", views.preview, name="preview"),
+    path("<int:pk>/duplicate/", views.campaign_duplicate, name="campaign_duplicate"),
+    path("<int:pk>/edit/", views.campaign_edit, name="campaign_edit"),
+    path("<int:pk>/messages/<int:message_pk>/", views.message, name="message"),
+    path("<int:pk>/<slug:action>/", views.campaign_act, name="campaign_act"),
+]

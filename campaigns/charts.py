@@ -1,0 +1,120 @@
+"""Bar charts as numbers for an inline SVG: pure arithmetic, drawn by templates/campaigns/chart.html."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from django.utils.timezone import localtime, now
+from django.utils.translation import gettext as _
+
+from campaigns.models import RunMinute
+
+HEIGHT: Final = 150
+_LEFT, _TOP, _BOTTOM = 44, 8, 20
+_FLOOR: Final = HEIGHT - _BOTTOM
+_LABELS: Final = 4
+_MOST_BARS: Final = 40
+_FEWEST_BARS: Final = 12
+_STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)
+_STILL_GOING: Final = timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Point:
+    """One bar's figures: `label` for the axis, `title` for the whole sentence."""
+
+    label: str
+    title: str
+    good: int
+    bad: int = 0
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Two rectangles, what went well below what failed."""
+
+    x: float
+    width: float
+    good_y: int
+    good_height: int
+    bad_y: int
+    bad_height: int
+    title: str
+
+
+@dataclass(frozen=True)
+class Chart:
+    """Everything that the SVG needs; `points` are its text equivalent."""
+
+    width: int
+    bars: list[Bar]
+    lines: list[tuple[int, int]]
+    """Where a line of the grid lies, and the value it stands for."""
+    ticks: list[tuple[float, str]]
+    points: Sequence[Point]
+    height: int = HEIGHT
+    left: int = _LEFT
+    floor: int = _FLOOR
+
+
+def chart_of(points: Sequence[Point], width: int = 320) -> Chart | None:
+    """A chart of those bars, or None if none of them has any height."""
+    highest = max((point.good + point.bad for point in points), default=0)
+    if not highest:
+        return None
+    top = _round_up(highest)
+    pitch = (width - _LEFT) / max(len(points), _FEWEST_BARS)
+    bar_width = round(max(2.0, pitch * 0.72), 1)
+    bars = [_bar(point, round(_LEFT + index * pitch, 1), bar_width, top) for index, point in enumerate(points)]
+    every = max(1, -(-len(points) // _LABELS))
+    ticks = [(bars[index].x, points[index].label) for index in range(0, len(points), every)]
+    values = sorted({0, top // 2, top}) if top > 1 else [0, 1]
+    return Chart(width, bars, [(_FLOOR - _scaled(value, top), value) for value in values], ticks, points)
+
+
+def per_minute(minutes: Sequence[RunMinute]) -> Chart | None:
+    """Messages a minute over the last day of activity, up to now if it is still going on."""
+    if not minutes:
+        return None
+    last = minutes[-1].minute
+    first = max(minutes[0].minute, last - timedelta(days=1))
+    if now() - last < _STILL_GOING:
+        last = max(last, now())
+    step = next((step for step in _STEPS if (last - first) / timedelta(minutes=step) < _MOST_BARS), _STEPS[-1])
+    sent: Counter[int] = Counter()
+    failed: Counter[int] = Counter()
+    for row in minutes:
+        if row.minute >= first:
+            bucket = (row.minute - first) // timedelta(minutes=step)
+            sent[bucket] += row.sent
+            failed[bucket] += row.failed
+    number = (last - first) // timedelta(minutes=step) + 1
+    return chart_of(
+        [_minute(first + index * timedelta(minutes=step), sent[index], failed[index], step) for index in range(number)]
+    )
+
+
+def _minute(moment: datetime, sent: int, failed: int, step: int) -> Point:
+    """The mean of `step` minutes, rounded up so that nothing that happened is invisible."""
+    label = f"{localtime(moment):%H:%M}"
+    good, bad = -(-sent // step), -(-failed // step)
+    title = _("%(time)s: %(sent)d sent, %(failed)d failed a minute") % {"time": label, "sent": good, "failed": bad}
+    return Point(label, title, good, bad)
+
+
+def _bar(point: Point, x: float, width: float, top: int) -> Bar:
+    good, bad = _scaled(point.good, top), _scaled(point.bad, top)
+    return Bar(x, width, _FLOOR - good, good, _FLOOR - good - bad, bad, point.title)
+
+
+def _scaled(value: int, top: int) -> int:
+    """Pixels; whatever is not nothing can be seen."""
+    return max(1, round(value * (_FLOOR - _TOP) / top)) if value else 0
+
+
+def _round_up(value: int) -> int:
+    """The next of 1, 2, 4, 6, 8, 10 times a power of ten: its half is a round number too."""
+    power: int = 10 ** (len(str(value)) - 1)
+    return next(factor * power for factor in (1, 2, 4, 6, 8, 10) if factor * power >= value)

@@ -1,0 +1,220 @@
+"""Forms of the campaign pages. They only read what people write; the rules are those of the services."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from django import forms
+from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
+from django.utils.timezone import localtime, now
+from django.utils.translation import gettext_lazy as _
+
+from campaigns.models import MAX_TEXT_LENGTH, Campaign
+from campaigns.services import CHANGEABLE
+from campaigns.states import CampaignStatus, Repeat
+from directory.models import Audience, Contact, Tag
+
+NOW, AT = "now", "at"
+AUDIENCE: Final = ("operator_codes", "tags", "tags_match", "timezones")
+# Which fields of the form make up a field of the service.
+_SOURCES: Final[dict[str, tuple[str, ...]]] = {
+    "name": ("name",),
+    "text": ("text",),
+    "audience": AUDIENCE,
+    "starts_at": ("start", "starts_at"),
+    "ends_at": ("ends_at",),
+    "local_time": ("local_time",),
+    "window": ("window_start", "window_end"),
+    "repeat": ("repeat",),
+    "rate_limit": ("rate_limit",),
+}
+_SEARCH: Final = {"type": "search", "autocomplete": "off"}
+_MOST_CHOICES: Final = 500
+_LASTS: Final = timedelta(days=2)
+_LAST_HOUR: Final = 21
+
+
+def validate_year(moment: datetime) -> None:
+    """Refuse years that no calendar arithmetic survives."""
+    if not 2000 <= moment.year <= 2100:
+        raise ValidationError(_("The year must lie between 2000 and 2100."))
+
+
+class Chips(forms.CheckboxSelectMultiple):
+    """Checkboxes that look like chips."""
+
+    template_name = "campaigns/chips.html"
+
+
+class Choice(forms.RadioSelect):
+    """Radio buttons that look like chips."""
+
+    template_name = "campaigns/chips.html"
+
+
+class Moment(forms.DateTimeInput):
+    """Date and time to the minute, in the user's zone."""
+
+    input_type = "datetime-local"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%dT%H:%M")
+
+
+class Clock(forms.TimeInput):
+    """Hours and minutes."""
+
+    input_type = "time"
+
+    def __init__(self) -> None:
+        super().__init__(format="%H:%M")
+
+
+class CampaignForm(forms.Form):
+    """All of a campaign. What its state no longer lets change is disabled."""
+
+    name = forms.CharField(label=_("Name"), max_length=200, help_text=_("For you and your colleagues only."))
+    text = forms.CharField(
+        label=_("Text"), max_length=MAX_TEXT_LENGTH, widget=forms.Textarea(attrs={"rows": 4, "dir": "auto"})
+    )
+    tags = forms.MultipleChoiceField(label=_("Tags"), required=False, widget=Chips)
+    tags_match = forms.ChoiceField(
+        label=_("Of several tags"),
+        choices=[("any", _("one is enough")), ("all", _("all are needed"))],
+        initial="any",
+        widget=Choice,
+    )
+    operator_codes = forms.MultipleChoiceField(label=_("Operator codes"), required=False, widget=Chips)
+    timezones = forms.MultipleChoiceField(label=_("Time zones"), required=False, widget=Chips)
+    start = forms.ChoiceField(label=_("Start"), choices=[(NOW, _("Now")), (AT, _("At a time"))], widget=Choice)
+    starts_at = forms.DateTimeField(label=_("Starts at"), required=False, widget=Moment, validators=[validate_year])
+    ends_at = forms.DateTimeField(
+        label=_("Ends at"), widget=Moment, validators=[validate_year], help_text=_("Nothing leaves from then on.")
+    )
+    local_time = forms.BooleanField(label=_("Start by each contact’s own clock"), required=False)
+    window_start = forms.TimeField(label=_("Not before"), required=False, widget=Clock)
+    window_end = forms.TimeField(label=_("Not after"), required=False, widget=Clock)
+    repeat = forms.ChoiceField(label=_("Repeat"), choices=Repeat.choices, initial=Repeat.ONCE, widget=Choice)
+    rate_limit = forms.FloatField(
+        label=_("Messages a second at most"), required=False, min_value=0.01, max_value=100_000
+    )
+
+    def __init__(self, data: Any = None, *, campaign: Campaign | None = None) -> None:
+        super().__init__(data, initial=_initial_of(campaign) if campaign else _initial())
+        picks = campaign.picks if campaign else Audience()
+        self._offer("tags", Tag.objects.values_list("name", flat=True), picks.tags)
+        self._offer("operator_codes", _present("operator_code"), picks.operator_codes)
+        self._offer("timezones", _present("timezone"), picks.timezones)
+        self.fields["rate_limit"].widget.attrs["step"] = "any"
+        changeable = CHANGEABLE[CampaignStatus(campaign.status)] if campaign else frozenset(_SOURCES)
+        self.locked = _SOURCES.keys() - changeable
+        for name in self.locked:
+            for source in _SOURCES[name]:
+                self.fields[source].disabled = True
+
+    def clean_name(self) -> str:
+        """Without needless spaces."""
+        return " ".join(self.cleaned_data["name"].split())
+
+    def clean_text(self) -> str:
+        """Browsers send two characters for a new line, and each would be paid for."""
+        return str(self.cleaned_data["text"].replace("\r\n", "\n"))
+
+    def clean(self) -> dict[str, Any]:
+        """A start at a time needs that time, a window both its ends."""
+        cleaned = self.cleaned_data
+        if cleaned.get("start") == AT and not cleaned.get("starts_at") and "starts_at" not in self.errors:
+            self.add_error("starts_at", _("Say when, or start now."))
+        ends = [name for name in ("window_start", "window_end") if cleaned.get(name) is None]
+        if len(ends) == 1 and ends[0] not in self.errors:
+            self.add_error(ends[0], _("Give both hours, or none."))
+        return cleaned
+
+    def audience(self) -> Audience:
+        """What is picked, as far as it can be read."""
+        return Audience.from_json({name: self._read().get(name) for name in AUDIENCE})
+
+    def values(self) -> dict[str, Any]:
+        """Everything as the services take it; of a form that is not valid, what could be read."""
+        cleaned = self._read()
+        start, end = cleaned.get("window_start"), cleaned.get("window_end")
+        made = {
+            "audience": self.audience(),
+            "starts_at": cleaned.get("starts_at") if cleaned.get("start") == AT else now(),
+            "window": (start, end) if start is not None and end is not None else None,
+        }
+        return {name: made[name] if name in made else cleaned.get(name) for name in _SOURCES}
+
+    def changes(self) -> dict[str, Any]:
+        """Of `values`, what the user has changed."""
+        values, changed = self.values(), set(self.changed_data)
+        return {name: values[name] for name, sources in _SOURCES.items() if changed.intersection(sources)}
+
+    def refuse(self, error: ValidationError) -> None:
+        """Show a service's refusal beside the field that it is about."""
+        if not hasattr(error, "error_dict"):
+            self.add_error(None, error)
+            return
+        for name, errors in error.error_dict.items():
+            field = _SOURCES[name][-1] if name in _SOURCES else name
+            self.add_error(field if field in self.fields and name != NON_FIELD_ERRORS else None, errors)
+
+    def _read(self) -> dict[str, Any]:
+        return dict(self.cleaned_data if self.is_bound else self.initial)
+
+    def _offer(self, name: str, present: Iterable[str], picked: Iterable[str]) -> None:
+        """What exists in the directory, and what is picked already though it may be gone."""
+        names = sorted({*present, *picked})
+        self.fields[name].choices = [(each, each) for each in names]  # type: ignore[attr-defined]
+
+
+def _present(field: str) -> Iterable[str]:
+    """The values that contacts have in a field."""
+    return Contact.objects.order_by(field).values_list(field, flat=True).distinct()[:_MOST_CHOICES]
+
+
+def _initial() -> dict[str, Any]:
+    """A campaign that starts now, and ends in two days in the evening."""
+    evening = localtime(now() + _LASTS).replace(hour=_LAST_HOUR, minute=0, second=0, microsecond=0)
+    return {"start": NOW, "ends_at": evening}
+
+
+def _initial_of(campaign: Campaign) -> dict[str, Any]:
+    """To the minute, as the fields show it, so that looking at a form changes nothing."""
+    return {
+        **{name: getattr(campaign, name) for name in ("name", "text", "local_time", "repeat", "rate_limit")},
+        **campaign.picks.to_json(),
+        "start": AT,
+        "starts_at": campaign.starts_at.replace(second=0, microsecond=0),
+        "ends_at": campaign.ends_at.replace(second=0, microsecond=0),
+        "window_start": campaign.window_start,
+        "window_end": campaign.window_end,
+    }
+
+
+class AddressForm(forms.Form):
+    """What narrows a list; it lives in the page's address."""
+
+    q = forms.CharField(label=_("Search"), max_length=100, required=False, widget=forms.TextInput(attrs=_SEARCH))
+    cursor = forms.IntegerField(required=False, min_value=0, max_value=2**63 - 1, widget=forms.HiddenInput)
+
+    def read(self) -> dict[str, Any]:
+        """What could be read of the address; the rest does not narrow."""
+        self.is_valid()
+        return {name: self.cleaned_data.get(name) for name in self.fields}
+
+
+class FilterForm(AddressForm):
+    """Which campaigns the list shows."""
+
+    status = forms.ChoiceField(
+        label=_("State"), required=False, choices=[("", _("Any state")), *CampaignStatus.choices]
+    )
+    mine = forms.BooleanField(label=_("Mine only"), required=False)
+
+
+class MessageFilterForm(AddressForm):
+    """Which messages of a campaign the page shows."""
+
+    status = forms.CharField(required=False, max_length=20)
+    run = forms.IntegerField(required=False, min_value=0, max_value=2**63 - 1)

@@ -1,0 +1,95 @@
+"""`{% load campaigns %}`."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from django import template
+from django.conf import settings
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timezone import localtime, now
+from django.utils.translation import gettext as _
+
+from campaigns.models import Campaign, Gateway, Message, Run
+from campaigns.progress import Progress, progress_of_runs
+from campaigns.states import MessageStatus
+from campaigns.statistics import Statistics
+from campaigns.wording import moment_words, pace_words, reason_words
+from project.templatetags import ago, badge
+
+register = template.Library()
+register.filter("reason", reason_words)
+
+
+@register.filter
+def clock(moment: datetime) -> SafeString:
+    """The time of the day to the second, with the date in the tooltip."""
+    local = localtime(moment)
+    title = date_format(local, "j M Y, H:i:s T")
+    return format_html(
+        '<time class="muted" datetime="{}" title="{}">{}</time>', local.isoformat(), title, f"{local:%H:%M:%S}"
+    )
+
+
+@register.filter
+def moment(value: datetime) -> SafeString:
+    """`today 10:00`, `Thu 26 Nov 21:00`, as the sentences have it."""
+    return format_html('<time datetime="{}">{}</time>', localtime(value).isoformat(), moment_words(value))
+
+
+@register.filter
+def upcoming(value: datetime) -> str:
+    """In how long; `now` of what is due already."""
+    return ago(max(value, now()))
+
+
+@register.filter
+def run_progress(run: Run) -> Progress:
+    """How far one run is."""
+    return progress_of_runs([run])
+
+
+@register.filter
+def tone(status: str) -> str:
+    """The one colour of a message's or campaign's state."""
+    return str(badge(status)["tone"])
+
+
+@register.simple_tag
+def pace(campaign: Campaign, statistics: Statistics) -> str:
+    """How fast, and how long it still takes or took."""
+    return pace_words(campaign, statistics)
+
+
+@register.inclusion_tag("includes/badge.html")
+def message_badge(message: Message) -> dict[str, Any]:
+    """A message's state, with its reason, or the time that it waits for by the contact's own clock."""
+    status, label = message.status, ""
+    if status == MessageStatus.PENDING:
+        status, label = ("retrying" if message.attempts else status), _awaited(message)
+    elif message.reason:
+        label = f"{message.get_status_display()}: {reason_words(message.reason)}"
+    return badge(status, label)
+
+
+def _awaited(message: Message) -> str:
+    if message.due_at <= now():
+        return ""
+    if message.attempts:
+        return _("Retrying at %(clock)s") % {"clock": f"{localtime(message.due_at):%H:%M:%S}"}
+    zone = message.contact.timezone
+    clock = f"{localtime(message.due_at, ZoneInfo(zone)):%H:%M}"
+    return _("Waiting till %(clock)s in %(place)s") % {"clock": clock, "place": zone.split("/")[-1].replace("_", " ")}
+
+
+@register.inclusion_tag("includes/badge.html")
+def gateway_badge() -> dict[str, Any]:
+    """The gateway's health in two words; one query."""
+    row = Gateway.objects.filter(name=settings.GATEWAY).first()
+    if row is not None and row.open_until is not None:
+        return {"tone": "bad", "label": _("Gateway stopped"), "live": True}
+    if row is not None and row.held_until is not None and row.held_until > now():
+        return {"tone": "warn", "label": _("Gateway busy"), "live": True}
+    return {"tone": "good", "label": _("Gateway healthy"), "live": False}

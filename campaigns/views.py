@@ -1,0 +1,262 @@
+"""The pages of campaigns."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db import transaction
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.cache import patch_vary_headers
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST, require_safe
+from django_htmx.http import HttpResponseClientRefresh, replace_url
+
+from campaigns import charts, services
+from campaigns.forms import CampaignForm, FilterForm, MessageFilterForm
+from campaigns.models import Campaign, Message
+from campaigns.preview import campaign_preview
+from campaigns.progress import progress_of, progress_of_runs
+from campaigns.selection import failure_reasons, messages_page
+from campaigns.states import CampaignStatus
+from campaigns.statistics import campaign_statistics
+from campaigns.text import measure
+from campaigns.wording import plan_words, width_words
+from directory.models import Contact
+from project.http import Conflict, Signed, keyset
+
+_PAGE: Final = 30
+_ATTRIBUTES_OFFERED: Final = 12
+_CONTACTS_LOOKED_AT: Final = 200
+_LAUNCH: Final = "launch"
+# Seconds between two looks at the figures.
+_POLL: Final[dict[str, int]] = {CampaignStatus.SCHEDULED: 5, CampaignStatus.RUNNING: 2}
+# What a button of the page does, and what is said afterwards.
+_ACTIONS: Final[dict[str, tuple[Callable[..., Any], Any]]] = {
+    _LAUNCH: (services.campaign_launch, gettext_lazy("“%(name)s” is launched.")),
+    "withdraw": (services.campaign_withdraw, gettext_lazy("“%(name)s” is a draft again.")),
+    "pause": (services.campaign_pause, gettext_lazy("“%(name)s” is paused: nothing more leaves.")),
+    "resume": (services.campaign_resume, gettext_lazy("“%(name)s” goes on.")),
+    "cancel": (services.campaign_cancel, gettext_lazy("“%(name)s” is cancelled.")),
+    "delete": (services.campaign_delete, gettext_lazy("“%(name)s” is deleted. Its figures stay in the reports.")),
+}
+
+
+@require_safe
+@login_required
+def campaigns(request: Signed) -> HttpResponse:
+    """Everyone's campaigns; figures of one's own only. A live search asks for the list alone, by the same address."""
+    asked = request.GET.copy()
+    for name in [name for name, value in asked.items() if not value]:
+        del asked[name]
+    request.GET = asked  # type: ignore[assignment]  # the pager builds its links from it
+    form = FilterForm(asked)
+    wanted = form.read()
+    page = keyset(_found(request, wanted), wanted["cursor"], _PAGE)
+    shown = [(row, request.user.may_change(row)) for row in page.items]
+    context = {
+        "form": form,
+        "page": page,
+        "rows": [(row, mine, progress_of_runs(row.runs.all()) if mine else None) for row, mine in shown],
+        "narrowed": asked.keys() - {"cursor"},
+        "live": any(row.status == CampaignStatus.RUNNING for row in page.items),
+    }
+    response = _varied(render(request, f"campaigns/campaigns.html{'#found' if request.htmx else ''}", context))
+    if request.htmx:
+        return replace_url(response, f"{request.path}?{asked.urlencode()}" if asked else request.path)
+    return response
+
+
+def _found(request: Signed, wanted: dict[str, Any]) -> Any:
+    """The campaigns that the list is narrowed to, with their runs at hand for the figures."""
+    found = Campaign.objects.visible().select_related("owner").prefetch_related("runs")
+    if wanted["q"]:
+        found = found.search(wanted["q"])
+    if wanted["status"]:
+        found = found.filter(status=wanted["status"])
+    return found.filter(owner=request.user) if wanted["mine"] else found
+
+
+@login_required
+def campaign_create(request: Signed) -> HttpResponse:
+    """Compose a campaign: save it as a draft, or launch it."""
+    form = CampaignForm(request.POST or None)
+    draft = request.POST.get("action") != _LAUNCH
+
+    def save() -> Campaign:
+        return services.campaign_create(owner=request.user, draft=draft, **form.values())
+
+    row = _saved(form, save)
+    if row is None:
+        return _composer(request, form)
+    messages.success(request, (_("“%(name)s” is saved.") if draft else _("“%(name)s” is launched.")) % {"name": row})
+    return redirect("campaigns:campaign", row.pk)
+
+
+@login_required
+def campaign_edit(request: Signed, pk: int) -> HttpResponse:
+    """Change what the campaign's state allows; a draft may be launched at once."""
+    row = _own(request, pk)
+    form = CampaignForm(request.POST or None, campaign=row)
+    launch = request.POST.get("action") == _LAUNCH
+
+    @transaction.atomic
+    def save() -> Campaign:
+        changed = services.campaign_update(campaign=row, by=request.user, **form.changes())
+        return services.campaign_launch(campaign=changed, by=request.user) if launch else changed
+
+    changed = _saved(form, save)
+    if changed is None:
+        return _composer(request, form, row)
+    said = _("“%(name)s” is launched.") if launch else _("“%(name)s” is saved.")
+    messages.success(request, said % {"name": changed})
+    return redirect("campaigns:campaign", pk)
+
+
+@require_POST
+@login_required
+def preview(request: Signed, pk: int | None = None) -> HttpResponse:
+    """What the composer shows beside what is being written. Nothing is stored."""
+    row = _own(request, pk) if pk is not None else None
+    form = CampaignForm(request.POST, campaign=row)
+    form.is_valid()
+    return render(request, "campaigns/composer.html#preview", _previewed(form, row))
+
+
+@require_safe
+@login_required
+def campaign(request: Signed, pk: int) -> HttpResponse:
+    """How far, how fast, how long; then who; then why.
+
+    While it runs the page asks again: every two seconds for the figures, less often for the rows of the table.
+    """
+    row = _own(request, pk)
+    target = request.htmx.target if request.htmx else None
+    wanted = MessageFilterForm(request.GET).read()
+    context: dict[str, Any] = {"campaign": row, "wanted": wanted, "poll": _POLL.get(row.status)}
+    if target == "progress":
+        if request.GET.get("seen") != row.status:
+            return HttpResponseClientRefresh()
+        context |= _figures(row)
+        if not context["statistics"].runs:
+            return HttpResponse(status=204)
+        return _varied(render(request, "campaigns/campaign.html#progress", context))
+    context["page"] = messages_page(row, **wanted)
+    if target == "rows":
+        return _varied(render(request, "campaigns/campaign.html#rows", context))
+    context |= _figures(row)
+    if not context["statistics"].runs:
+        context["expected"] = campaign_preview(text=row.text, audience=row.picks)
+    return _varied(render(request, "campaigns/campaign.html", {**context, "plan": plan_words(row)}))
+
+
+def _figures(row: Campaign) -> dict[str, Any]:
+    """What the counters tell."""
+    statistics = campaign_statistics(row)
+    return {
+        "statistics": statistics,
+        "progress": progress_of(statistics),
+        "chart": charts.per_minute(statistics.minutes),
+        "reasons": failure_reasons(statistics),
+    }
+
+
+def _varied(response: HttpResponse) -> HttpResponse:
+    """The same address answers htmx with a part: caches must not mix them up."""
+    patch_vary_headers(response, ["HX-Request", "HX-Target"])
+    return response
+
+
+@require_safe
+@login_required
+def message(request: Signed, pk: int, message_pk: int) -> HttpResponse:
+    """What happened to one message, step by step; beside the table, or a page of its own."""
+    row = _own(request, pk)
+    found = Message.objects.filter(run__campaign=row).select_related("contact", "run")
+    shown = get_object_or_404(found, pk=message_pk)
+    context = {"campaign": row, "message": shown, "failures": shown.failures.order_by("at", "pk")}
+    return _varied(render(request, f"campaigns/message.html{'#beside' if request.htmx else ''}", context))
+
+
+@require_POST
+@login_required
+def campaign_act(request: Signed, pk: int, action: str) -> HttpResponse:
+    """One of `_ACTIONS`."""
+    row = _own(request, pk)
+    if action not in _ACTIONS:
+        raise Http404
+    act, said = _ACTIONS[action]
+    try:
+        act(campaign=row, by=request.user)
+    except Conflict as error:
+        messages.error(request, str(error))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
+    else:
+        messages.success(request, said % {"name": row})
+        if action == "delete":
+            return redirect("campaigns:campaigns")
+    return redirect("campaigns:campaign", pk)
+
+
+@require_POST
+@login_required
+def campaign_duplicate(request: Signed, pk: int) -> HttpResponse:
+    """A draft like this one, opened at once to be changed."""
+    copy = services.campaign_duplicate(campaign=_own(request, pk), by=request.user)
+    messages.success(request, _("This copy is a draft: change what you like, then launch it."))
+    return redirect("campaigns:campaign_edit", copy.pk)
+
+
+def _own(request: Signed, pk: int) -> Campaign:
+    """The campaign, if the user may open it; else 403."""
+    row = get_object_or_404(Campaign.objects.visible().select_related("owner"), pk=pk)
+    if not request.user.may_change(row):
+        raise PermissionDenied(_("Only the creator of this campaign, or an administrator, may open it."))
+    return row
+
+
+def _saved(form: CampaignForm, save: Callable[[], Campaign]) -> Campaign | None:
+    """What `save` makes of a valid form, or None with its refusal in the form."""
+    if not form.is_valid():
+        return None
+    try:
+        return save()
+    except ValidationError as error:
+        form.refuse(error)
+    except Conflict as error:
+        form.add_error(None, str(error))
+    return None
+
+
+def _composer(request: Signed, form: CampaignForm, row: Campaign | None = None) -> HttpResponse:
+    context = {"form": form, "campaign": row, "attributes": _attributes(), **_previewed(form, row)}
+    return render(request, "campaigns/composer.html", context, status=422 if form.is_bound else 200)
+
+
+def _previewed(form: CampaignForm, row: Campaign | None) -> dict[str, Any]:
+    """The preview of what is in the form, bound or not, and the plan in words if its times can be read."""
+    values = form.values()
+    text = values["text"] or ""
+    plan = Campaign(
+        status=row.status if row else CampaignStatus.SCHEDULED,
+        **{name: values[name] for name in ("starts_at", "ends_at", "local_time", "repeat", "rate_limit")},
+    )
+    plan.window_start, plan.window_end = values["window"] or (None, None)
+    found = campaign_preview(text=text, audience=values["audience"])
+    shown = found.samples[0].text if found.samples else text
+    return {
+        "preview": found,
+        "size": measure(shown),
+        "because": width_words(shown),
+        "plan": plan_words(plan) if values["starts_at"] and values["ends_at"] else "",
+    }
+
+
+def _attributes() -> list[str]:
+    """Names that a text may use, as far as the newest contacts have them."""
+    newest = Contact.objects.order_by("-pk").values_list("attributes", flat=True)[:_CONTACTS_LOOKED_AT]
+    return sorted({name for attributes in newest for name in attributes})[:_ATTRIBUTES_OFFERED]
