@@ -31,11 +31,11 @@ check: .venv/dev $(RU).mo ## linters, types, import contracts, migrations, deplo
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { $(BIN)/ruff format --diff --quiet; exit 1; }
 	@$(BIN)/mypy
-	@report=$$($(BIN)/lint-imports 2>&1) || { echo "$$report"; exit 1; }
+	@report=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$report"; exit 1; }
 	@$(BIN)/djlint templates --quiet --lint
 	@report=$$($(BIN)/djlint templates --check 2>&1) || { echo "$$report"; exit 1; }
-	@$(PRODUCTION) $(BIN)/python manage.py makemigrations --check --dry-run -v 0
-	@$(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING
+	@report=$$($(PRODUCTION) $(BIN)/python manage.py makemigrations --check --dry-run) || { echo "$$report"; exit 1; }
+	@report=$$($(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING 2>&1) || { echo "$$report"; exit 1; }
 	@$(BIN)/python -m tools.messages check
 	@echo "All checks passed."
 
