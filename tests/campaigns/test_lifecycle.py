@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
+from typing import Any
 
 import pytest
 import time_machine
@@ -25,17 +26,9 @@ def clock() -> Iterator[time_machine.Traveller]:
         yield traveller
 
 
-def make(owner: User, **fields: object) -> Campaign:
-    return services.campaign_create(
-        **{
-            "owner": owner,
-            "name": "Sale",
-            "text": "Hello",
-            "audience": Audience(),
-            "ends_at": NOON + timedelta(days=3),
-            **fields,
-        }
-    )
+def make(owner: User, **fields: Any) -> Campaign:
+    fields = {"audience": Audience(), "ends_at": NOON + timedelta(days=3), **fields}
+    return services.campaign_create(owner=owner, name="Sale", text="Hello", **fields)
 
 
 def finish_messages(run: Run) -> None:

@@ -1,0 +1,231 @@
+"""Demo data: two people, a thousand contacts in all of Russia's time zones, and campaigns that have been."""
+
+import random
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Final
+
+from allauth.account.models import EmailAddress
+from django.utils.timezone import now
+
+from accounts.models import User
+from campaigns import text
+from campaigns.models import Attempt, Campaign, Message, Run, RunMinute
+from campaigns.states import CampaignStatus, MessageStatus, Repeat
+from directory.models import Audience, Contact, Tag
+
+PASSWORD: Final = "vestnik-demo"  # noqa: S105 — known to everyone, and refused outside of debug mode
+ADMIN, MARKETER = "admin@example.org", "anna@example.org"
+LOGINS: Final = {MARKETER: "marketer", ADMIN: "administrator"}
+
+CONTACTS = 1000
+ZONES: Final = {
+    "Europe/Kaliningrad": 3,
+    "Europe/Moscow": 40,
+    "Europe/Samara": 6,
+    "Asia/Yekaterinburg": 14,
+    "Asia/Omsk": 5,
+    "Asia/Novosibirsk": 8,
+    "Asia/Krasnoyarsk": 7,
+    "Asia/Irkutsk": 6,
+    "Asia/Yakutsk": 4,
+    "Asia/Vladivostok": 4,
+    "Asia/Magadan": 1,
+    "Asia/Kamchatka": 2,
+}
+OPERATOR_CODES: Final = [
+    "900",
+    "902",
+    "903",
+    "904",
+    "905",
+    "906",
+    "908",
+    "909",
+    "910",
+    "912",
+    "913",
+    "914",
+    "915",
+    "916",
+    "921",
+    "924",
+    "926",
+    "950",
+    "964",
+    "999",
+]
+CITIES: Final = ("Москва", "Казань", "Самара", "Екатеринбург", "Омск", "Новосибирск", "Иркутск", "Владивосток")
+MEN: Final = ("Иван", "Пётр", "Алексей", "Дмитрий", "Сергей", "Павел", "Николай", "Михаил", "Илья", "Тимур")
+WOMEN: Final = ("Анна", "Ольга", "Мария", "Елена", "Дарья", "Ирина", "Наталья", "Софья", "Алина", "Вера")
+SURNAMES: Final = (
+    "Иванов",
+    "Смирнов",
+    "Кузнецов",
+    "Попов",
+    "Соколов",
+    "Лебедев",
+    "Новиков",
+    "Морозов",
+    "Волков",
+    "Орлов",
+)
+TAGS: Final = {"vip": 0.08, "loyal": 0.35, "new": 0.2, "newsletter": 0.6}
+REFUSALS: Final = {
+    "http_400": '{"code": 400, "message": "Number not in service"}',
+    "http_422": '{"code": 422, "message": "Number is barred"}',
+}
+
+
+def make_demo() -> bool:
+    """Make what is not there yet; return whether anything had to be made."""
+    if User.objects.filter(email=ADMIN).exists():
+        return False
+    rng = random.Random(7)  # noqa: S311 — the same demo for everyone
+    _person(ADMIN, "Мария", "Котова", is_staff=True, is_superuser=True)
+    anna = _person(MARKETER, "Анна", "Петрова")
+    contacts = _contacts(anna, rng)
+    for campaign, days_ago in _campaigns(anna):
+        for day in days_ago:
+            _run(campaign, now().replace(minute=0, second=0, microsecond=0) - timedelta(days=day), contacts, rng)
+    return True
+
+
+def _person(email: str, first_name: str, last_name: str, **fields: bool) -> User:
+    user = User.objects.create_user(email, PASSWORD, first_name=first_name, last_name=last_name, **fields)
+    EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)
+    return user
+
+
+def _contacts(owner: User, rng: random.Random) -> list[Contact]:
+    """A thousand people whose phones repeat every operator code fifty times."""
+    people = [_contact(owner, number, rng) for number in range(CONTACTS)]
+    contacts = Contact.objects.bulk_create(people)
+    tags = Tag.objects.bulk_create(Tag(name=name) for name in TAGS)
+    Contact.tags.through.objects.bulk_create(
+        Contact.tags.through(contact=contact, tag=tag)
+        for contact in contacts
+        for tag in tags
+        if rng.random() < TAGS[tag.name]
+    )
+    return contacts
+
+
+def _contact(owner: User, number: int, rng: random.Random) -> Contact:
+    code = OPERATOR_CODES[number % len(OPERATOR_CODES)]
+    woman = rng.random() < 0.5
+    named = rng.random() < 0.95
+    return Contact(
+        owner=owner,
+        phone=int(f"7{code}{rng.randrange(1_000_000):06d}{number % 10}"),
+        operator_code=code,
+        first_name=rng.choice(WOMEN if woman else MEN) if named else "",
+        last_name=rng.choice(SURNAMES) + ("а" if woman else "") if named else "",
+        timezone=rng.choices(list(ZONES), weights=list(ZONES.values()))[0],
+        attributes={"city": rng.choice(CITIES), "points": rng.randrange(0, 5000, 50)},
+        opted_out=rng.random() < 0.02,
+    )
+
+
+def _campaigns(owner: User) -> Iterator[tuple[Campaign, list[int]]]:
+    """Campaigns that are over, each with the days ago on which it ran."""
+    plans = [
+        ("Осенняя распродажа", "{first_name|Друзья}, до воскресенья скидка 20 % по коду ОСЕНЬ20.", ("loyal",), [12]),
+        ("Welcome", "Hi {first_name|there}! Show this message and get a coffee on us.", ("new",), [9]),
+        ("Напоминание о бонусах", "У вас {points|0} бонусов. Они сгорят в пятницу!", (), [6]),
+        (
+            "Утро VIP",
+            "Доброе утро, {first_name|дорогой клиент}! Ваш промокод на сегодня: VIP7.",
+            ("vip",),
+            [4, 3, 2, 1],
+        ),
+    ]
+    for name, words, tags, days_ago in plans:
+        start = now().replace(minute=0, second=0, microsecond=0) - timedelta(days=days_ago[0])
+        campaign = Campaign.objects.create(
+            owner=owner,
+            name=name,
+            text=words,
+            audience=Audience(tags=tags).to_json(),
+            timezone=owner.timezone,
+            starts_at=start,
+            ends_at=start + timedelta(days=len(days_ago) - 1, hours=12),
+            repeat=Repeat.DAILY if len(days_ago) > 1 else Repeat.ONCE,
+            status=CampaignStatus.FINISHED,
+            finished_at=start + timedelta(days=len(days_ago) - 1, minutes=9),
+        )
+        Campaign.objects.filter(pk=campaign.pk).update(created_at=start - timedelta(hours=2))
+        yield campaign, days_ago
+
+
+def _run(campaign: Campaign, start: datetime, contacts: list[Contact], rng: random.Random) -> None:
+    """One run with its messages, its failed attempts, and counters that tell the same."""
+    picked = set(Contact.objects.writable().matching(campaign.picks).values_list("pk", flat=True))
+    run = Run.objects.create(campaign=campaign, occurrence=start, started_at=start, joined_at=start)
+    messages = Message.objects.bulk_create(_message(run, contact, rng) for contact in contacts if contact.pk in picked)
+    Attempt.objects.bulk_create(attempt for message in messages for attempt in _failures(message, rng))
+    minutes = Counter((message.changed_at.replace(second=0, microsecond=0), message.status) for message in messages)
+    RunMinute.objects.bulk_create(
+        RunMinute(
+            run=run,
+            minute=minute,
+            sent=minutes[minute, MessageStatus.SENT],
+            failed=minutes[minute, MessageStatus.FAILED],
+            retried=rng.randrange(3),
+        )
+        for minute in {minute for minute, _ in minutes}
+    )
+    by_status = Counter(message.status for message in messages)
+    Run.objects.filter(pk=run.pk).update(
+        sent=by_status[MessageStatus.SENT],
+        failed=by_status[MessageStatus.FAILED],
+        attempts=sum(message.attempts for message in messages),
+        parts=sum(message.parts for message in messages if message.status == MessageStatus.SENT),
+        finished_at=max(message.changed_at for message in messages),
+    )
+
+
+def _message(run: Run, contact: Contact, rng: random.Random) -> Message:
+    values = text.values_of(
+        first_name=contact.first_name,
+        last_name=contact.last_name,
+        phone=contact.phone,
+        attributes=contact.attributes,
+    )
+    words = text.render(run.campaign.text, values)
+    failed = rng.random() < 0.012
+    return Message(
+        run=run,
+        contact=contact,
+        status=MessageStatus.FAILED if failed else MessageStatus.SENT,
+        reason=rng.choice(list(REFUSALS)) if failed else "",
+        due_at=run.started_at,
+        changed_at=run.started_at + timedelta(seconds=rng.triangular(1, 520, 90)),
+        attempts=2 if rng.random() < 0.04 else 1,
+        phone=contact.phone,
+        text=words,
+        parts=text.measure(words).parts,
+    )
+
+
+def _failures(message: Message, rng: random.Random) -> Iterator[Attempt]:
+    """The tries that did not end well: one that was repeated, and the refusal for good."""
+    if message.attempts > 1:
+        yield Attempt(
+            message=message,
+            at=message.changed_at - timedelta(seconds=5),
+            reason="http_503",
+            http_status=503,
+            answer='{"code": 503, "message": "Down for maintenance"}',
+            duration_ms=rng.randrange(8, 40),
+        )
+    if message.status == MessageStatus.FAILED:
+        yield Attempt(
+            message=message,
+            at=message.changed_at,
+            reason=message.reason,
+            http_status=int(message.reason.removeprefix("http_")),
+            answer=REFUSALS[message.reason],
+            duration_ms=rng.randrange(8, 40),
+        )

@@ -1,0 +1,40 @@
+"""The demo data that a newcomer finds."""
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+
+from accounts.models import User
+from campaigns.demo import ADMIN, CONTACTS, PASSWORD, make_demo
+from campaigns.models import Campaign, Message
+from directory import phones
+from directory.models import Contact
+from tests.campaigns.engine import assert_counters_true
+
+pytestmark = pytest.mark.django_db
+
+
+def test_it_is_made_once_and_holds_what_it_promises() -> None:
+    assert make_demo()
+    assert not make_demo()
+    assert Contact.objects.count() == CONTACTS
+    assert Contact.objects.values("operator_code").distinct().count() == 20
+    assert Contact.objects.values("timezone").distinct().count() == 12
+    assert User.objects.get(email=ADMIN).check_password(PASSWORD)
+    assert {phones.normalise(phone) for phone in Contact.objects.values_list("phone", flat=True)}
+
+
+def test_its_history_is_consistent() -> None:
+    make_demo()
+    assert Message.objects.exists()
+    for campaign in Campaign.objects.all():
+        assert_counters_true(campaign)
+        for run in campaign.runs.all():
+            assert sum(run.minutes.values_list("sent", flat=True)) == run.sent
+
+
+def test_it_is_refused_in_production(settings: Settings) -> None:
+    settings.DEBUG = False
+    with pytest.raises(CommandError):
+        call_command("demo")
+    assert not User.objects.exists()
