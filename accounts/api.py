@@ -18,7 +18,7 @@ tokens = Router(tags=["tokens"])
 
 Email = Annotated[Line, Field(max_length=254, description="The login; compared without case", examples=["a@b.org"])]
 Password = Annotated[Text, Field(min_length=1, max_length=1000)]
-Name = Annotated[Line, Field(min_length=1, max_length=150, description="Letters, spaces, hyphens, apostrophes")]
+Name = Annotated[Line, Field(max_length=150, description="Letters, spaces, hyphens, apostrophes")]
 Zone = Annotated[Line, Field(max_length=64, description="IANA time zone", examples=["Europe/Moscow"])]
 
 
@@ -42,8 +42,8 @@ class UserIn(Body):
 
     email: Email
     password: Password
-    first_name: Name
-    last_name: Name
+    first_name: Name = Field(min_length=1)
+    last_name: Name = Field(min_length=1)
 
 
 class UserPatch(Body):

@@ -33,14 +33,14 @@ class Signed(HttpRequest):
     htmx: HtmxDetails
 
 
-def _without_nul(text: str) -> str:
-    """PostgreSQL keeps no NUL character."""
-    if "\0" in text:
-        raise ValueError("NUL characters are not allowed.")
+def _storable(text: str) -> str:
+    """PostgreSQL keeps no NUL character, and nothing keeps half of a surrogate pair."""
+    if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        raise ValueError("NUL characters and lone surrogates are not allowed.")
     return text
 
 
-Text = Annotated[str, AfterValidator(_without_nul)]
+Text = Annotated[str, AfterValidator(_storable)]
 Line = Annotated[Text, StringConstraints(strip_whitespace=True)]
 
 
