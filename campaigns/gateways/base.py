@@ -97,7 +97,7 @@ def outcome_by_status(answer: Answer) -> Outcome | None:
         return Outcome(Verdict.UNAUTHORISED, reason)
     if status in (408, 425, 429) or status >= 500:
         hold = None
-        if answer.retry_after and status in (429, 503):
+        if answer.retry_after is not None:
             hold = min(max(answer.retry_after, RETRY_AFTER_MIN), RETRY_AFTER_MAX)
         return Outcome(Verdict.RETRY, reason, uncertain=status >= 500 and status != 503, hold=hold)
     if 400 <= status < 500:

@@ -1,10 +1,19 @@
 """The `probe` gateway: `POST {url}/send/{msgId}` with a bearer token; `{"code": 0}` means accepted."""
 
 import json
+from typing import NoReturn
 
 from campaigns.gateways.base import Answer, Outcome, Request, Verdict, not_understood, outcome_by_status
 
 _ACCEPTED = Outcome(Verdict.SENT)
+
+
+def _no_json(constant: str) -> NoReturn:
+    """Python reads NaN and Infinity, JSON has neither."""
+    raise ValueError(constant)
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_json)
 
 
 class Probe:
@@ -28,7 +37,7 @@ class Probe:
         if decided is not None:
             return decided
         try:
-            data = json.loads(answer.body.decode("utf-8"))
+            data = _JSON.decode(answer.body.decode("utf-8"))
         except (ValueError, RecursionError):
             return not_understood("not_json")
         if not isinstance(data, dict):
