@@ -6,7 +6,8 @@ from django import forms
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiToken, User, known_timezones, validate_person_name
+from accounts.models import ApiToken, User, validate_person_name
+from accounts.zones import zone_groups
 
 
 class SignupForm(forms.Form):
@@ -40,8 +41,8 @@ class ProfileForm(forms.ModelForm[User]):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        zones = {name for name in known_timezones() if "/" in name} | {"UTC", self.instance.timezone}
-        self.fields["timezone"].widget = forms.Select(choices=[(name, name) for name in sorted(zones)])
+        present = self.instance.timezone
+        self.fields["timezone"].widget = forms.Select(choices=[(present, present), *zone_groups()])
 
 
 class TokenForm(forms.ModelForm[ApiToken]):

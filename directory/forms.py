@@ -7,9 +7,9 @@ from django import forms
 from django.utils.choices import CallableChoiceIterator
 from django.utils.translation import gettext_lazy as _
 
+from accounts.zones import zone_groups
 from directory import attributes, phones
 from directory.models import Contact, Tag
-from directory.zones import zone_groups
 
 _STATES: Final[dict[str, dict[str, bool]]] = {
     "": {"is_active": True},

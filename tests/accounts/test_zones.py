@@ -1,4 +1,4 @@
-from directory.zones import zone_groups
+from accounts.zones import zone_groups
 
 
 def test_the_zones_of_the_installations_country_come_first_from_west_to_east() -> None:
