@@ -1,0 +1,176 @@
+"""The whole program as it runs in earnest: gunicorn, `manage.py worker` and a sandbox, over a database of their own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+import requests
+
+from campaigns.sandbox.server import Sandbox, running_sandbox
+
+ROOT = Path(__file__).resolve().parent.parent
+TOKEN, EMAIL, PASSWORD = "stack-token", "root@example.org", "correct horse battery"
+
+
+def wait_for(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
+    """Ask until the answer is true, and return it; AssertionError with `what` when the time is over."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        answer = condition()
+        if answer:
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"not within {seconds} s: {what}")
+
+
+class Stack:
+    """Web and worker processes with their environment, and the sandbox that they send to."""
+
+    def __init__(self, folder: Path, database_url: str, sandbox: Sandbox) -> None:
+        self.folder, self.sandbox = folder, sandbox
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "project.settings",
+            "DATA_DIR": str(folder),
+            "DATABASE_URL": database_url,
+            "DEBUG": "1",
+            "LOG_LEVEL": "INFO",
+            "PORT": str(self.port),
+            "PUBLIC_URL": self.url,
+            "GATEWAY_URL": sandbox.url,
+            "GATEWAY_TOKEN": TOKEN,
+            "GATEWAY_TIMEOUT": "2",
+            "RETRY_BASE": "0.2",
+            "MAX_ATTEMPTS": "20",
+        }
+        self.worker: subprocess.Popen[bytes] | None = None
+
+    def manage(self, *arguments: str) -> str:
+        """Run a management command to its end and return what it printed."""
+        command = [sys.executable, "manage.py", *arguments]
+        done = subprocess.run(
+            command, cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True, timeout=120
+        )
+        return done.stdout
+
+    def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
+        """A process in a session of its own, with its output in a file of the folder."""
+        log = (self.folder / f"{name}.log").open("ab")
+        return subprocess.Popen(
+            [sys.executable, *command], cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+        )
+
+    def start_worker(self) -> None:
+        """Start the worker, and wait until it completes tasks."""
+        self.worker = self.start("worker", "manage.py", "worker")
+        wait_for(lambda: requests.get(f"{self.url}/readyz", timeout=5).ok, "a live worker", 60)
+
+    def worker_pids(self) -> list[int]:
+        """Every process of the worker's tree: found by the folder in its environment."""
+        found = []
+        for entry in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                command = (entry.parent / "cmdline").read_bytes()
+                mine = f"DATA_DIR={self.folder}".encode() in entry.read_bytes() and b"\0worker" in command
+            except OSError:
+                continue
+            if mine:
+                found.append(int(entry.parent.name))
+        return found
+
+    def kill_worker(self) -> None:
+        """SIGKILL to the whole tree at once, as when the power goes."""
+        for pid in self.worker_pids():
+            os.kill(pid, signal.SIGKILL)
+        assert self.worker
+        self.worker.wait()
+        wait_for(lambda: not self.worker_pids(), "the end of the worker")
+
+    def stop_worker(self) -> int:
+        """SIGTERM, as any process manager does; return the exit code."""
+        assert self.worker
+        self.worker.terminate()
+        return self.worker.wait(30)
+
+    def api(self, token: str | None = None) -> "Api":
+        """A client of the JSON API."""
+        return Api(f"{self.url}/api/v1", token)
+
+
+class Api(requests.Session):
+    """The JSON API of a stack."""
+
+    def __init__(self, root: str, token: str | None) -> None:
+        super().__init__()
+        self.root = root
+        if token:
+            self.headers["Authorization"] = f"Bearer {token}"
+
+    def call(self, method: str, path: str, status: int = 200, **json: Any) -> Any:
+        """Call, see the expected status, and return the JSON."""
+        answer = self.request(method, self.root + path, json=json or None, timeout=20)
+        assert answer.status_code == status, answer.text
+        return answer.json() if answer.content else None
+
+
+@contextmanager
+def running_stack(folder: Path) -> Iterator[Stack]:
+    """Everything migrated and running, on the database kind that the suite runs on."""
+    with _database(folder) as url, running_sandbox(token=TOKEN, seed=1) as sandbox:
+        stack = Stack(folder, url, sandbox)
+        stack.manage("migrate", "-v0")
+        stack.environment |= {"DJANGO_SUPERUSER_EMAIL": EMAIL, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+        stack.manage("createsuperuser", "--noinput")
+        stack.manage("collectstatic", "--noinput", "-v0")
+        web = stack.start(
+            "web", "-m", "gunicorn", "project.wsgi", "--bind", f"127.0.0.1:{stack.port}", "--threads", "4"
+        )
+        try:
+            wait_for(lambda: _answers(f"{stack.url}/healthz"), "the web process", 60)
+            stack.start_worker()
+            yield stack
+        finally:
+            if stack.worker_pids():
+                stack.stop_worker()
+            web.terminate()
+            web.wait(30)
+
+
+def _answers(url: str) -> bool:
+    try:
+        return requests.get(url, timeout=5).ok
+    except requests.ConnectionError:
+        return False
+
+
+@contextmanager
+def _database(folder: Path) -> Iterator[str]:
+    """A fresh database beside the one that DATABASE_URL names, or a file of SQLite."""
+    url = os.environ.get("DATABASE_URL", "")
+    if not url.startswith("postgres"):
+        yield f"sqlite:///{folder / 'stack.sqlite3'}"
+        return
+    name = f"vestnik_stack_{os.getpid()}"
+    server = psycopg2.connect(url)
+    server.autocommit = True
+    with server.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+        cursor.execute(f"CREATE DATABASE {name}")
+        try:
+            yield urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+        finally:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    server.close()

@@ -1,0 +1,114 @@
+"""The main job on the real thing: processes, HTTP and signals, by API alone as an integrator would."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.stack import EMAIL, PASSWORD, Api, Stack, running_stack, wait_for
+
+FINAL = ("sent", "failed", "expired", "cancelled", "unknown", "delivered", "undelivered")
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture
+def api(stack: Stack) -> Api:
+    stack.sandbox.faults = type(stack.sandbox.faults)()
+    stack.sandbox.ledger.clear()
+    return stack.api(stack.api().call("POST", "/tokens", 201, email=EMAIL, password=PASSWORD)["token"])
+
+
+def add_contacts(api: Api, tag: str, number: int) -> None:
+    first = 79160000000 + abs(hash(tag)) % 900000
+    for phone in range(first, first + number):
+        api.call("POST", "/contacts", 201, phone=str(phone), first_name="Ирина", tags=[tag])
+
+
+def launch(api: Api, tag: str, **fields: Any) -> int:
+    ends_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    body = {"name": tag, "text": f"{tag}: {{first_name|друг}}!", "audience": {"tags": [tag]}, "ends_at": ends_at}
+    return int(api.call("POST", "/campaigns", 201, **{**body, **fields})["id"])
+
+
+def finished(api: Api, campaign: int) -> Any:
+    stats = api.call("GET", f"/campaigns/{campaign}/stats")
+    return stats if stats["finished_at"] else None
+
+
+def test_a_campaign_goes_from_nothing_to_the_last_message(stack: Stack, api: Api) -> None:
+    add_contacts(api, "first", 30)
+    campaign = launch(api, "first", rate_limit=15)
+    wait_for(lambda: stack.sandbox.ledger.accepted >= 5, "the first messages")
+    api.call("POST", "/contacts", 201, phone="+7 (999) 123-45-67", first_name="Поздний", tags=["first"])
+    stats = wait_for(lambda: finished(api, campaign), "the campaign's end", 60)
+    assert stats["total"] == stats["by_status"]["sent"] == 31
+    assert stack.sandbox.ledger.accepted == stack.sandbox.ledger.requests == 31
+    page = api.call("GET", f"/campaigns/{campaign}/messages?status=sent&limit=500")
+    assert {row["id"] for row in page["items"]} == set(stack.sandbox.ledger.messages)
+
+
+def test_a_misbehaving_gateway_loses_and_doubles_nothing(stack: Stack, api: Api) -> None:
+    kinds = ("error", "throttle", "reset", "html", "broken", "code", "lost", "unauthorized")
+    stack.sandbox.faults = stack.sandbox.faults.updated(dict.fromkeys(kinds, 0.03))
+    add_contacts(api, "faults", 60)
+    campaign = launch(api, "faults")
+    stats = wait_for(lambda: finished(api, campaign), "the campaign's end", 120)
+    assert stats["total"] == stats["by_status"]["sent"] == 60
+    assert stack.sandbox.ledger.accepted == 60
+    assert stack.sandbox.ledger.conflicts == 0
+
+
+def test_the_worker_is_killed_in_the_middle_and_nothing_is_lost(stack: Stack, api: Api) -> None:
+    add_contacts(api, "killed", 80)
+    stack.sandbox.faults = stack.sandbox.faults.updated({"latency": 0.3})
+    campaign = launch(api, "killed", rate_limit=40)
+    wait_for(lambda: stack.sandbox.ledger.accepted >= 20, "the middle of the campaign")
+    stack.kill_worker()
+    accepted = stack.sandbox.ledger.accepted
+    assert accepted < 80
+    # As if the leases of the dead had run out: nobody wants to wait a minute for that.
+    past = "from campaigns.models import Message; from django.utils.timezone import now; "
+    stack.manage("shell", "-v0", "-c", past + "Message.objects.filter(status='sending').update(leased_until=now())")
+    stack.start_worker()
+    stats = wait_for(lambda: finished(api, campaign), "the campaign's end", 60)
+    assert stats["by_status"]["sent"] == stats["total"] == 80
+    assert stack.sandbox.ledger.accepted == 80
+    assert stack.sandbox.ledger.conflicts == 0
+
+
+def test_a_campaign_starts_on_the_second(stack: Stack, api: Api) -> None:
+    add_contacts(api, "timed", 1)
+    start = datetime.now(UTC) + timedelta(seconds=5)
+    launch(api, "timed", starts_at=start.isoformat())
+    wait_for(lambda: stack.sandbox.ledger.accepted, "the message")
+    late = next(iter(stack.sandbox.ledger.messages.values())).first_at - start.timestamp()
+    assert 0 <= late < 2
+
+
+def test_pause_holds_within_a_second_and_resume_goes_on(stack: Stack, api: Api) -> None:
+    add_contacts(api, "paused", 40)
+    campaign = launch(api, "paused", rate_limit=10)
+    wait_for(lambda: stack.sandbox.ledger.accepted >= 3, "the first messages")
+    assert api.call("POST", f"/campaigns/{campaign}/pause")["status"] == "paused"
+    paused_at = time.time()
+    by_status = api.call("GET", f"/campaigns/{campaign}/stats")["by_status"]
+    wait_for(lambda: time.time() > paused_at + 2.5, "two and a half seconds")
+    assert max(entry.last_at for entry in stack.sandbox.ledger.messages.values()) < paused_at + 1
+    assert by_status["pending"]
+    api.call("PATCH", f"/campaigns/{campaign}", rate_limit=None)
+    api.call("POST", f"/campaigns/{campaign}/resume")
+    stats = wait_for(lambda: finished(api, campaign), "the campaign's end")
+    assert stats["by_status"]["sent"] == 40
+
+
+def test_sigterm_stops_the_worker_and_leaves_no_process(stack: Stack) -> None:
+    assert stack.stop_worker() == 0
+    assert stack.worker_pids() == []
+    stack.start_worker()
