@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Final
 
-from django.utils.timezone import localtime, now
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 
 from campaigns.models import RunMinute
@@ -14,11 +15,11 @@ from campaigns.models import RunMinute
 HEIGHT: Final = 150
 _LEFT, _TOP, _BOTTOM = 44, 8, 20
 _FLOOR: Final = HEIGHT - _BOTTOM
-_LABELS: Final = 4
+_LABELS, _LABEL_WIDTH = 4, 44
 _MOST_BARS: Final = 40
 _FEWEST_BARS: Final = 12
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)
-_STILL_GOING: Final = timedelta(hours=1)
+_LONG_AFTER: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -68,20 +69,20 @@ def chart_of(points: Sequence[Point], width: int = 320) -> Chart | None:
     pitch = (width - _LEFT) / max(len(points), _FEWEST_BARS)
     bar_width = round(max(2.0, pitch * 0.72), 1)
     bars = [_bar(point, round(_LEFT + index * pitch, 1), bar_width, top) for index, point in enumerate(points)]
-    every = max(1, -(-len(points) // _LABELS))
+    every = max(-(-len(points) // _LABELS), ceil(_LABEL_WIDTH / pitch))
     ticks = [(bars[index].x, points[index].label) for index in range(0, len(points), every)]
     values = sorted({0, top // 2, top}) if top > 1 else [0, 1]
     return Chart(width, bars, [(_FLOOR - _scaled(value, top), value) for value in values], ticks, points)
 
 
-def per_minute(minutes: Sequence[RunMinute]) -> Chart | None:
-    """Messages a minute over the last day of activity, up to now if it is still going on."""
+def per_minute(minutes: Sequence[RunMinute], *, until: datetime | None = None) -> Chart | None:
+    """Messages a minute over the last day of activity, and on to `until` unless that is long after."""
     if not minutes:
         return None
     last = minutes[-1].minute
     first = max(minutes[0].minute, last - timedelta(days=1))
-    if now() - last < _STILL_GOING:
-        last = max(last, now())
+    if until and until - last < _LONG_AFTER:
+        last = max(last, until)
     step = next((step for step in _STEPS if (last - first) / timedelta(minutes=step) < _MOST_BARS), _STEPS[-1])
     sent: Counter[int] = Counter()
     failed: Counter[int] = Counter()

@@ -54,26 +54,27 @@ class Progress:
 
 def progress_of(statistics: Statistics) -> Progress:
     """The progress that the figures of a campaign tell."""
-    return _progress(statistics.by_status, statistics.retrying)
+    return tally(statistics.by_status, statistics.retrying)
 
 
 def progress_of_runs(runs: Iterable[Run]) -> Progress:
     """The progress of those runs by their counters alone, which don't tell who is retried."""
     rows = list(runs)
-    return _progress({status: sum(getattr(run, status) for run in rows) for status in MessageStatus.values}, 0)
+    return tally({status: sum(getattr(run, status) for run in rows) for status in MessageStatus.values})
 
 
-def _progress(by_status: Mapping[str, int], retrying: int) -> Progress:
+def tally(by_status: Mapping[str, int], retrying: int | None = None) -> Progress:
+    """Messages by state in the groups of a page; `retrying`, of those that wait, is told apart where it is known."""
     waiting = by_status[MessageStatus.PENDING] + by_status[MessageStatus.SENDING]
     # Two queries made these, and a message may have moved in between.
-    retrying = min(retrying, waiting)
-    numbers = {**by_status, "retrying": retrying, "waiting": waiting - retrying}
+    again = min(retrying or 0, waiting)
+    numbers = {**by_status, "retrying": again, "waiting": waiting - again}
     total = sum(by_status.values())
     groups, before = [], 0
     for name, label, tone, always in _GROUPS:
         number = numbers[name]
         start, before = before, before + number
-        if number or always:
+        if number or (always and not (name == "retrying" and retrying is None)):
             x, end = (METER_WIDTH * edge // max(total, 1) for edge in (start, before))
             groups.append(Group(name, label, tone, number, x, end - x))
     return Progress(total - waiting, total, groups)

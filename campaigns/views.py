@@ -10,6 +10,7 @@ from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.cache import patch_vary_headers
+from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
@@ -159,7 +160,7 @@ def _figures(row: Campaign) -> dict[str, Any]:
     return {
         "statistics": statistics,
         "progress": progress_of(statistics),
-        "chart": charts.per_minute(statistics.minutes),
+        "chart": charts.per_minute(statistics.minutes, until=now() if row.status == CampaignStatus.RUNNING else None),
         "reasons": failure_reasons(statistics),
     }
 

@@ -100,7 +100,7 @@ def width_words(text: str) -> str:
 
 
 def pace_words(campaign: Campaign, statistics: Statistics) -> str:
-    """`412 a minute · about 9 min left` while it runs, `in 12 min` when it is over, else nothing."""
+    """`412 a minute · about 9 min left` while it runs, `took 12 min` when it is over, else nothing."""
     if campaign.status == CampaignStatus.RUNNING:
         words = []
         if statistics.rate:
@@ -109,7 +109,7 @@ def pace_words(campaign: Campaign, statistics: Statistics) -> str:
             words.append(_("about %(span)s left") % {"span": _span(statistics.eta - now())})
         return " · ".join(words)
     if campaign.finished_at and statistics.started_at and campaign.repeat == Repeat.ONCE:
-        return _("in %(span)s") % {"span": _span(campaign.finished_at - statistics.started_at)}
+        return _("took %(span)s") % {"span": _span(campaign.finished_at - statistics.started_at)}
     return ""
 
 
