@@ -9,6 +9,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, ClassVar
 
+from django.apps import apps
 from django.conf import settings
 from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
@@ -63,8 +64,12 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """An administrator who may also enter the Django admin everywhere."""
-        return self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+        """An administrator who may enter all of the Django admin; whoever makes one vouches for the address."""
+        user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
+        apps.get_model("account", "EmailAddress").objects.create(
+            user=user, email=user.email, primary=True, verified=True
+        )
+        return user
 
     def get_by_natural_key(self, username: str | None) -> "User":
         """E-mail addresses are compared without case."""

@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from directory.attributes import written
+
 PLACEHOLDER: Final = re.compile(r"\{([^\W\d]\w*)(?:\|([^{}]*))?\}")
 GSM7_BASIC: Final = frozenset(
     "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?"
@@ -43,7 +45,8 @@ def render(text: str, values: Mapping[str, object]) -> str:
 
 def values_of(*, first_name: str, last_name: str, phone: int, attributes: Mapping[str, object]) -> dict[str, object]:
     """What a contact has to fill placeholders with; an attribute never hides a field of the contact."""
-    return {**attributes, "first_name": first_name, "last_name": last_name, "phone": phone}
+    facts = {name: written(value) for name, value in attributes.items()}
+    return {**facts, "first_name": first_name, "last_name": last_name, "phone": phone}
 
 
 def placeholders(text: str) -> set[str]:

@@ -3,6 +3,7 @@
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
 from django.http import HttpRequest, HttpResponse
 from ninja import NinjaAPI
+from ninja.errors import ValidationError as SchemaError
 
 from accounts.api import tokens, users
 from accounts.auth import TokenAuth
@@ -40,6 +41,16 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
         }
         for name, messages in fields.items()
         for message in messages
+    ]
+    return api.create_response(request, {"detail": detail}, status=422)
+
+
+@api.exception_handler(SchemaError)
+def malformed(request: HttpRequest, error: SchemaError) -> HttpResponse:
+    """A broken schema; the name of our own parameter between `body` and the field tells the caller nothing."""
+    detail = [
+        {**item, "loc": [item["loc"][0], *item["loc"][2:]] if item["loc"][0] == "body" else item["loc"]}
+        for item in error.errors
     ]
     return api.create_response(request, {"detail": detail}, status=422)
 

@@ -1,0 +1,33 @@
+"""The form of the API's errors, whoever finds them."""
+
+from typing import Any
+
+import pytest
+
+from accounts.models import User
+from tests.conftest import ApiClient
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "place"),
+    [
+        ("/contacts", {"phone": "12"}, ["body", "phone"]),
+        ("/contacts", {"phone": "79991234567", "timezone": "Mars/Olympus"}, ["body", "timezone"]),
+        ("/contacts", {"phone": "79991234567", "colour": "red"}, ["body", "colour"]),
+        ("/contacts", {"first_name": "Anna"}, ["body", "phone"]),
+        ("/campaigns", {"name": "Sale", "text": "Hi", "ends_at": "2020-01-01T00:00:00Z"}, ["body", "ends_at"]),
+        ("/campaigns", {"name": "Sale", "text": "", "ends_at": "2099-01-01T00:00:00Z"}, ["body", "text"]),
+    ],
+)
+def test_an_invalid_field_is_named_the_same_way_by_schema_and_service(
+    alice: User, path: str, body: dict[str, Any], place: list[str]
+) -> None:
+    answer = ApiClient(alice).post(path, body, content_type="application/json")
+    assert answer.status_code == 422
+    assert [item["loc"] for item in answer.json()["detail"]] == [place]
+
+
+def test_an_invalid_parameter_is_named(alice: User) -> None:
+    answer = ApiClient(alice).get("/contacts?limit=0")
+    assert answer.status_code == 422
+    assert [item["loc"] for item in answer.json()["detail"]] == [["query", "limit"]]
