@@ -102,7 +102,7 @@ def campaign_edit(request: Signed, pk: int) -> HttpResponse:
     """Change what the campaign's state allows; a draft may be launched at once."""
     row = _own(request, pk)
     form = CampaignForm(request.POST or None, campaign=row)
-    launch = request.POST.get("action") == _LAUNCH
+    launch = row.status == CampaignStatus.DRAFT and request.POST.get("action") == _LAUNCH
 
     @transaction.atomic
     def save() -> Campaign:

@@ -1,0 +1,43 @@
+"""Put messages of a run where a page should show them, with counters as the engine keeps them."""
+
+from django.utils.timezone import now
+
+from accounts.models import User
+from campaigns.counters import count, count_minute, moved
+from campaigns.lifecycle import campaign_advance
+from campaigns.models import Attempt, Campaign, Message, Run
+from campaigns.states import MessageStatus
+from tests import factories
+
+
+def started(owner: User, *, contacts: int = 0, **fields: object) -> tuple[Campaign, Run]:
+    """A campaign that runs, to so many new contacts and whoever else is there."""
+    for _ in range(contacts):
+        factories.contact(owner)
+    campaign = factories.campaign(owner, **fields)
+    campaign_advance(campaign.pk)
+    campaign.refresh_from_db()
+    return campaign, campaign.runs.get()
+
+
+def settle(run: Run, number: int, status: MessageStatus, reason: str = "") -> list[Message]:
+    """Move so many waiting messages to a status."""
+    messages = list(run.messages.filter(status=MessageStatus.PENDING).order_by("pk")[:number])
+    assert len(messages) == number
+    Message.objects.filter(pk__in=[message.pk for message in messages]).update(
+        status=status, reason=reason, attempts=1, phone=79990001122, text="As sent", parts=1, changed_at=now()
+    )
+    count(run.pk, {**moved(MessageStatus.PENDING, status, number), "attempts": number})
+    failed = number if status == MessageStatus.FAILED else 0
+    count_minute(run.pk, now(), sent=number - failed, failed=failed, retried=0)
+    return messages
+
+
+def retry(run: Run, reason: str = "timeout") -> Message:
+    """One attempt of a waiting message has failed; it waits for the next."""
+    message = run.messages.filter(status=MessageStatus.PENDING).earliest("pk")
+    message.attempts, message.reason = 1, reason
+    message.save()
+    Attempt.objects.create(message=message, at=now(), reason=reason, duration_ms=10_000, uncertain=True)
+    count(run.pk, {"attempts": 1})
+    return message

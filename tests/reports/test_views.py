@@ -1,0 +1,101 @@
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.utils.timezone import now
+
+from accounts.models import User
+from campaigns.models import Gateway
+from campaigns.states import MessageStatus
+from project.queue import ANY_WORKER, canary
+from tests import factories
+from tests.campaigns.outcomes import settle, started
+from tests.campaigns.test_views import browser, htmx
+
+
+def home(user: User) -> str:
+    return browser(user).get("/").content.decode()
+
+
+def test_visitors_are_asked_to_sign_in(db: None) -> None:
+    assert Client().get("/")["Location"].startswith("/accounts/login/")
+    assert Client().get("/reports/")["Location"].startswith("/accounts/login/")
+
+
+def test_a_new_user_is_shown_the_first_steps(alice: User) -> None:
+    assert "Two steps to your first campaign" in home(alice)
+    assert "Add a contact" in home(alice)
+    factories.contact(alice)
+    assert "See contacts" in home(alice)
+
+
+def test_the_start_page_shows_what_runs_what_comes_and_what_went_wrong(alice: User, bob: User) -> None:
+    _campaign, run = started(alice, contacts=4, name="Autumn")
+    settle(run, 1, MessageStatus.SENT)
+    settle(run, 2, MessageStatus.FAILED, "http_400")
+    factories.campaign(alice, name="Winter", starts_at=now() + timedelta(days=1))
+    content = home(alice)
+    assert "Autumn" in content
+    assert "3 of 4" in content
+    assert "Winter" in content
+    assert "2 failed" in content
+    assert "Autumn" not in home(bob)
+
+
+def test_an_administrator_sees_all(alice: User, admin: User) -> None:
+    _campaign, run = started(alice, contacts=2, name="Autumn")
+    settle(run, 1, MessageStatus.SENT)
+    assert "1 of 2" in home(admin)
+
+
+def test_the_start_page_refreshes_what_is_under_way(alice: User) -> None:
+    started(alice, contacts=1, name="Autumn")
+    part = browser(alice).get("/", headers=htmx("now")).content.decode()
+    assert "<html" not in part
+    assert "Autumn" in part
+    assert 'hx-trigger="every 3s"' in part
+
+
+@pytest.mark.parametrize(
+    ("alert", "advice"), [("http_401", "Set GATEWAY_TOKEN"), ("timeout", "nothing that you must do")]
+)
+def test_a_gateway_that_stopped_is_told_with_what_to_do(alice: User, alert: str, advice: str) -> None:
+    Gateway.objects.create(name="probe", opened_at=now(), open_until=now() + timedelta(seconds=30), alert=alert)
+    content = home(alice)
+    assert "Sending has stopped" in content
+    assert advice in content
+    assert "Gateway stopped" in browser(alice).get("/campaigns/").content.decode()
+
+
+def test_a_missing_worker_is_told(alice: User) -> None:
+    assert "No worker is running" in home(alice)
+    canary(ANY_WORKER)
+    assert "No worker is running" not in home(alice)
+
+
+def test_the_reports_show_ones_own_figures_and_an_administrator_all(alice: User, bob: User, admin: User) -> None:
+    _campaign, run = started(alice, contacts=3, name="Autumn")
+    settle(run, 2, MessageStatus.SENT)
+    for user, shown in ((alice, True), (bob, False), (admin, True)):
+        content = browser(user).get("/reports/").content.decode()
+        assert ("Autumn" in content) == shown
+        assert ("3 messages" in content) == shown
+
+
+@pytest.mark.parametrize("query", ["cursor=x", "cursor=-1", f"cursor={2**70}", "cursor=1", "cursor=" + "9" * 5000])
+def test_garbage_in_an_address_is_no_error(alice: User, query: str) -> None:
+    assert browser(alice).get(f"/reports/?{query}").status_code == 200
+
+
+def test_pages_cost_the_same_at_any_number_of_campaigns(alice: User) -> None:
+    client, costs = browser(alice), []
+    for number in (1, 10):
+        for _ in range(number):
+            started(alice, contacts=1)
+        with CaptureQueriesContext(connection) as queries:
+            client.get("/")
+            client.get("/reports/")
+        costs.append(len(queries))
+    assert costs[0] == costs[1] <= 24
