@@ -1,10 +1,15 @@
 """Plain functions that make rows for tests; every argument has a sensible default."""
 
 import itertools
+from datetime import timedelta
 from typing import Any
 
+from django.utils.timezone import now
+
 from accounts.models import User
-from directory.models import Contact, Tag
+from campaigns import services
+from campaigns.models import Campaign
+from directory.models import Audience, Contact, Tag
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)
@@ -21,3 +26,11 @@ def contact(owner: User, *, tags: tuple[str, ...] = (), **fields: Any) -> Contac
     row = Contact.objects.create(owner=owner, **fields)
     row.tags.set([Tag.objects.get_or_create(name=name)[0] for name in tags])
     return row
+
+
+def campaign(owner: User, **fields: Any) -> Campaign:
+    """A campaign to everyone, which no other is a twin of, that starts at once and lasts an hour."""
+    number = next(_numbers)
+    defaults = {"name": f"Campaign {number}", "text": f"Text {number}", "audience": Audience()}
+    starts_at = fields.get("starts_at") or now()
+    return services.campaign_create(owner=owner, **{"ends_at": starts_at + timedelta(hours=1), **defaults, **fields})
