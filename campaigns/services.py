@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from campaigns.audience import reschedule
 from campaigns.lifecycle import hint_advance
-from campaigns.models import Campaign
+from campaigns.models import MAX_TEXT_LENGTH, Campaign
 from campaigns.states import CampaignStatus, campaign_may
 from directory.models import Audience
 from project.http import Conflict
@@ -198,12 +198,21 @@ def _assign(campaign: Campaign, fields: dict[str, Any]) -> None:
 def _save(campaign: Campaign) -> None:
     """Check the fields, and let the database refuse a twin, so that two requests at once can't both pass."""
     campaign.full_clean(exclude=["owner", "audience"], validate_constraints=False)
+    _check_text(campaign.text)
     _check_times(campaign)
     try:
         with transaction.atomic():
             campaign.save()
     except IntegrityError as error:
         raise Conflict(_("A campaign with the same text, audience and repeat is not finished yet.")) from error
+
+
+def _check_text(text: str) -> None:
+    """What a model’s text field does not check by itself."""
+    if not text.strip():
+        raise ValidationError({"text": _("Write something.")})
+    if len(text) > MAX_TEXT_LENGTH:
+        raise ValidationError({"text": _("At most %(n)d characters.") % {"n": MAX_TEXT_LENGTH}})
 
 
 def _check_times(campaign: Campaign) -> None:

@@ -1,4 +1,5 @@
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
@@ -13,6 +14,7 @@ pytestmark = pytest.mark.django_db
 NAME = "probe"
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
+Clock = time_machine.Traveller
 
 
 def row() -> Gateway:
@@ -28,13 +30,10 @@ def fail(times: int, reason: str = "timeout") -> None:
 
 
 @pytest.fixture
-def clock() -> "time_machine.Traveller":
+def clock() -> Iterator[Clock]:
     with time_machine.travel(NOON, tick=False) as traveller:
         breaker.permit(NAME)
         yield traveller
-
-
-Clock = time_machine.Traveller
 
 
 class TestOpening:
