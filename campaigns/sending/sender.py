@@ -173,9 +173,11 @@ class Slice:
         while moving:
             moving = False
             for turn in self.turns.values():
+                if not turn.queue:
+                    continue
                 if self.transport.in_flight >= settings.GATEWAY_CONCURRENCY or not self.pacer.ready():
                     break
-                if not turn.queue or not turn.pacer.ready():
+                if not turn.pacer.ready():
                     continue
                 message = turn.queue.popleft()
                 moving = True
