@@ -56,8 +56,9 @@ def freeze(run: Run) -> int:
             count(run.pk, {MessageStatus.PENDING.value: added})
     else:
         added = 0
-    Run.objects.filter(pk=run.pk).update(joined_at=moment)
-    run.joined_at = moment
+    # Whoever changed the campaign meanwhile wants the whole directory looked at anew.
+    if Run.objects.filter(pk=run.pk, campaign__updated_at=campaign.updated_at).update(joined_at=moment):
+        run.joined_at = moment
     return added
 
 
