@@ -182,7 +182,8 @@ def _initial() -> dict[str, Any]:
 def _initial_of(campaign: Campaign) -> dict[str, Any]:
     """To the minute, as the fields show it, so that looking at a form changes nothing."""
     return {
-        **{name: getattr(campaign, name) for name in ("name", "text", "local_time", "repeat", "rate_limit")},
+        **{name: getattr(campaign, name) for name in ("name", "text", "local_time", "repeat")},
+        "rate_limit": None if campaign.rate_limit is None else f"{campaign.rate_limit:g}",
         **campaign.picks.to_json(),
         "start": AT,
         "starts_at": campaign.starts_at.replace(second=0, microsecond=0),

@@ -10,6 +10,7 @@ from django.utils.timezone import localdate, localtime, now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from campaigns.calendar import occurrences
 from campaigns.gateways.base import Trouble
 from campaigns.models import Campaign
 from campaigns.states import CampaignStatus, Repeat
@@ -43,6 +44,10 @@ _STARTS: Final = {
     CampaignStatus.DRAFT: gettext_lazy("Would start %(moment)s"),
     CampaignStatus.SCHEDULED: gettext_lazy("Starts %(moment)s"),
     CampaignStatus.CANCELLED: gettext_lazy("Was to start %(moment)s"),
+}
+_AT_ONCE: Final = {
+    CampaignStatus.DRAFT: gettext_lazy("Would start at once"),
+    CampaignStatus.SCHEDULED: gettext_lazy("Starts at once"),
 }
 _CHARACTERS_SHOWN: Final = 8
 _AGAIN: Final = {
@@ -100,9 +105,12 @@ def width_words(text: str) -> str:
 
 
 def pace_words(campaign: Campaign, statistics: Statistics) -> str:
-    """`412 a minute · about 9 min left` while it runs, `took 12 min` when it is over, else nothing."""
+    """`412 a minute · about 9 min left`, or `next run tomorrow 10:00`, or `took 12 min`, or nothing."""
     if campaign.status == CampaignStatus.RUNNING:
         words = []
+        if statistics.done == statistics.total:
+            upcoming = _next_start(campaign)
+            return _("next run %(moment)s") % {"moment": moment_words(upcoming)} if upcoming else ""
         if statistics.rate:
             words.append(_("%(number)s a minute") % {"number": number(round(statistics.rate * 60))})
         if statistics.eta:
@@ -111,6 +119,17 @@ def pace_words(campaign: Campaign, statistics: Statistics) -> str:
     if campaign.finished_at and statistics.started_at and campaign.repeat == Repeat.ONCE:
         return _("took %(span)s") % {"span": _span(campaign.finished_at - statistics.started_at)}
     return ""
+
+
+def _next_start(campaign: Campaign) -> datetime | None:
+    """When the next run of a repeated campaign is planned, by its own clock."""
+    moment = now()
+    for occurrence in occurrences(campaign.starts_at, campaign.repeat, campaign.timezone):
+        if occurrence >= campaign.ends_at:
+            break
+        if occurrence > moment:
+            return occurrence
+    return None
 
 
 def _span(length: timedelta) -> str:
@@ -125,8 +144,8 @@ def _span(length: timedelta) -> str:
 
 def _start(campaign: Campaign) -> str:
     status = CampaignStatus(campaign.status)
-    if status == CampaignStatus.SCHEDULED and campaign.starts_at <= now() and not campaign.local_time:
-        return _("Starts at once")
+    if status in _AT_ONCE and campaign.starts_at <= now() and not campaign.local_time:
+        return str(_AT_ONCE[status])
     template = _STARTS.get(status) or gettext_lazy("Started %(moment)s")
     start = template % {"moment": moment_words(campaign.starts_at)}
     return _("%(start)s in each contact’s own time") % {"start": start} if campaign.local_time else start

@@ -30,7 +30,8 @@ _UNDER_WAY: Final = (CampaignStatus.RUNNING, CampaignStatus.PAUSED)
 _SHOWN: Final = 8
 _LATELY: Final = timedelta(days=7)
 _PERIODS: Final = (1, 7, 30)
-_CHART_DAYS, _CHART_WIDTH = 30, 960
+_CHART_DAYS: Final = 30
+_WIDE, _NARROW = 960, 340
 _PAGE: Final = 30
 
 
@@ -90,17 +91,18 @@ def reports(request: Signed) -> HttpResponse:
             if number
         ],
         "days": _CHART_DAYS,
-        "chart": _chart(request.user),
+        "charts": _charts(request.user),
         "page": page,
         "rows": [(row, tally(row.by_status)) for row in figures.figures_of(page.items)],
     }
     return render(request, "reports/reports.html", context)
 
 
-def _chart(user: User) -> Chart | None:
+def _charts(user: User) -> dict[str, Chart | None]:
+    """The same days drawn for a wide screen and for a phone, so that the words in it stay readable."""
     points = []
     for day in figures.by_day(user, _CHART_DAYS):
         label = date_format(day.day, "j M")
         title = _("%(day)s: %(sent)d sent, %(failed)d failed") % {"day": label, "sent": day.sent, "failed": day.failed}
         points.append(Point(label, title, day.sent, day.failed))
-    return chart_of(points, _CHART_WIDTH)
+    return {"wide": chart_of(points, _WIDE), "narrow": chart_of(points, _NARROW)}

@@ -64,7 +64,7 @@ def test_the_start_page_refreshes_what_is_under_way(alice: User) -> None:
 def test_a_gateway_that_stopped_is_told_with_what_to_do(alice: User, alert: str, advice: str) -> None:
     Gateway.objects.create(name="probe", opened_at=now(), open_until=now() + timedelta(seconds=30), alert=alert)
     content = home(alice)
-    assert "Sending has stopped" in content
+    assert "Sending stopped" in content
     assert advice in content
     assert "Gateway stopped" in browser(alice).get("/campaigns/").content.decode()
 
