@@ -40,7 +40,8 @@ def campaign_preview(*, text: str, audience: Audience) -> Preview:
     recipients = contacts.count()
     read = SAMPLES if PLACEHOLDER.search(text) is None else _MEASURED
     samples = [_sample(text, contact) for contact in contacts.order_by("pk")[:read]]
-    longest = max((measure(sample.text) for sample in samples), key=lambda size: size.parts, default=measure(text))
+    sizes = [measure(sample.text) for sample in samples] or [measure(render(text, {}))]
+    longest = max(sizes, key=lambda size: (size.parts, size.characters))
     mean = sum(sample.parts for sample in samples) / len(samples) if samples else 0
     return Preview(
         recipients=recipients,
