@@ -22,7 +22,7 @@ from campaigns.models import Campaign, Message
 from campaigns.preview import campaign_preview
 from campaigns.progress import progress_of, progress_of_runs
 from campaigns.selection import failure_reasons, messages_page
-from campaigns.states import CampaignStatus
+from campaigns.states import CampaignStatus, Repeat
 from campaigns.statistics import campaign_statistics
 from campaigns.text import measure
 from campaigns.wording import plan_words, width_words
@@ -34,7 +34,8 @@ _ATTRIBUTES_OFFERED: Final = 12
 _CONTACTS_LOOKED_AT: Final = 200
 _LAUNCH: Final = "launch"
 # Seconds between two looks at the figures.
-_POLL: Final[dict[str, int]] = {CampaignStatus.SCHEDULED: 5, CampaignStatus.RUNNING: 2}
+_POLL: Final[dict[str, int]] = {CampaignStatus.SCHEDULED: 5, CampaignStatus.RUNNING: 2, CampaignStatus.PAUSED: 5}
+_POLL_SETTLING: Final = 2
 # What a button of the page does, and what is said afterwards.
 _ACTIONS: Final[dict[str, tuple[Callable[..., Any], Any]]] = {
     _LAUNCH: (services.campaign_launch, gettext_lazy("“%(name)s” is launched.")),
@@ -141,25 +142,32 @@ def campaign(request: Signed, pk: int) -> HttpResponse:
     if target == "progress":
         if request.GET.get("seen") != row.status:
             return HttpResponseClientRefresh()
-        context |= _figures(row)
+        context |= _figures(row, wanted["run"])
         if not context["statistics"].runs:
             return HttpResponse(status=204)
         return _varied(render(request, "campaigns/campaign.html#progress", context))
     context["page"] = messages_page(row, **wanted)
     if target == "rows":
         return _varied(render(request, "campaigns/campaign.html#rows", context))
-    context |= _figures(row)
+    context |= _figures(row, wanted["run"])
     if not context["statistics"].runs:
         context["expected"] = campaign_preview(text=row.text, audience=row.picks)
     return _varied(render(request, "campaigns/campaign.html", {**context, "plan": plan_words(row)}))
 
 
-def _figures(row: Campaign) -> dict[str, Any]:
-    """What the counters tell."""
+def _figures(row: Campaign, run: int | None) -> dict[str, Any]:
+    """What the counters tell; the tabs above the table those of the run that it shows."""
     statistics = campaign_statistics(row)
+    settling = statistics.done < statistics.total  # what was in flight at the end is still being recorded
+    progress = progress_of(statistics)
+    repeated = row.repeat != Repeat.ONCE
+    shown = [each for each in statistics.runs if run in (None, each.pk)][:1]
     return {
         "statistics": statistics,
-        "progress": progress_of(statistics),
+        "poll": _POLL.get(row.status, _POLL_SETTLING if settling else None),
+        "progress": progress,
+        "tabs": progress_of_runs(shown) if repeated else progress,
+        "run": shown[0] if repeated and shown else None,
         "chart": charts.per_minute(statistics.minutes, until=now() if row.status == CampaignStatus.RUNNING else None),
         "reasons": failure_reasons(statistics),
     }

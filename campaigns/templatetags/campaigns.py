@@ -41,8 +41,8 @@ def moment(value: datetime) -> SafeString:
 
 @register.filter
 def upcoming(value: datetime) -> str:
-    """In how long; `now` of what is due already."""
-    return ago(max(value, now()))
+    """`next in 12 s`, or `due now`."""
+    return format_html("{} {}", _("next"), ago(value)) if value > now() else _("due now")
 
 
 @register.filter
@@ -65,13 +65,10 @@ def pace(campaign: Campaign, statistics: Statistics) -> str:
 
 @register.inclusion_tag("includes/badge.html")
 def message_badge(message: Message) -> dict[str, Any]:
-    """A message's state, with its reason, or the time that it waits for by the contact's own clock."""
-    status, label = message.status, ""
-    if status == MessageStatus.PENDING:
-        status, label = ("retrying" if message.attempts else status), _awaited(message)
-    elif message.reason:
-        label = f"{message.get_status_display()}: {reason_words(message.reason)}"
-    return badge(status, label)
+    """A message's state, and the time that it waits for by the contact's own clock."""
+    if message.status == MessageStatus.PENDING:
+        return badge("retrying" if message.attempts else message.status, _awaited(message))
+    return badge(message.status)
 
 
 def _awaited(message: Message) -> str:
