@@ -63,7 +63,7 @@ def reason_words(code: str) -> str:
         return str(_REASONS[code])
     status = code.removeprefix("http_")
     if status.startswith("4"):
-        return _("The gateway refuses the message (%(status)s)") % {"status": status}
+        return _("Refused by the gateway (%(status)s)") % {"status": status}
     if status.startswith("5"):
         return _("The gateway had an error of its own (%(status)s)") % {"status": status}
     return _("An answer that nobody expected: %(code)s") % {"code": code} if code else ""

@@ -401,9 +401,9 @@ def test_the_page_shows_how_far_it_is_and_why_messages_failed(alice: User) -> No
     content = browser(alice).get(page_of(campaign)).content.decode()
     assert "6 of 10 messages" in content
     assert 'aria-label="4 sent, 1 retrying, 2 failed, 3 waiting"' in content
-    assert "The gateway refuses the message (400)" in content
+    assert "Refused by the gateway (400)" in content
     assert "Messages a minute" in content
-    assert content.count("The gateway refuses the message (400)") == 3
+    assert content.count("Refused by the gateway (400)") == 3
 
 
 @pytest.mark.parametrize(("tab", "number"), [("sent", 2), ("failed", 1), ("retrying", 1), ("waiting", 2), ("", 6)])

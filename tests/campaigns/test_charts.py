@@ -1,0 +1,59 @@
+from datetime import UTC, datetime, timedelta
+
+from campaigns.charts import Point, chart_of, per_minute
+from campaigns.models import RunMinute
+
+TEN = datetime(2026, 11, 24, 7, tzinfo=UTC)  # 10:00 in Moscow
+
+
+def minutes(*numbers: int, every: timedelta = timedelta(minutes=1)) -> list[RunMinute]:
+    return [RunMinute(minute=TEN + index * every, sent=number) for index, number in enumerate(numbers)]
+
+
+def test_nothing_makes_no_chart() -> None:
+    assert per_minute([]) is None
+    assert chart_of([Point("a", "a", 0)]) is None
+
+
+def test_bars_stand_on_the_floor_and_failures_on_top_of_them() -> None:
+    chart = chart_of([Point("a", "a", 50, 50), Point("b", "b", 100)])
+    assert chart is not None
+    first, second = chart.bars
+    assert first.good_y + first.good_height == chart.floor
+    assert first.bad_y + first.bad_height == first.good_y
+    assert first.good_height + first.bad_height == second.good_height
+    assert [value for _y, value in chart.lines] == [0, 50, 100]
+
+
+def test_even_one_of_a_million_can_be_seen() -> None:
+    chart = chart_of([Point("a", "a", 1_000_000, 1)])
+    assert chart is not None
+    assert chart.bars[0].bad_height == 1
+
+
+def test_quiet_minutes_are_bars_too() -> None:
+    chart = per_minute(minutes(5, 7, every=timedelta(minutes=3)))
+    assert chart is not None
+    assert [point.good for point in chart.points] == [5, 0, 0, 7]
+    assert chart.points[0].label == "10:00"
+
+
+def test_a_long_run_is_drawn_in_longer_steps_of_its_mean() -> None:
+    chart = per_minute(minutes(*[10] * 200))
+    assert chart is not None
+    assert len(chart.points) <= 40
+    assert {point.good for point in chart.points} == {10}
+
+
+def test_only_the_last_day_is_drawn_of_an_older_run() -> None:
+    chart = per_minute(minutes(1, 1, 1, every=timedelta(hours=20)))
+    assert chart is not None
+    assert sum(point.good > 0 for point in chart.points) == 2
+
+
+def test_a_run_that_goes_on_is_drawn_until_now_but_not_for_days() -> None:
+    row = minutes(5)
+    soon, late = (per_minute(row, until=TEN + timedelta(minutes=after)) for after in (9, 3000))
+    assert soon is not None
+    assert late is not None
+    assert (len(soon.points), len(late.points)) == (10, 1)
