@@ -1,17 +1,20 @@
 """`/campaigns` and `/messages` of the JSON API."""
 
-from datetime import datetime, time
-from typing import Annotated, Any, Literal
+from datetime import UTC, datetime, time
+from typing import Annotated, Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Prefetch
 from django.shortcuts import get_object_or_404
-from django.utils.timezone import is_aware, make_aware
+from django.utils.timezone import is_naive, make_aware
 from django.utils.translation import gettext as _
 from ninja import Field, Path, Query, Router, Schema, Status
 from pydantic import AfterValidator
 
 from campaigns import services
-from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message
+from campaigns.models import MAX_TEXT_LENGTH, Attempt, Campaign, Message
 from campaigns.preview import campaign_preview
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
 from campaigns.statistics import campaign_statistics
@@ -26,13 +29,21 @@ Words = Annotated[Text, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
 
 
 def _moment(value: datetime) -> datetime:
-    """A time without offset is read in the user's zone; years that no calendar arithmetic survives are refused."""
+    """Years that no calendar arithmetic survives are refused."""
     if not 2000 <= value.year <= 2100:
         raise ValueError("The year must lie between 2000 and 2100.")
-    return value if is_aware(value) else make_aware(value)
+    return value
+
+
+def _clock(value: time) -> time:
+    """Hours and minutes on the contact's own clock."""
+    if value.tzinfo or value.second or value.microsecond:
+        raise ValueError("Hours and minutes only, like 09:00.")
+    return value
 
 
 Moment = Annotated[datetime, AfterValidator(_moment)]
+Clock = Annotated[time, AfterValidator(_clock)]
 
 
 class AudienceIn(Body):
@@ -51,15 +62,14 @@ class AudienceIn(Body):
 
     def value(self) -> Audience:
         """As the services take it."""
-        data = self.model_dump()
-        return Audience.from_json({**data, "tags": [tag.lower() for tag in data["tags"]]})
+        return Audience.from_json(self.model_dump())
 
 
 class WindowIn(Body):
     """Local hours; a window may span midnight."""
 
-    start: time = Field(examples=["09:00"])
-    end: time = Field(examples=["21:00"])
+    start: Clock = Field(examples=["09:00"])
+    end: Clock = Field(examples=["21:00"])
 
 
 class CampaignFields(Body):
@@ -70,7 +80,9 @@ class CampaignFields(Body):
         examples=["Hello, {first_name|friend}! 20 % off until Thursday."],
     )
     audience: AudienceIn = Field(default_factory=AudienceIn)
-    starts_at: Moment | None = Field(default_factory=lambda: None, description="null: now")
+    starts_at: Moment | None = Field(
+        default_factory=lambda: None, description="null: now; without offset: in your zone"
+    )
     local_time: bool = Field(
         default_factory=bool, description="`starts_at`'s wall-clock time holds in each contact's zone"
     )
@@ -263,24 +275,24 @@ class MessageQuery(ListQuery):
     status: MessageStatus | None = None
 
 
-ERRORS = {401: Error, 403: Error, 404: Error}
+ERRORS: Final = frozenset({401, 403, 404, 422})
 
 
-@campaigns.get("", response={200: Page[CampaignSummary], 401: Error})
+@campaigns.get("", response={200: Page[CampaignSummary], frozenset({401, 422}): Error})
 def campaign_list(request: Signed, query: Query[ListQuery]) -> dict[str, Any]:
     """Everyone's campaigns as summaries, newest first."""
     return page_of(keyset(Campaign.objects.visible(), query.cursor, query.limit), lambda row: row)
 
 
-@campaigns.post("", response={201: CampaignOut, 401: Error, 409: Error})
+@campaigns.post("", response={201: CampaignOut, frozenset({400, 401, 409, 422}): Error})
 def campaign_create(request: Signed, body: CampaignIn) -> Status[Campaign]:
     """Create a campaign; it starts by itself at `starts_at`, or at once if that has passed."""
-    fields = {"audience": Audience(), **_fields(body), "draft": body.status == "draft"}
+    fields = {"audience": Audience(), **_fields(request, body), "draft": body.status == "draft"}
     fields.pop("status", None)
     return Status(201, services.campaign_create(owner=request.user, **fields))
 
 
-@campaigns.post("/preview", response={200: PreviewOut, 401: Error})
+@campaigns.post("/preview", response={200: PreviewOut, frozenset({400, 401, 422}): Error})
 def preview(request: Signed, body: PreviewIn) -> Any:
     """How many would get it, in how many parts, and what some of them would read. Nothing is stored."""
     found = campaign_preview(text=body.text, audience=body.audience.value())
@@ -288,64 +300,64 @@ def preview(request: Signed, body: PreviewIn) -> Any:
     return {**vars(found), "samples": samples}
 
 
-@campaigns.get("/{campaign_id}", response={200: CampaignOut, **ERRORS})
+@campaigns.get("/{campaign_id}", response={200: CampaignOut, ERRORS: Error})
 def campaign_read(request: Signed, campaign_id: Id) -> Campaign:
     """One campaign, for its creator or an administrator."""
     return _own(request, campaign_id)
 
 
-@campaigns.patch("/{campaign_id}", response={200: CampaignOut, **ERRORS, 409: Error})
+@campaigns.patch("/{campaign_id}", response={200: CampaignOut, ERRORS | {400, 409}: Error})
 def campaign_patch(request: Signed, campaign_id: Id, body: CampaignPatch) -> Campaign:
     """Change a campaign as far as its state allows."""
-    campaign, fields = _own(request, campaign_id), _fields(body)
+    campaign, fields = _own(request, campaign_id), _fields(request, body)
     status = fields.pop("status", None)
-    if fields:
-        campaign = services.campaign_update(campaign=campaign, by=request.user, **fields)
-    if status == "scheduled" and campaign.status == CampaignStatus.DRAFT:
-        campaign = services.campaign_launch(campaign=campaign, by=request.user)
-    elif status == "draft" and campaign.status != CampaignStatus.DRAFT:
-        campaign = services.campaign_withdraw(campaign=campaign, by=request.user)
+    with transaction.atomic():
+        if fields:
+            campaign = services.campaign_update(campaign=campaign, by=request.user, **fields)
+        if status not in (None, campaign.status):
+            go = services.campaign_launch if status == CampaignStatus.SCHEDULED else services.campaign_withdraw
+            campaign = go(campaign=campaign, by=request.user)
     return campaign
 
 
-@campaigns.delete("/{campaign_id}", response={204: None, **ERRORS})
+@campaigns.delete("/{campaign_id}", response={204: None, ERRORS: Error})
 def campaign_delete(request: Signed, campaign_id: Id) -> Status[None]:
     """Cancel and hide; its messages and figures stay."""
     services.campaign_delete(campaign=_own(request, campaign_id), by=request.user)
     return Status(204, None)
 
 
-@campaigns.post("/{campaign_id}/pause", response={200: CampaignOut, **ERRORS, 409: Error})
+@campaigns.post("/{campaign_id}/pause", response={200: CampaignOut, ERRORS | {409}: Error})
 def campaign_pause(request: Signed, campaign_id: Id) -> Campaign:
     """Nothing more leaves until it is resumed."""
     return services.campaign_pause(campaign=_own(request, campaign_id), by=request.user)
 
 
-@campaigns.post("/{campaign_id}/resume", response={200: CampaignOut, **ERRORS, 409: Error})
+@campaigns.post("/{campaign_id}/resume", response={200: CampaignOut, ERRORS | {409}: Error})
 def campaign_resume(request: Signed, campaign_id: Id) -> Campaign:
     """Go on where it was paused."""
     return services.campaign_resume(campaign=_own(request, campaign_id), by=request.user)
 
 
-@campaigns.post("/{campaign_id}/cancel", response={200: CampaignOut, **ERRORS, 409: Error})
+@campaigns.post("/{campaign_id}/cancel", response={200: CampaignOut, ERRORS | {409}: Error})
 def campaign_cancel(request: Signed, campaign_id: Id) -> Campaign:
     """Stop for good."""
     return services.campaign_cancel(campaign=_own(request, campaign_id), by=request.user)
 
 
-@campaigns.post("/{campaign_id}/duplicate", response={201: CampaignOut, **ERRORS})
+@campaigns.post("/{campaign_id}/duplicate", response={201: CampaignOut, ERRORS: Error})
 def campaign_duplicate(request: Signed, campaign_id: Id) -> Status[Campaign]:
     """A draft with the same text and audience."""
     return Status(201, services.campaign_duplicate(campaign=_own(request, campaign_id), by=request.user))
 
 
-@campaigns.get("/{campaign_id}/stats", response={200: StatsOut, **ERRORS})
+@campaigns.get("/{campaign_id}/stats", response={200: StatsOut, ERRORS: Error})
 def stats(request: Signed, campaign_id: Id) -> Any:
     """The figures of all runs of a campaign."""
     return campaign_statistics(_own(request, campaign_id))
 
 
-@campaigns.get("/{campaign_id}/messages", response={200: Page[MessageSummary], **ERRORS})
+@campaigns.get("/{campaign_id}/messages", response={200: Page[MessageSummary], ERRORS: Error})
 def message_list(request: Signed, campaign_id: Id, query: Query[MessageQuery]) -> dict[str, Any]:
     """The messages of a campaign, newest first."""
     found = Message.objects.filter(run__campaign=_own(request, campaign_id)).select_related("run", "contact")
@@ -354,10 +366,11 @@ def message_list(request: Signed, campaign_id: Id, query: Query[MessageQuery]) -
     return page_of(keyset(found, query.cursor, query.limit), lambda row: row)
 
 
-@messages.get("/{message_id}", response={200: MessageOut, **ERRORS})
+@messages.get("/{message_id}", response={200: MessageOut, ERRORS: Error})
 def message_read(request: Signed, message_id: Id) -> Any:
     """One message with its failed attempts, oldest first."""
-    found = Message.objects.select_related("run__campaign", "contact").prefetch_related("failures")
+    failures = Prefetch("failures", Attempt.objects.order_by("at", "pk"))
+    found = Message.objects.select_related("run__campaign", "contact").prefetch_related(failures)
     message = get_object_or_404(found, pk=message_id)
     _check_owner(request, message.run.campaign)
     return message
@@ -375,9 +388,13 @@ def _check_owner(request: Signed, campaign: Campaign) -> None:
         raise PermissionDenied(_("This campaign is not yours."))
 
 
-def _fields(body: CampaignFields) -> dict[str, Any]:
+def _fields(request: Signed, body: CampaignFields) -> dict[str, Any]:
     """What was given, as the services take it."""
     fields: dict[str, Any] = body.dict(exclude_unset=True)
+    for name, value in fields.items():
+        if isinstance(value, datetime):
+            aware = make_aware(value, ZoneInfo(request.user.timezone)) if is_naive(value) else value
+            fields[name] = aware.astimezone(UTC)
     if "audience" in fields:
         fields["audience"] = body.audience.value()
     if body.window and "window" in fields:

@@ -56,7 +56,8 @@ def campaign_create(
         owner=owner,
         timezone=owner.timezone,
         status=CampaignStatus.DRAFT if draft else CampaignStatus.SCHEDULED,
-        starts_at=starts_at or now(),
+        # In whole seconds, so that who reads it as JSON and sends it back changes nothing.
+        starts_at=starts_at or now().replace(microsecond=0),
     )
     fields = {"name": name, "text": text, "audience": audience, "ends_at": ends_at, "local_time": local_time}
     _assign(campaign, {**fields, "window": window, "repeat": repeat, "rate_limit": rate_limit})
