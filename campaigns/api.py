@@ -80,9 +80,7 @@ class CampaignFields(Body):
         examples=["Hello, {first_name|friend}! 20 % off until Thursday."],
     )
     audience: AudienceIn = Field(default_factory=AudienceIn)
-    starts_at: Moment | None = Field(
-        default_factory=lambda: None, description="null: now; without offset: in your zone"
-    )
+    starts_at: Moment | None = Field(default_factory=lambda: None, description="null: now; without offset: your zone")
     local_time: bool = Field(
         default_factory=bool, description="`starts_at`'s wall-clock time holds in each contact's zone"
     )
