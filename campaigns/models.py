@@ -237,7 +237,8 @@ class Message(models.Model):
     `phone`, `text` and `parts` are frozen at the first attempt, so that every retry sends the same payload.
     """
 
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="messages")
+    # The unique constraint's index serves the foreign key too.
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="messages", db_index=False)
     contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="messages")
     status = models.CharField(_("state"), max_length=11, choices=MessageStatus.choices, default=MessageStatus.PENDING)
     due_at = models.DateTimeField(_("due"))
@@ -258,7 +259,7 @@ class Message(models.Model):
         verbose_name_plural = _("messages")
         constraints = [models.UniqueConstraint(fields=["run", "contact"], name="message_once_per_run")]
         indexes = [
-            models.Index(fields=["run", "due_at"], condition=Q(status=MessageStatus.PENDING), name="message_due"),
+            models.Index(fields=["run", "due_at", "id"], condition=Q(status=MessageStatus.PENDING), name="message_due"),
             models.Index(fields=["leased_until"], condition=Q(status=MessageStatus.SENDING), name="message_leased"),
             models.Index(
                 fields=["run"], condition=Q(status=MessageStatus.PENDING, attempts__gt=0), name="message_retrying"

@@ -62,10 +62,8 @@ def beyond_gsm7(text: str) -> list[str]:
 def measure(text: str) -> Size:
     """Encoding, characters and parts of a text as it would be sent; an empty text is one part."""
     if _GSM7.issuperset(text):
-        widths = [2 if character in GSM7_EXTENSION else 1 for character in text]
-        return _size("GSM-7", widths, single=160, part=153)
-    widths = [2 if ord(character) > 0xFFFF else 1 for character in text]
-    return _size("UCS-2", widths, single=70, part=67)
+        return _size("GSM-7", [2 if character in GSM7_EXTENSION else 1 for character in text], single=160, part=153)
+    return _size("UCS-2", [2 if character > "\uffff" else 1 for character in text], single=70, part=67)
 
 
 def _size(encoding: Encoding, widths: list[int], single: int, part: int) -> Size:

@@ -137,7 +137,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='message',
             name='run',
-            field=models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='messages', to='campaigns.run'),
+            field=models.ForeignKey(db_index=False, on_delete=django.db.models.deletion.CASCADE, related_name='messages', to='campaigns.run'),
         ),
         migrations.CreateModel(
             name='RunMinute',
@@ -176,7 +176,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='message',
-            index=models.Index(condition=models.Q(('status', 'pending')), fields=['run', 'due_at'], name='message_due'),
+            index=models.Index(condition=models.Q(('status', 'pending')), fields=['run', 'due_at', 'id'], name='message_due'),
         ),
         migrations.AddIndex(
             model_name='message',

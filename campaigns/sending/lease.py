@@ -5,14 +5,13 @@ that took it by more than one request, so a healthy worker never loses one.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import F
 from django.utils.timezone import now
 
@@ -20,6 +19,7 @@ from campaigns import calendar
 from campaigns.audience import still_recipient
 from campaigns.counters import count, moved
 from campaigns.models import Message, Run
+from campaigns.sending.sql import TABLE, fenced, stamp, uuid
 from campaigns.states import MessageStatus
 from campaigns.text import measure, render, values_of
 
@@ -143,18 +143,12 @@ def _take(leased: list[Leased], token: UUID, moment: datetime) -> None:
 
 def _freeze_and_take(first: list[Leased], token: UUID, until: datetime) -> None:
     values = ", ".join(["(%s, %s, %s, %s)"] * len(first))
-    payloads: Iterable[Any] = (item for m in first for item in (m.id, m.phone, m.text, m.parts))
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH payload (id, phone, text, parts) AS (VALUES {values}) "  # noqa: S608
-            f"UPDATE {Message._meta.db_table} SET status = 'sending', lease_token = %s, leased_until = %s, "
-            "attempts = attempts + 1, leases = leases + 1, "
-            "phone = payload.phone, text = payload.text, parts = payload.parts "
-            f"FROM payload WHERE {Message._meta.db_table}.id = payload.id",
-            [*payloads, _uuid(token), connection.ops.adapt_datetimefield_value(until)],
-        )
-
-
-def _uuid(token: UUID) -> Any:
-    """As the database stores it."""
-    return Message._meta.get_field("lease_token").get_db_prep_value(token, connection)
+    payloads = (item for m in first for item in (m.id, m.phone, m.text, m.parts))
+    fenced(
+        f"WITH payload (id, phone, text, parts) AS (VALUES {values}) "  # noqa: S608
+        f"UPDATE {TABLE} SET status = 'sending', lease_token = %s, leased_until = %s, "
+        "attempts = attempts + 1, leases = leases + 1, "
+        "phone = payload.phone, text = payload.text, parts = payload.parts "
+        f"FROM payload WHERE {TABLE}.id = payload.id RETURNING {TABLE}.id",
+        [*payloads, uuid(token), stamp(until)],
+    )

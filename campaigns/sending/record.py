@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 from django.utils.timezone import now
 
@@ -16,6 +16,7 @@ from campaigns.counters import count, count_minute, moved
 from campaigns.gateways.base import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
 from campaigns.models import Attempt, Message
 from campaigns.sending.lease import Leased
+from campaigns.sending.sql import TABLE, among, fenced, id_list, stamp, uuid
 from campaigns.states import MessageStatus
 
 
@@ -72,43 +73,44 @@ def fate(done: Done, moment: datetime, *, idempotent: bool) -> Fate:
 def record(token: UUID, batch: list[Done], *, idempotent: bool) -> None:
     """Write the outcomes of a batch. What the token no longer holds is left alone: somebody else has it now."""
     moment = now()
+    sent = [done for done in batch if done.sent]
+    others = [(done, fate(done, moment, idempotent=idempotent)) for done in batch if not done.sent]
     with transaction.atomic():
-        held = Message.objects.leased_by(token).filter(pk__in=[done.message.id for done in batch])
-        mine = set(held.select_for_update().values_list("pk", flat=True))
-        kept = [done for done in batch if done.message.id in mine]
-        sent = [done for done in kept if done.sent]
-        others = [(done, fate(done, moment, idempotent=idempotent)) for done in kept if not done.sent]
-        _write_sent([done.message.id for done in sent], moment)
-        _write_fates(others, moment)
-        _count(sent, others, moment)
+        mine = _write_sent(token, [done.message.id for done in sent], moment)
+        mine |= _write_fates(token, others, moment)
+        kept = [(done, row) for done, row in others if done.message.id in mine]
+        Attempt.objects.bulk_create([_attempt(done, moment) for done, _ in kept])
+        _count([done for done in sent if done.message.id in mine], kept, moment)
 
 
-def _write_sent(ids: list[int], moment: datetime) -> None:
-    if ids:
-        Message.objects.filter(pk__in=ids).update(
-            status=MessageStatus.SENT, reason="", changed_at=moment, lease_token=None, leased_until=None, leases=0
-        )
+def _write_sent(token: UUID, ids: list[int], moment: datetime) -> set[int]:
+    """One statement; returns the ids that the token still held."""
+    if not ids:
+        return set()
+    return fenced(
+        f"UPDATE {TABLE} SET status = 'sent', reason = '', changed_at = %s, "  # noqa: S608
+        "lease_token = NULL, leased_until = NULL, leases = 0 "
+        f"WHERE {among('id')} AND lease_token = %s AND status = 'sending' RETURNING id",
+        [stamp(moment), id_list(ids), uuid(token)],
+    )
 
 
-def _write_fates(others: list[tuple[Done, Fate]], moment: datetime) -> None:
-    """One statement for all rows, and a row for each attempt."""
+def _write_fates(token: UUID, others: list[tuple[Done, Fate]], moment: datetime) -> set[int]:
+    """One statement for all, each with a row of its own; returns the ids that the token still held."""
     if not others:
-        return
-    stamp = connection.ops.adapt_datetimefield_value
+        return set()
     values = ", ".join(["(%s, %s, %s, %s, %s)"] * len(others))
     parameters: list[Any] = []
     for done, row in others:
         parameters += [done.message.id, row.status.value, done.outcome.reason, stamp(row.due_at), row.attempts]
-    table = Message._meta.db_table
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH fate (id, status, reason, due_at, attempts) AS (VALUES {values}) "  # noqa: S608
-            f"UPDATE {table} SET status = fate.status, reason = fate.reason, due_at = fate.due_at, "
-            "attempts = fate.attempts, changed_at = %s, lease_token = NULL, leased_until = NULL, leases = 0 "
-            f"FROM fate WHERE {table}.id = fate.id",
-            [*parameters, stamp(moment)],
-        )
-    Attempt.objects.bulk_create([_attempt(done, moment) for done, _ in others])
+    return fenced(
+        f"WITH fate (id, status, reason, due_at, attempts) AS (VALUES {values}) "  # noqa: S608
+        f"UPDATE {TABLE} SET status = fate.status, reason = fate.reason, due_at = fate.due_at, "
+        "attempts = fate.attempts, changed_at = %s, lease_token = NULL, leased_until = NULL, leases = 0 "
+        f"FROM fate WHERE {TABLE}.id = fate.id AND lease_token = %s AND {TABLE}.status = 'sending' "
+        f"RETURNING {TABLE}.id",
+        [*parameters, stamp(moment), uuid(token)],
+    )
 
 
 def _attempt(done: Done, moment: datetime) -> Attempt:

@@ -130,7 +130,7 @@ class Slice:
         in_hand = self._in_hand()
         if self._dry or not self.permit.free or in_hand > self.batch // 2:
             return
-        if not in_hand and time.monotonic() - self._leased_at < IN_HAND_SECONDS / 4:
+        if self._leased_at and time.monotonic() - self._leased_at < IN_HAND_SECONDS / 4:
             self.batch = min(2 * self.batch, MAX_BATCH)
         want = self.batch - in_hand
         share = min(want, max(LEAST_SHARE, want // max(1, len(self.runs))))
@@ -154,16 +154,16 @@ class Slice:
 
     def _lease_from(self, run: Run, limit: int) -> int:
         turn = self.turns.setdefault(run.pk, Turn(Pacer(f"campaign:{run.campaign_id}", run.campaign.rate_limit)))
-        if turn.queue:
-            return 0
         turn.pacer.rate = run.campaign.rate_limit
         if turn.pacer.rate is not None:
             limit = min(limit, max(1, int(turn.pacer.rate * IN_HAND_SECONDS)))
-        turn.queue.extend(lease(run, self.token, limit))
-        turn.leased_at = time.monotonic()
-        if turn.queue:
+        if not turn.queue:
+            turn.leased_at = time.monotonic()
+        messages = lease(run, self.token, limit)
+        turn.queue.extend(messages)
+        if messages:
             self.touched.add(run.pk)
-        return len(turn.queue)
+        return len(messages)
 
     def _start(self) -> None:
         """Let messages leave, one of each run in turn, as far as concurrency and pace allow."""

@@ -1,10 +1,8 @@
 """The one transport: many HTTP requests in flight at once through libcurl, in a plain synchronous loop.
 
-libcurl brings what must not be home-made: total deadlines, TLS, keep-alive. Sockets are watched by epoll, for select()
-ends at 1 024 of them.
+libcurl brings what must not be home-made: total deadlines, TLS, keep-alive.
 """
 
-import selectors
 import time
 from collections.abc import Iterator
 from io import BytesIO
@@ -22,11 +20,6 @@ _TROUBLES: Final = {
     pycurl.E_SSL_CACERT_BADFILE: Trouble.TLS,
     pycurl.E_OPERATION_TIMEDOUT: Trouble.TIMEOUT,
     pycurl.E_WRITE_ERROR: Trouble.OVERSIZED,
-}
-_EVENTS: Final = {
-    pycurl.POLL_IN: selectors.EVENT_READ,
-    pycurl.POLL_OUT: selectors.EVENT_WRITE,
-    pycurl.POLL_INOUT: selectors.EVENT_READ | selectors.EVENT_WRITE,
 }
 
 
@@ -72,12 +65,8 @@ class CurlTransport:
         self.in_flight = 0
         self._headers = [*headers, "Expect:"]
         self._idle: list[pycurl.Curl] = []
-        self._busy: dict[pycurl.Curl, Any] = {}
-        self._wake_at: float | None = None
-        self._selector = selectors.DefaultSelector()
+        self._busy: dict[pycurl.Curl, tuple[Any, _Body]] = {}
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch)
-        self._multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
         self._multi.setopt(pycurl.M_MAXCONNECTS, concurrency)
 
     def submit(self, key: Any, request: Request, timeout: float) -> None:
@@ -96,20 +85,16 @@ class CurlTransport:
 
     def poll(self, wait: float) -> list[tuple[Any, Answer]]:
         """See `Transport`."""
-        if self._wake_at is not None:
-            wait = min(wait, max(0.0, self._wake_at - time.monotonic()))
-        if self._selector.get_map():
-            for item, mask in self._selector.select(wait):
-                action = (pycurl.CSELECT_IN if mask & selectors.EVENT_READ else 0) | (
-                    pycurl.CSELECT_OUT if mask & selectors.EVENT_WRITE else 0
-                )
-                self._multi.socket_action(item.fd, action)
-        elif wait > 0:
-            time.sleep(wait)
-        if self._wake_at is not None and time.monotonic() >= self._wake_at:
-            self._wake_at = None
-            self._multi.socket_action(pycurl.SOCKET_TIMEOUT, 0)
-        return list(self._finished())
+        self._multi.perform()
+        ended = list(self._ended())
+        if not ended and wait > 0:
+            if self.in_flight:
+                self._multi.select(wait)
+            else:
+                time.sleep(wait)
+            self._multi.perform()
+            ended = list(self._ended())
+        return ended
 
     def close(self) -> list[Any]:
         """See `Transport`."""
@@ -119,10 +104,9 @@ class CurlTransport:
         self._busy.clear()
         self.in_flight = 0
         self._multi.close()
-        self._selector.close()
         return keys
 
-    def _finished(self) -> Iterator[tuple[Any, Answer]]:
+    def _ended(self) -> Iterator[tuple[Any, Answer]]:
         queued = 1
         while queued:
             queued, good, bad = self._multi.info_read()
@@ -153,21 +137,6 @@ class CurlTransport:
         handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         handle.setopt(pycurl.PROXY, "")
         return handle
-
-    def _watch(self, what: int, fd: int, _multi: Any, _data: Any) -> None:
-        """libcurl's word on which sockets to watch, and for what."""
-        watched = fd in self._selector.get_map()
-        if what == pycurl.POLL_REMOVE:
-            if watched:
-                self._selector.unregister(fd)
-        elif watched:
-            self._selector.modify(fd, _EVENTS[what])
-        else:
-            self._selector.register(fd, _EVENTS[what])
-
-    def _set_timer(self, timeout_ms: int) -> None:
-        """libcurl's word on when it wants to be called next."""
-        self._wake_at = None if timeout_ms < 0 else time.monotonic() + timeout_ms / 1000
 
 
 def _trouble(handle: pycurl.Curl, error: int) -> Trouble:

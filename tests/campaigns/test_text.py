@@ -34,7 +34,7 @@ class TestRender:
             ("{note|—}", "—"),
             ("{phone}", "79991234567"),
             ("{город}, {points} из {rate}", "Омск, 12 из 1.5"),
-            ("{gold|x} {none|x} {zero|x}", "True False 0"),
+            ("{gold|x} {none|x} {zero|x}", "true false 0"),
             ("{nick|dear friend, it’s 5 | 6}", "dear friend, it’s 5 | 6"),
             ("{first_name}{first_name}", "АннаАнна"),
             ("{{first_name}}", "{Анна}"),
