@@ -1,6 +1,7 @@
 """The pages of campaigns."""
 
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any, Final
 
 from django.contrib import messages
@@ -170,7 +171,14 @@ def _figures(row: Campaign, run: int | None) -> dict[str, Any]:
         "run": shown[0] if repeated and shown else None,
         "chart": charts.per_minute(statistics.minutes, until=now() if row.status == CampaignStatus.RUNNING else None),
         "reasons": failure_reasons(statistics),
+        "next_due": _next_due(row) if settling and not statistics.rate else None,
     }
+
+
+def _next_due(row: Campaign) -> datetime | None:
+    """When the next message leaves, if all of them wait for their hour."""
+    due = row.runs.sendable().next_due()
+    return due if due and due > now() else None
 
 
 def _varied(response: HttpResponse) -> HttpResponse:

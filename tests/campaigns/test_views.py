@@ -466,6 +466,14 @@ def test_the_refresh_brings_the_figures_and_stops_when_the_campaign_is_over(alic
     assert 'hx-trigger="every' not in client.get(page_of(campaign)).content.decode()
 
 
+def test_the_page_tells_when_the_next_message_leaves_if_all_wait_for_their_hour(alice: User) -> None:
+    with time_machine.travel(datetime(2026, 11, 24, 19, tzinfo=UTC), tick=False):  # 22:00 in Moscow
+        campaign, _run = started(alice, contacts=1, window=(time(9), time(21)), ends_at=now() + timedelta(days=2))
+        content = browser(alice).get(page_of(campaign)).content.decode()
+    assert "tomorrow 09:00" in content.split("the next leaves")[1].split("</p>")[0]
+    assert "Waiting till 09:00 in Moscow" in content
+
+
 def test_a_refresh_before_the_start_brings_nothing(alice: User) -> None:
     campaign = factories.campaign(alice, starts_at=now() + timedelta(hours=1))
     answer = browser(alice).get(f"{page_of(campaign)}?seen=scheduled", headers=htmx("progress"))
