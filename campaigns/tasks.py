@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from django.conf import settings
+from django.db.models import Q
 from django.utils.timezone import now
 from django_q.models import Failure
 
@@ -42,8 +43,9 @@ def send() -> None:
 
 
 def _hand_on(gateway: str, moved: set[int]) -> None:
-    """Leave hints for what remains: runs that have nothing open, and messages that are due, now or soon."""
-    for campaign_id in Run.objects.filter(pk__in=moved, pending=0, sending=0).values_list("campaign_id", flat=True):
+    """Leave hints for what remains: runs that may have come to their end, and messages that are due, now or soon."""
+    ending = Q(pending=0, sending=0) | Q(campaign__ends_at__lte=now()) | Q(campaign__status=CampaignStatus.CANCELLED)
+    for campaign_id in Run.objects.filter(ending, pk__in=moved).values_list("campaign_id", flat=True):
         hint_advance(campaign_id)
     next_due = Run.objects.sendable().next_due()
     if next_due is not None:

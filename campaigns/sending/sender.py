@@ -109,6 +109,8 @@ class Slice:
         if moment - self._guarded_at < GUARD_SECONDS:
             return
         self._guarded_at = moment
+        if self._probing and not self.transport.in_flight and not self._in_hand():
+            self._withdraw_probe()
         if not self._probing:
             self.permit = breaker.permit(self.adapter.name)
         if not self.permit.free and not self.permit.probe:
@@ -149,8 +151,12 @@ class Slice:
             return
         self._probing = any(self._lease_from(run, 1) for run in self.runs)
         if not self._probing:
-            breaker.withdraw(self.adapter.name)
-            self.permit = Permit()
+            self._withdraw_probe()
+
+    def _withdraw_probe(self) -> None:
+        """There was nothing to send, or its time was over before it could leave."""
+        breaker.withdraw(self.adapter.name)
+        self._probing, self.permit = False, Permit()
 
     def _lease_from(self, run: Run, limit: int) -> int:
         turn = self.turns.setdefault(run.pk, Turn(Pacer(f"campaign:{run.campaign_id}", run.campaign.rate_limit)))
