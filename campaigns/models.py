@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
-from campaigns.states import OPEN, UNFINISHED, CampaignStatus, MessageStatus, Repeat
+from campaigns.states import OPEN, RARE, UNFINISHED, CampaignStatus, MessageStatus, Repeat
 from directory.models import Audience, Contact
 
 MAX_TEXT_LENGTH = 1600
@@ -264,7 +264,8 @@ class Message(models.Model):
             models.Index(
                 fields=["run"], condition=Q(status=MessageStatus.PENDING, attempts__gt=0), name="message_retrying"
             ),
-            models.Index(fields=["run", "status", "id"], name="message_by_status"),
+            models.Index(fields=["run", "id"], name="message_listed"),
+            models.Index(fields=["run", "status", "id"], condition=Q(status__in=RARE), name="message_rare"),
         ]
 
     def __str__(self) -> str:
