@@ -1,10 +1,26 @@
 """What every test may use."""
 
+from collections.abc import Iterator
+
 import pytest
 from django.test import Client
 
 from accounts.models import ApiToken, User
 from tests import factories
+from tests.stack import Api, Stack, running_stack
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """The whole program in processes of its own, started when a test first asks for it and kept for the others."""
+    with running_stack(tmp_path_factory.mktemp("stack")) as running:
+        yield running
+
+
+@pytest.fixture
+def api(stack: Stack) -> Api:
+    """Its API for the administrator, before a sandbox that behaves and remembers nothing."""
+    return stack.fresh_api()
 
 
 @pytest.fixture

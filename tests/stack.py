@@ -1,5 +1,6 @@
 """The whole program as it runs in earnest: gunicorn, `manage.py worker` and a sandbox, over a database of their own."""
 
+import itertools
 import os
 import signal
 import socket
@@ -8,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -15,10 +17,12 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg2
 import requests
 
+from campaigns.sandbox.faults import Faults
 from campaigns.sandbox.server import Sandbox, running_sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN, EMAIL, PASSWORD = "stack-token", "root@example.org", "correct horse battery"
+_phones = itertools.count(79160000000)
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
@@ -109,6 +113,12 @@ class Stack:
         """A client of the JSON API."""
         return Api(f"{self.url}/api/v1", token)
 
+    def fresh_api(self) -> "Api":
+        """The API for the administrator; the sandbox forgets what was, and misbehaves no more."""
+        self.sandbox.faults = Faults()
+        self.sandbox.ledger.clear()
+        return self.api(self.api().call("POST", "/tokens", 201, email=EMAIL, password=PASSWORD)["token"])
+
 
 class Api(requests.Session):
     """The JSON API of a stack."""
@@ -119,11 +129,30 @@ class Api(requests.Session):
         if token:
             self.headers["Authorization"] = f"Bearer {token}"
 
-    def call(self, method: str, path: str, status: int = 200, **json: Any) -> Any:
+    def call(self, method: str, path: str, status: int = 200, /, **json: Any) -> Any:
         """Call, see the expected status, and return the JSON."""
         answer = self.request(method, self.root + path, json=json or None, timeout=20)
         assert answer.status_code == status, answer.text
         return answer.json() if answer.content else None
+
+
+def add_contacts(api: Api, tag: str, number: int) -> None:
+    """That many new contacts with the tag."""
+    for phone in itertools.islice(_phones, number):
+        api.call("POST", "/contacts", 201, phone=str(phone), first_name="Ирина", tags=[tag])
+
+
+def launch(api: Api, tag: str, **fields: Any) -> int:
+    """A campaign to the contacts with that tag, at once unless `fields` say otherwise; its id."""
+    ends_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+    body = {"name": tag, "text": f"{tag}: {{first_name|друг}}!", "audience": {"tags": [tag]}, "ends_at": ends_at}
+    return int(api.call("POST", "/campaigns", 201, **{**body, **fields})["id"])
+
+
+def finished(api: Api, campaign: int) -> Any:
+    """The campaign's figures if it has finished, else None."""
+    stats = api.call("GET", f"/campaigns/{campaign}/stats")
+    return stats if stats["finished_at"] else None
 
 
 @contextmanager
@@ -134,7 +163,6 @@ def running_stack(folder: Path) -> Iterator[Stack]:
         stack.manage("migrate", "-v0")
         stack.environment |= {"DJANGO_SUPERUSER_EMAIL": EMAIL, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
         stack.manage("createsuperuser", "--noinput")
-        stack.manage("collectstatic", "--noinput", "-v0")
         web = stack.start(
             "web", "-m", "gunicorn", "project.wsgi", "--bind", f"127.0.0.1:{stack.port}", "--threads", "4"
         )

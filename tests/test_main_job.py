@@ -1,45 +1,9 @@
 """The main job on the real thing: processes, HTTP and signals, by API alone as an integrator would."""
 
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
-import pytest
-
-from tests.stack import EMAIL, PASSWORD, Api, Stack, running_stack, wait_for
-
-FINAL = ("sent", "failed", "expired", "cancelled", "unknown", "delivered", "undelivered")
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with running_stack(tmp_path_factory.mktemp("stack")) as running:
-        yield running
-
-
-@pytest.fixture
-def api(stack: Stack) -> Api:
-    stack.sandbox.faults = type(stack.sandbox.faults)()
-    stack.sandbox.ledger.clear()
-    return stack.api(stack.api().call("POST", "/tokens", 201, email=EMAIL, password=PASSWORD)["token"])
-
-
-def add_contacts(api: Api, tag: str, number: int) -> None:
-    first = 79160000000 + abs(hash(tag)) % 900000
-    for phone in range(first, first + number):
-        api.call("POST", "/contacts", 201, phone=str(phone), first_name="Ирина", tags=[tag])
-
-
-def launch(api: Api, tag: str, **fields: Any) -> int:
-    ends_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
-    body = {"name": tag, "text": f"{tag}: {{first_name|друг}}!", "audience": {"tags": [tag]}, "ends_at": ends_at}
-    return int(api.call("POST", "/campaigns", 201, **{**body, **fields})["id"])
-
-
-def finished(api: Api, campaign: int) -> Any:
-    stats = api.call("GET", f"/campaigns/{campaign}/stats")
-    return stats if stats["finished_at"] else None
+from tests.stack import Api, Stack, add_contacts, finished, launch, wait_for
 
 
 def test_a_campaign_goes_from_nothing_to_the_last_message(stack: Stack, api: Api) -> None:

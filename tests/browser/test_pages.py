@@ -1,0 +1,167 @@
+"""Every page in a real browser: on a desk and on a phone, light and dark; and what works without scripts."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from django.urls import URLPattern, URLResolver, get_resolver, resolve
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.conftest import sign_in
+from tests.stack import Api, Stack, add_contacts, finished, launch, wait_for
+
+NewContext = Callable[..., BrowserContext]
+
+ENTRANCE = (
+    "/accounts/login/",
+    "/accounts/signup/",
+    "/accounts/inactive/",
+    "/accounts/confirm-email/",
+    "/accounts/confirm-email/of-no-use/",
+    "/accounts/password/reset/",
+    "/accounts/password/reset/done/",
+    "/accounts/password/reset/key/1-of-no-use/",
+    "/accounts/password/reset/key/done/",
+)
+INSIDE = (
+    "/",
+    "/campaigns/",
+    "/campaigns/?q=nothing-is-called-so",
+    "/campaigns/new/",
+    "/campaigns/{draft}/",
+    "/campaigns/{draft}/edit/",
+    "/campaigns/{waiting}/",
+    "/campaigns/{over}/",
+    "/campaigns/{over}/?status=failed",
+    "/campaigns/{over}/messages/{message}/",
+    "/contacts/",
+    "/contacts/?tag=pages",
+    "/contacts/new/",
+    "/contacts/{contact}/",
+    "/contacts/{contact}/edit/",
+    "/reports/",
+    "/users/",
+    "/account/",
+    "/accounts/email/",
+    "/accounts/password/change/",
+    "/accounts/reauthenticate/",
+    "/accounts/logout/",
+    "/docs/",
+)
+# Addresses of forms, which show another page; and those that only some accounts come to.
+NO_PAGES = {
+    "account_confirm_login_code",
+    "account_set_password",
+    "campaign_act",
+    "campaign_duplicate",
+    "contact_deactivate",
+    "contact_reactivate",
+    "deactivate",
+    "preview",
+    "token_create",
+    "token_revoke",
+    "user_change",
+}
+WIDTHS = (1440, 390)
+
+
+@pytest.fixture(scope="module")
+def places(stack: Stack) -> dict[str, int]:
+    """Something to be seen on each page: a draft, a campaign that waits, one that is over with a failure."""
+    api = stack.fresh_api()
+    add_contacts(api, "pages", 2)
+    stack.sandbox.faults = stack.sandbox.faults.updated({"refuse": 1})
+    over = launch(api, "pages", text="{first_name|friend}, " + "a rather long text, " * 20)
+    wait_for(lambda: finished(api, over), "the campaign's end")
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).isoformat()
+    later = (datetime.now(UTC) + timedelta(days=9)).isoformat()
+    message = api.call("GET", f"/campaigns/{over}/messages")["items"][0]
+    return {
+        "draft": launch(api, "pages", status="draft", repeat="daily", text="Draft"),
+        "waiting": launch(api, "pages", starts_at=tomorrow, ends_at=later, repeat="daily", local_time=True),
+        "over": over,
+        "message": message["id"],
+        "contact": message["contact"],
+    }
+
+
+@pytest.fixture
+def complaints(page: Page, base_url: str) -> Iterator[list[str]]:
+    """What must not happen while a page is looked at: errors, refusals, requests to other hosts. Empty at the end."""
+    found: list[str] = []
+    host = urlsplit(base_url).netloc
+    page.on("console", lambda said: found.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("response", lambda answer: found.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
+    page.on("requestfailed", lambda request: found.append(f"{request.failure} {request.url}"))
+    page.on(
+        "request",
+        lambda request: found.append(request.url) if urlsplit(request.url).netloc not in (host, "") else None,
+    )
+    yield found
+    assert found == []
+
+
+def look(page: Page, path: str) -> None:
+    """Open the page once, and see it on every screen."""
+    page.goto(path)
+    assert urlsplit(page.url).path == urlsplit(path).path, "the page has sent us elsewhere"
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            wide = page.evaluate("document.documentElement.scrollWidth")
+            assert wide <= width, f"{path} is {wide} px wide on a screen of {width}, {scheme}"
+
+
+@pytest.mark.parametrize("path", ENTRANCE)
+def test_a_stranger_sees(path: str, page: Page, complaints: list[str]) -> None:
+    look(page, path)
+
+
+class TestInside:
+    """What a user sees who has signed in."""
+
+    @pytest.fixture
+    def browser_context_args(self, browser_context_args: dict[str, object], session: Path) -> dict[str, object]:
+        return {**browser_context_args, "storage_state": session}
+
+    @pytest.mark.parametrize("path", INSIDE)
+    def test_a_user_sees(self, path: str, page: Page, complaints: list[str], places: dict[str, int]) -> None:
+        look(page, path.format(**places))
+
+
+def test_no_page_is_forgotten() -> None:
+    ids = dict.fromkeys(("draft", "waiting", "over", "message", "contact"), 1)
+    seen = {resolve(urlsplit(path.format(**ids)).path).url_name for path in (*ENTRANCE, *INSIDE)}
+    assert set(page_names(get_resolver().url_patterns)) - NO_PAGES == seen
+
+
+def page_names(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[str]:
+    """The names of all addresses but those of the API and Django's own administration."""
+    for pattern in patterns:
+        if isinstance(pattern, URLPattern):
+            yield str(pattern.name)
+        elif pattern.app_name not in ("admin", "ninja"):
+            yield from page_names(pattern.url_patterns)
+
+
+def test_the_main_job_needs_no_script(stack: Stack, api: Api, new_context: NewContext) -> None:
+    add_contacts(api, "plain", 3)
+    page = new_context(java_script_enabled=False).new_page()
+    sign_in(page)
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Campaigns").click()
+    page.get_by_role("link", name="New campaign").first.click()
+    page.get_by_label("Name", exact=True).fill("Without a script")
+    page.get_by_label("Text", exact=True).fill("Plain.")
+    page.get_by_label("plain").check()
+    page.get_by_role("button", name="Launch").first.click()
+    expect(page.get_by_role("heading", name="Without a script")).to_be_visible()
+    campaign = int(re.findall(r"\d+", urlsplit(page.url).path)[0])
+    wait_for(lambda: finished(api, campaign), "the campaign's end")
+    page.reload()
+    expect(page.get_by_role("region", name="Progress")).to_contain_text("3 of 3 messages")
+    expect(page.get_by_role("main").get_by_text("Finished", exact=True)).to_be_visible()
