@@ -8,6 +8,7 @@ from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
 from django.utils.timezone import localtime, now
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 from campaigns.models import MAX_TEXT_LENGTH, Campaign
 from campaigns.services import CHANGEABLE
@@ -73,7 +74,9 @@ class Clock(forms.TimeInput):
 class CampaignForm(forms.Form):
     """All of a campaign. What its state no longer lets change is disabled."""
 
-    name = forms.CharField(label=_("Name"), max_length=200, help_text=_("For you and your colleagues only."))
+    name = forms.CharField(
+        label=pgettext_lazy("campaign", "Name"), max_length=200, help_text=_("For you and your colleagues only.")
+    )
     text = forms.CharField(
         label=_("Text"), max_length=MAX_TEXT_LENGTH, widget=forms.Textarea(attrs={"rows": 4, "dir": "auto"})
     )
@@ -140,7 +143,7 @@ class CampaignForm(forms.Form):
         start, end = cleaned.get("window_start"), cleaned.get("window_end")
         made = {
             "audience": self.audience(),
-            "starts_at": cleaned.get("starts_at") if cleaned.get("start") == AT else now(),
+            "starts_at": cleaned.get("starts_at") if cleaned.get("start") == AT else now().replace(microsecond=0),
             "window": (start, end) if start is not None and end is not None else None,
         }
         return {name: made[name] if name in made else cleaned.get(name) for name in _SOURCES}

@@ -68,7 +68,7 @@ def message_badge(message: Message) -> dict[str, Any]:
     """A message's state, and the time that it waits for by the contact's own clock."""
     if message.status == MessageStatus.PENDING:
         return badge("retrying" if message.attempts else message.status, _awaited(message))
-    return badge(message.status)
+    return badge(message.status, message.get_status_display())
 
 
 def _awaited(message: Message) -> str:
