@@ -8,12 +8,14 @@ from bisect import bisect_left
 from calendar import monthrange
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from itertools import count
 from zoneinfo import ZoneInfo
 
 from campaigns.states import Repeat
 
 Window = tuple[time, time]
 _DAY = timedelta(days=1)
+_LONGEST = {Repeat.DAILY: 1, Repeat.WEEKLY: 7, Repeat.MONTHLY: 31}
 _TWO_DAYS = 2 * 24 * 60 * 60
 
 
@@ -22,18 +24,21 @@ def at_wall(day: date, clock: time, zone: str, *, second_time: bool = False) -> 
     return datetime.combine(day, clock, ZoneInfo(zone)).replace(fold=int(second_time)).astimezone(UTC)
 
 
-def occurrences(starts_at: datetime, repeat: str, zone: str) -> Iterator[datetime]:
+def occurrences(starts_at: datetime, repeat: str, zone: str, since: datetime | None = None) -> Iterator[datetime]:
     """The endless row of planned starts, at `starts_at`'s wall-clock time in `zone`; `once` has one only.
 
-    A monthly one keeps its day of the month, clamped to the month's last: 31 January, 28 February, 31 March.
+    A monthly one keeps its day of the month, clamped to the month's last: 31 January, 28 February, 31 March. With
+    `since`, the row begins a few occurrences before that moment rather than at the very first.
     """
-    yield starts_at
     if repeat == Repeat.ONCE:
+        yield starts_at
         return
     wall = starts_at.astimezone(ZoneInfo(zone))
-    step = 0
-    while True:
-        step += 1
+    passed = (since - starts_at).days if since else 0
+    first = max(0, passed // _LONGEST[Repeat(repeat)] - 2)
+    if not first:
+        yield starts_at
+    for step in count(max(1, first)):
         if repeat == Repeat.MONTHLY:
             months = wall.year * 12 + wall.month - 1 + step
             year, month = months // 12, months % 12 + 1

@@ -60,7 +60,7 @@ def _begin(campaign: Campaign) -> datetime | None:
     """
     moment, zones = now(), _zones(campaign)
     latest: datetime | None = None
-    for occurrence in calendar.occurrences(campaign.starts_at, campaign.repeat, campaign.timezone):
+    for occurrence in calendar.occurrences(campaign.starts_at, campaign.repeat, campaign.timezone, moment):
         begins = min(_starts(campaign, occurrence, zones))
         if begins >= campaign.ends_at:
             break

@@ -47,14 +47,15 @@ def campaign_create(
     repeat: str = "once",
     rate_limit: float | None = None,
     draft: bool = False,
+    zone: str | None = None,
 ) -> Campaign:
     """A new campaign that starts by itself, or a draft. Without `starts_at` it starts at once.
 
-    Wall-clock times (`local_time`, `repeat`) are read in the owner's time zone.
+    Wall-clock times (`local_time`, `repeat`) are read in `zone`, or else in the owner's time zone.
     """
     campaign = Campaign(
         owner=owner,
-        timezone=owner.timezone,
+        timezone=zone or owner.timezone,
         status=CampaignStatus.DRAFT if draft else CampaignStatus.SCHEDULED,
         # In whole seconds, so that who reads it as JSON and sends it back changes nothing.
         starts_at=starts_at or now().replace(microsecond=0),
@@ -147,6 +148,7 @@ def campaign_duplicate(*, campaign: Campaign, by: User) -> Campaign:
         repeat=campaign.repeat,
         rate_limit=campaign.rate_limit,
         draft=True,
+        zone=campaign.timezone,
     )
 
 
@@ -217,10 +219,10 @@ def _check_text(text: str) -> None:
 
 
 def _check_times(campaign: Campaign) -> None:
-    alive = campaign.status not in (CampaignStatus.CANCELLED, CampaignStatus.FINISHED)
     if campaign.ends_at <= campaign.starts_at:
         raise ValidationError({"ends_at": _("The end must come after the start.")})
-    if alive and campaign.ends_at <= now():
+    stopped = (CampaignStatus.PAUSED, CampaignStatus.CANCELLED, CampaignStatus.FINISHED)
+    if campaign.status not in stopped and campaign.ends_at <= now():
         raise ValidationError({"ends_at": _("The end has passed already.")})
     if campaign.window and campaign.window[0] == campaign.window[1]:
         raise ValidationError({"window": _("The window must open and close at different times.")})

@@ -13,7 +13,7 @@ from campaigns.models import Campaign, Run
 from campaigns.sending import breaker, sweeper
 from campaigns.sending.sender import Slice
 from campaigns.sending.slots import slot
-from campaigns.sending.transport import CurlTransport
+from campaigns.sending.transport import transport_for
 from campaigns.states import UNFINISHED, CampaignStatus
 from project import queue
 
@@ -34,7 +34,7 @@ def send() -> None:
         if Run.objects.sendable().backlog_exceeds(settings.GATEWAY_CONCURRENCY * 10):
             hint_send()
         adapter = gateways.adapter()
-        transport = CurlTransport(adapter.headers, settings.GATEWAY_CONCURRENCY)
+        transport = transport_for(adapter)
         try:
             moved = Slice(adapter, transport, stopping=queue.stopping.is_set).run()
         finally:

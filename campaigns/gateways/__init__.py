@@ -6,10 +6,12 @@ from typing import Final
 from django.conf import settings
 
 from campaigns.gateways.base import Adapter
+from campaigns.gateways.console import Console
 from campaigns.gateways.probe import Probe
 
 ADAPTERS: Final[dict[str, Callable[[], Adapter]]] = {
     "probe": lambda: Probe(settings.GATEWAY_URL, settings.GATEWAY_TOKEN),
+    "console": Console,
 }
 
 

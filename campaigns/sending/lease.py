@@ -63,7 +63,8 @@ def lease(run: Run, token: UUID, limit: int) -> list[Leased]:
             return []
         _cancel(run, [row["pk"] for row in rows if not row["wanted"]])
         wanted = _put_off(run, [row for row in rows if row["wanted"]], moment)
-        leased = [_leased(run, row, moment) for row in wanted]
+        deadlines = _deadlines(run, wanted, moment)
+        leased = [_leased(run, row, deadlines[row["contact__timezone"]]) for row in wanted]
         _take(leased, token, moment)
         count(run.pk, moved(MessageStatus.PENDING, MessageStatus.SENDING, len(leased)))
     return leased
@@ -102,16 +103,19 @@ def _put_off(run: Run, rows: list[dict[str, Any]], moment: datetime) -> list[dic
     return open_rows
 
 
-def _leased(run: Run, row: dict[str, Any], moment: datetime) -> Leased:
+def _deadlines(run: Run, rows: list[dict[str, Any]], moment: datetime) -> dict[str, datetime]:
+    """By zone, the moment before which a message must leave: the run's end, or the closing of its window."""
+    zones, window = {row["contact__timezone"] for row in rows}, run.campaign.window
+    if window is None:
+        return dict.fromkeys(zones, run.deadline)
+    return {zone: min(run.deadline, calendar.next_closing(window, moment, zone)) for zone in zones}
+
+
+def _leased(run: Run, row: dict[str, Any], leave_before: datetime) -> Leased:
     """The payload: as frozen, or rendered from the contact if this is the first attempt."""
-    campaign = run.campaign
-    leave_before = run.deadline
-    if campaign.window:
-        closing = calendar.next_closing(campaign.window, moment, row["contact__timezone"])
-        leave_before = min(leave_before, closing)
     phone, text, parts = row["phone"], row["text"], row["parts"]
     if phone is None:
-        phone, text = row["contact__phone"], _rendered(campaign.text, row)
+        phone, text = row["contact__phone"], _rendered(run.campaign.text, row)
         parts = measure(text).parts
     return Leased(row["pk"], run.pk, phone, text, parts, row["attempts"] + 1, leave_before)
 

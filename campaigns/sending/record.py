@@ -54,20 +54,20 @@ def backoff(attempts: int) -> timedelta:
 def fate(done: Done, moment: datetime, *, idempotent: bool) -> Fate:
     """What becomes of a message whose attempt did not succeed.
 
-    An answer that stops or holds the whole gateway says nothing of this message, so it costs no attempt.
+    An answer that stops or throttles the whole gateway says nothing of this message, so it costs no attempt.
     """
     outcome, attempts = done.outcome, done.message.attempts
+    hold = timedelta(seconds=outcome.hold or 0)
     if outcome.verdict == Verdict.REFUSED:
         return Fate(MessageStatus.FAILED, moment, attempts)
     if outcome.uncertain and not idempotent:
         return Fate(MessageStatus.UNKNOWN, moment, attempts)
-    if outcome.hold is not None:
-        return Fate(MessageStatus.PENDING, moment + timedelta(seconds=outcome.hold), attempts - 1)
-    if done.probe or outcome.verdict == Verdict.UNAUTHORISED:
-        return Fate(MessageStatus.PENDING, moment, attempts - 1)
+    throttled = outcome.hold is not None and done.answer.status in (429, 503)
+    if throttled or done.probe or outcome.verdict == Verdict.UNAUTHORISED:
+        return Fate(MessageStatus.PENDING, moment + hold, attempts - 1)
     if attempts >= settings.MAX_ATTEMPTS:
         return Fate(MessageStatus.FAILED, moment, attempts)
-    return Fate(MessageStatus.PENDING, moment + backoff(attempts), attempts)
+    return Fate(MessageStatus.PENDING, moment + max(hold, backoff(attempts)), attempts)
 
 
 def record(token: UUID, batch: list[Done], *, idempotent: bool) -> None:

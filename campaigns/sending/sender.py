@@ -227,7 +227,7 @@ class Slice:
         elif outcome.verdict == Verdict.UNAUTHORISED:
             breaker.refused(name, outcome.reason)
             self._stop_here()
-        elif outcome.verdict == Verdict.RETRY and outcome.hold is None:
+        elif outcome.verdict == Verdict.RETRY:
             self.streak.failure(flight.started, outcome.reason)
         else:
             self.streak.success()

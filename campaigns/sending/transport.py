@@ -9,8 +9,12 @@ from io import BytesIO
 from typing import Any, Final, Protocol
 
 import pycurl
+import structlog
+from django.conf import settings
 
-from campaigns.gateways.base import MAX_ANSWER_BYTES, Answer, Request, Trouble
+from campaigns.gateways.base import MAX_ANSWER_BYTES, Adapter, Answer, Request, Trouble
+
+log = structlog.get_logger("vestnik.sending")
 
 _TROUBLES: Final = {
     pycurl.E_COULDNT_CONNECT: Trouble.UNREACHABLE,
@@ -137,6 +141,36 @@ class CurlTransport:
         handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         handle.setopt(pycurl.PROXY, "")
         return handle
+
+
+class ConsoleTransport:
+    """`Transport` for the console gateway: writes a line, and answers at once."""
+
+    def __init__(self) -> None:
+        self.in_flight = 0
+        self._answers: list[tuple[Any, Answer]] = []
+
+    def submit(self, key: Any, request: Request, timeout: float) -> None:
+        """See `Transport`."""
+        log.info("message", url=request.url, bytes=len(request.body))
+        self.in_flight += 1
+        self._answers.append((key, Answer(status=200, body=b'{"code": 0}')))
+
+    def poll(self, wait: float) -> list[tuple[Any, Answer]]:
+        """See `Transport`."""
+        answers, self._answers, self.in_flight = self._answers, [], 0
+        return answers
+
+    def close(self) -> list[Any]:
+        """See `Transport`."""
+        return []
+
+
+def transport_for(adapter: Adapter) -> Transport:
+    """The transport that carries an adapter's requests, with as many in flight as the settings allow."""
+    if adapter.name == "console":
+        return ConsoleTransport()
+    return CurlTransport(adapter.headers, settings.GATEWAY_CONCURRENCY)
 
 
 def _trouble(handle: pycurl.Curl, error: int) -> Trouble:
