@@ -11,7 +11,7 @@ PRODUCTION := ENV_FILE=/dev/null DEBUG=0 SECRET_KEY=0123456789abcdefghijklmnopqr
 	PUBLIC_URL=https://sms.example.org ALLOWED_HOSTS=sms.example.org
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench soak messages lock clean
+.PHONY: help setup run test check bench messages lock clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -41,9 +41,6 @@ check: .venv/dev $(RU).mo ## linters, types, import contracts, migrations, deplo
 
 bench: .venv/dev $(RU).mo ## the benchmarks; one JSON line per figure
 	@$(BIN)/python -m tools.bench $(ARGS)
-
-soak: .venv/dev $(RU).mo ## send without end under faults and kills, and prove that nothing is lost
-	@$(BIN)/python -m tools.soak $(ARGS)
 
 messages: .venv/dev ## take new texts into the translations, and say what is not translated
 	@$(BIN)/python -m tools.messages update
