@@ -7,3 +7,7 @@ class CampaignsConfig(AppConfig):
     """See the package's docstring."""
 
     name = "campaigns"
+
+    def ready(self) -> None:
+        """Register the system checks."""
+        from campaigns import checks  # noqa: F401, PLC0415 — models must be loaded first

@@ -1,0 +1,41 @@
+"""Commands for operators, and the checks of settings."""
+
+import pytest
+from django.core.management import CommandError, call_command
+from pytest_django import Settings
+
+from accounts.models import User
+from campaigns.checks import check_queue
+from campaigns.lifecycle import campaign_advance
+from campaigns.models import Run
+from tests.campaigns.engine import assert_counters_true
+from tests.factories import campaign, contact
+
+
+def test_true_counters_are_told_to_be_true(alice: User, capsys: pytest.CaptureFixture[str]) -> None:
+    contact(alice)
+    campaign_advance(campaign(alice).pk)
+    call_command("verify_counters")
+    assert "agree" in capsys.readouterr().out
+
+
+def test_false_counters_are_found_and_repaired(alice: User, capsys: pytest.CaptureFixture[str]) -> None:
+    contact(alice)
+    running = campaign(alice)
+    campaign_advance(running.pk)
+    Run.objects.update(pending=5, sent=7)
+    with pytest.raises(CommandError):
+        call_command("verify_counters")
+    assert "pending 5 ≠ 1, sent 7 ≠ 0" in capsys.readouterr().out
+    call_command("verify_counters", "--repair")
+    assert_counters_true(running)
+
+
+def test_the_queue_as_configured_passes_the_check() -> None:
+    assert check_queue(None) == []
+
+
+@pytest.mark.parametrize(("name", "value", "error"), [("retry", 120, "E001"), ("timeout", 30, "E002")])
+def test_a_queue_that_would_run_tasks_twice_is_refused(settings: Settings, name: str, value: int, error: str) -> None:
+    settings.Q_CLUSTER = {**settings.Q_CLUSTER, name: value}
+    assert [found.id for found in check_queue(None)] == [f"campaigns.{error}"]
