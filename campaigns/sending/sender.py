@@ -85,8 +85,9 @@ class Slice:
         """Send until nothing is due, the gateway stops, or time is up; return the ids of the runs that it moved."""
         try:
             while not self._over():
-                self._guard()
                 self._lease()
+                # Right before messages leave, for a lease may have taken long enough for another sender to be told off.
+                self._guard()
                 self._start()
                 self._collect(0.02)
         finally:
