@@ -163,7 +163,9 @@ class Slice:
         turn = self.turns.setdefault(run.pk, Turn(Pacer(f"campaign:{run.campaign_id}", run.campaign.rate_limit)))
         turn.pacer.rate = run.campaign.rate_limit
         if turn.pacer.rate is not None:
-            limit = min(limit, max(1, int(turn.pacer.rate * IN_HAND_SECONDS)))
+            limit = min(limit, max(1, int(turn.pacer.rate * IN_HAND_SECONDS)) - len(turn.queue))
+        if limit <= 0:
+            return 0
         if not turn.queue:
             turn.leased_at = time.monotonic()
         messages = lease(run, self.token, limit)
