@@ -53,6 +53,22 @@ def hint_send(due: datetime | None = None) -> None:
         enqueue(SEND, due=due)
 
 
+def retry_failed(campaign: Campaign) -> int:
+    """Let everything that failed in runs that are not over wait again, as if never tried; return how much that is."""
+    moment, retried = now(), 0
+    for run in campaign.runs.filter(failed__gt=0):
+        run.campaign = campaign
+        if moment >= run.deadline:
+            continue
+        number = run.messages.filter(status=MessageStatus.FAILED).update(
+            status=MessageStatus.PENDING, reason="", attempts=0, leases=0, due_at=moment, changed_at=moment
+        )
+        Run.objects.filter(pk=run.pk).update(finished_at=None)
+        count(run.pk, moved(MessageStatus.FAILED, MessageStatus.PENDING, number))
+        retried += number
+    return retried
+
+
 def _begin(campaign: Campaign) -> datetime | None:
     """Start the run whose time has come, if it has not, and return when the next one's comes.
 

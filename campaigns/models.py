@@ -103,6 +103,12 @@ class Campaign(models.Model):
         return Audience.from_json(self.audience)
 
     @property
+    def retryable(self) -> bool:
+        """Whether what failed may be given its attempts anew."""
+        begun = (CampaignStatus.RUNNING, CampaignStatus.PAUSED, CampaignStatus.FINISHED)
+        return self.status in begun and self.ends_at > now()
+
+    @property
     def window(self) -> tuple[time, time] | None:
         """The local hours in which a message may leave, or None for all of them."""
         if self.window_start is None or self.window_end is None:

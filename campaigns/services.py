@@ -15,7 +15,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from campaigns.audience import reschedule
-from campaigns.lifecycle import hint_advance
+from campaigns.lifecycle import hint_advance, retry_failed
 from campaigns.models import MAX_TEXT_LENGTH, Campaign
 from campaigns.states import CampaignStatus, campaign_may
 from directory.models import Audience
@@ -109,6 +109,19 @@ def campaign_resume(*, campaign: Campaign, by: User) -> Campaign:
         if locked.status != CampaignStatus.PAUSED:
             raise Conflict(_("Only a paused campaign can be resumed."))
         locked.status = CampaignStatus.RUNNING
+        _save(locked)
+
+    return _change(campaign, by, change)
+
+
+def campaign_retry_failed(*, campaign: Campaign, by: User) -> Campaign:
+    """Give what failed its attempts anew, with the same ids and payloads; a finished campaign runs again for that."""
+
+    def change(locked: Campaign) -> None:
+        if not locked.retryable or not retry_failed(locked):
+            raise Conflict(_("Nothing can be retried: nothing failed, or the campaign’s end has passed."))
+        if locked.status == CampaignStatus.FINISHED:
+            locked.status, locked.finished_at = CampaignStatus.RUNNING, None
         _save(locked)
 
     return _change(campaign, by, change)

@@ -53,7 +53,7 @@ CAMPAIGN_TRANSITIONS: Final[dict[CampaignStatus, frozenset[CampaignStatus]]] = {
     _C.SCHEDULED: frozenset({_C.DRAFT, _C.RUNNING, _C.FINISHED, _C.CANCELLED}),
     _C.RUNNING: frozenset({_C.PAUSED, _C.FINISHED, _C.CANCELLED}),
     _C.PAUSED: frozenset({_C.RUNNING, _C.FINISHED, _C.CANCELLED}),
-    _C.FINISHED: frozenset(),
+    _C.FINISHED: frozenset({_C.RUNNING}),
     _C.CANCELLED: frozenset(),
 }
 MESSAGE_TRANSITIONS: Final[dict[MessageStatus, frozenset[MessageStatus]]] = {
@@ -62,7 +62,7 @@ MESSAGE_TRANSITIONS: Final[dict[MessageStatus, frozenset[MessageStatus]]] = {
     _M.SENT: frozenset({_M.DELIVERED, _M.UNDELIVERED}),
     _M.DELIVERED: frozenset(),
     _M.UNDELIVERED: frozenset(),
-    _M.FAILED: frozenset(),
+    _M.FAILED: frozenset({_M.PENDING}),
     _M.EXPIRED: frozenset(),
     _M.CANCELLED: frozenset(),
     _M.UNKNOWN: frozenset(),

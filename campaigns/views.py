@@ -43,6 +43,7 @@ _ACTIONS: Final[dict[str, tuple[Callable[..., Any], Any]]] = {
     "withdraw": (services.campaign_withdraw, gettext_lazy("“%(name)s” is a draft again.")),
     "pause": (services.campaign_pause, gettext_lazy("“%(name)s” is paused: nothing more leaves.")),
     "resume": (services.campaign_resume, gettext_lazy("“%(name)s” goes on.")),
+    "retry-failed": (services.campaign_retry_failed, gettext_lazy("What failed in “%(name)s” is tried again.")),
     "cancel": (services.campaign_cancel, gettext_lazy("“%(name)s” is cancelled.")),
     "delete": (services.campaign_delete, gettext_lazy("“%(name)s” is deleted. Its figures stay in the reports.")),
 }
@@ -126,7 +127,7 @@ def preview(request: Signed, pk: int | None = None) -> HttpResponse:
     row = _own(request, pk) if pk is not None else None
     form = CampaignForm(request.POST, campaign=row)
     form.is_valid()
-    return render(request, "campaigns/composer.html#preview", _previewed(form, row))
+    return render(request, "campaigns/composer.html#preview", {"campaign": row, **_previewed(form, row)})
 
 
 @require_safe
@@ -157,19 +158,20 @@ def campaign(request: Signed, pk: int) -> HttpResponse:
 
 
 def _figures(row: Campaign, run: int | None) -> dict[str, Any]:
-    """What the counters tell; the tabs above the table those of the run that it shows."""
+    """What the counters tell; tabs and chart tell of the run whose messages are shown."""
     statistics = campaign_statistics(row)
     settling = statistics.done < statistics.total  # what was in flight at the end is still being recorded
     progress = progress_of(statistics)
     repeated = row.repeat != Repeat.ONCE
     shown = [each for each in statistics.runs if run in (None, each.pk)][:1]
+    minutes = list(shown[0].minutes.order_by("minute")) if repeated and shown else statistics.minutes
     return {
         "statistics": statistics,
         "poll": _POLL.get(row.status, _POLL_SETTLING if settling else None),
         "progress": progress,
         "tabs": progress_of_runs(shown) if repeated else progress,
         "run": shown[0] if repeated and shown else None,
-        "chart": charts.per_minute(statistics.minutes, until=now() if row.status == CampaignStatus.RUNNING else None),
+        "chart": charts.per_minute(minutes, until=now() if row.status == CampaignStatus.RUNNING else None),
         "reasons": failure_reasons(statistics),
         "next_due": _next_due(row) if settling and not statistics.rate else None,
     }

@@ -239,7 +239,7 @@ class TestActions:
 def calls(campaign: Campaign) -> list[tuple[str, str]]:
     """Every call on one campaign, and on one of its messages."""
     one, message = f"/campaigns/{campaign.pk}", Message.objects.filter(run__campaign=campaign).first()
-    posts = [("post", f"{one}/{action}") for action in ("pause", "resume", "cancel", "duplicate")]
+    posts = [("post", f"{one}/{action}") for action in ("pause", "resume", "cancel", "retry-failed", "duplicate")]
     reads = [
         ("get", path) for path in (one, f"{one}/stats", f"{one}/messages", f"/messages/{message.pk if message else 0}")
     ]

@@ -14,6 +14,7 @@ from campaigns.models import Attempt, Campaign, Gateway, Message
 from campaigns.sandbox.server import Sandbox
 from campaigns.states import CampaignStatus
 from directory.models import Audience, Contact
+from project.http import Conflict
 from tests import factories
 from tests.campaigns.engine import assert_counters_true, send_everything, slice_of, statuses
 
@@ -250,3 +251,23 @@ def test_a_text_changed_while_paused_reaches_those_not_yet_tried(alice: User, sa
     texts = list(Message.objects.values_list("text", flat=True))
     assert texts.count("Привет, Ира!") == sent
     assert texts.count("Новый текст") == 100 - sent
+
+
+def test_only_what_failed_is_retried_with_the_same_payload(alice: User, sandbox: Sandbox) -> None:
+    sandbox.faults = sandbox.faults.updated({"refuse": 0.5})
+    campaign = make(alice, 40)
+    send_everything(campaign, sandbox)
+    failed = statuses(campaign)["failed"]
+    assert campaign.status == CampaignStatus.FINISHED
+    sandbox.faults = type(sandbox.faults)()
+    requests = sandbox.ledger.requests
+    campaign = services.campaign_retry_failed(campaign=campaign, by=alice)
+    assert campaign.status == CampaignStatus.RUNNING
+    assert_counters_true(campaign)
+    send_everything(campaign, sandbox)
+    assert statuses(campaign) == {"sent": 40}
+    assert sandbox.ledger.requests == requests + failed
+    assert sandbox.ledger.conflicts == 0
+    assert_counters_true(campaign)
+    with pytest.raises(Conflict):
+        services.campaign_retry_failed(campaign=campaign, by=alice)

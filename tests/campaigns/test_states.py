@@ -27,8 +27,15 @@ def test_the_names_are_those_of_the_contract() -> None:
 def test_every_state_has_its_row_and_the_final_ones_have_no_exit() -> None:
     assert set(CAMPAIGN_TRANSITIONS) == set(CampaignStatus)
     assert set(MESSAGE_TRANSITIONS) == set(MessageStatus)
-    assert {status.value for status, exits in CAMPAIGN_TRANSITIONS.items() if not exits} == FINAL_CAMPAIGN
-    assert {status.value for status, exits in MESSAGE_TRANSITIONS.items() if not exits} == FINAL_MESSAGE
+    assert {status.value for status, exits in CAMPAIGN_TRANSITIONS.items() if not exits} == FINAL_CAMPAIGN - {
+        "finished"
+    }
+    assert {status.value for status, exits in MESSAGE_TRANSITIONS.items() if not exits} == FINAL_MESSAGE - {"failed"}
+
+
+def test_a_retry_of_what_failed_is_the_only_way_back() -> None:
+    assert CAMPAIGN_TRANSITIONS[CampaignStatus.FINISHED] == {CampaignStatus.RUNNING}
+    assert MESSAGE_TRANSITIONS[MessageStatus.FAILED] == {MessageStatus.PENDING}
 
 
 @pytest.mark.parametrize("status", CampaignStatus)

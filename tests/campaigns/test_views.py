@@ -426,12 +426,20 @@ def test_messages_are_found_by_phone_and_name(alice: User) -> None:
 
 
 def test_messages_page_by_key(alice: User) -> None:
-    campaign, run = started(alice, contacts=51)
+    campaign, run = started(alice, contacts=26)
     client = browser(alice)
     first = client.get(page_of(campaign)).context["page"]
     second = client.get(f"{page_of(campaign)}?cursor={first.next}").context["page"]
-    assert (len(first.items), len(second.items), second.next) == (50, 1, None)
+    assert (len(first.items), len(second.items), second.next) == (25, 1, None)
     assert {row.pk for row in [*first.items, *second.items]} == set(run.messages.values_list("pk", flat=True))
+
+
+@pytest.mark.parametrize(("rate", "shown"), [(2.0, "2"), (0.5, "0.5")])
+def test_a_rate_is_shown_as_it_was_written_and_stays(alice: User, rate: float, shown: str) -> None:
+    campaign = factories.campaign(alice, status=CampaignStatus.DRAFT, rate_limit=rate)
+    form = browser(alice).get(f"{page_of(campaign)}edit/").context["form"]
+    assert f'value="{shown}"' in str(form["rate_limit"])
+    assert not form.fields["rate_limit"].has_changed(form["rate_limit"].initial, shown)
 
 
 def test_each_run_of_a_repeated_campaign_has_its_own_messages(alice: User) -> None:
@@ -526,3 +534,18 @@ def test_pages_speak_russian_without_breaking_the_charts(alice: User) -> None:
     content = browser(alice).get(page_of(campaign)).content.decode()
     chart = content.split('class="chart"')[1].split("</svg>")[0]
     assert "," not in "".join(part.split('"')[0] for part in chart.split('x="')[1:])
+
+
+def test_what_failed_is_tried_again_by_one_button(alice: User) -> None:
+    running, run = started(alice, contacts=3)
+    settle(run, 2, MessageStatus.FAILED, "http_400")
+    client = browser(alice)
+    page = client.get(f"/campaigns/{running.pk}/").content.decode()
+    assert f'action="/campaigns/{running.pk}/retry-failed/"' in page
+    act(client, running, "retry-failed")
+    run.refresh_from_db()
+    assert (run.pending, run.failed) == (3, 0)
+    assert (
+        f'action="/campaigns/{running.pk}/retry-failed/"'
+        not in client.get(f"/campaigns/{running.pk}/").content.decode()
+    )
