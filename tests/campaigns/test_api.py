@@ -264,7 +264,7 @@ class TestAccess:
             answer = call(ApiClient(bob), method, path)
             assert (answer.status_code, bool(answer.json()["detail"])) == (403, True), path
             answer = call(ApiClient(admin), method, path)
-            assert answer.status_code in (200, 201, 204), path
+            assert answer.status_code in (200, 201, 204, 409), path  # 409: nothing failed that could be retried
 
     def test_what_is_not_there_is_not_found(self, alice: User) -> None:
         nowhere = [(method, path.replace("/0", "/999999")) for method, path in calls(Campaign(pk=999999))]
