@@ -15,7 +15,8 @@ from campaigns.models import RunMinute
 HEIGHT: Final = 150
 _LEFT, _TOP, _BOTTOM = 44, 8, 20
 _FLOOR: Final = HEIGHT - _BOTTOM
-_LABELS, _LABEL_WIDTH = 4, 44
+_LABEL_WIDTH = 44
+_LABEL_PITCH = 80
 _MOST_BARS: Final = 40
 _FEWEST_BARS: Final = 12
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)
@@ -60,7 +61,7 @@ class Chart:
     floor: int = _FLOOR
 
 
-def chart_of(points: Sequence[Point], width: int = 320) -> Chart | None:
+def chart_of(points: Sequence[Point], width: int = 250) -> Chart | None:
     """A chart of those bars, or None if none of them has any height."""
     highest = max((point.good + point.bad for point in points), default=0)
     if not highest:
@@ -69,7 +70,7 @@ def chart_of(points: Sequence[Point], width: int = 320) -> Chart | None:
     pitch = (width - _LEFT) / max(len(points), _FEWEST_BARS)
     bar_width = round(max(2.0, pitch * 0.72), 1)
     bars = [_bar(point, round(_LEFT + index * pitch, 1), bar_width, top) for index, point in enumerate(points)]
-    every = max(-(-len(points) // _LABELS), ceil(_LABEL_WIDTH / pitch))
+    every = max(ceil(len(points) * _LABEL_PITCH / width), ceil(_LABEL_WIDTH / pitch))
     ticks = [(bars[index].x, points[index].label) for index in range(0, len(points), every)]
     values = sorted({0, top // 2, top}) if top > 1 else [0, 1]
     return Chart(width, bars, [(_FLOOR - _scaled(value, top), value) for value in values], ticks, points)

@@ -99,7 +99,11 @@ class CampaignForm(forms.Form):
     window_end = forms.TimeField(label=_("Not after"), required=False, widget=Clock)
     repeat = forms.ChoiceField(label=_("Repeat"), choices=Repeat.choices, initial=Repeat.ONCE, widget=Choice)
     rate_limit = forms.FloatField(
-        label=_("Messages a second at most"), required=False, min_value=0.01, max_value=100_000
+        label=_("Messages a second"),
+        required=False,
+        min_value=0.01,
+        max_value=100_000,
+        help_text=_("At most; else as fast as it goes."),
     )
 
     def __init__(self, data: Any = None, *, campaign: Campaign | None = None) -> None:
@@ -184,9 +188,10 @@ def _initial() -> dict[str, Any]:
 
 def _initial_of(campaign: Campaign) -> dict[str, Any]:
     """To the minute, as the fields show it, so that looking at a form changes nothing."""
+    rate = campaign.rate_limit
     return {
         **{name: getattr(campaign, name) for name in ("name", "text", "local_time", "repeat")},
-        "rate_limit": None if campaign.rate_limit is None else f"{campaign.rate_limit:g}",
+        "rate_limit": int(rate) if rate and rate.is_integer() else rate,
         **campaign.picks.to_json(),
         "start": AT,
         "starts_at": campaign.starts_at.replace(second=0, microsecond=0),

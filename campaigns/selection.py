@@ -11,7 +11,7 @@ from campaigns.statistics import Statistics
 from directory.models import Contact
 from project.http import Slice, keyset
 
-_PAGE: Final = 50
+_PAGE: Final = 25
 _REASONS_SHOWN: Final = 10
 _FAILED: Final = (MessageStatus.FAILED, MessageStatus.UNDELIVERED, MessageStatus.UNKNOWN)
 _GROUPS: Final[dict[str, Q]] = {

@@ -43,10 +43,10 @@ def percent(part: int, whole: int) -> str:
     """`part|percent:whole` → `68.4 %`, rounded down, so that only the whole is 100 %; a dash of nothing."""
     if not whole:
         return "—"
-    if part == whole:
-        return f"100{_THIN}%"
+    if part in (0, whole):
+        return f"{100 if part else 0}{_THIN}%"
     tenths = math.floor(part * 1000 / whole)
-    if part and not tenths:
+    if not tenths:
         return f"<{_THIN}{number_format(0.1, 1)}{_THIN}%"
     return f"{number_format(tenths / 10, 1)}{_THIN}%"
 

@@ -49,6 +49,8 @@ def home(request: Signed) -> HttpResponse:
             .order_by("starts_at")[:_SHOWN],
             "troubled": _troubled(request.user),
             "periods": figures.periods(request.user, _PERIODS),
+            "days": _CHART_DAYS,
+            "charts": _charts(request.user),
             "has_contacts": Contact.objects.exists(),
             "has_campaigns": figures.reported(request.user).visible().exists(),
         }

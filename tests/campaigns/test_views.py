@@ -436,7 +436,7 @@ def test_messages_page_by_key(alice: User) -> None:
 
 @pytest.mark.parametrize(("rate", "shown"), [(2.0, "2"), (0.5, "0.5")])
 def test_a_rate_is_shown_as_it_was_written_and_stays(alice: User, rate: float, shown: str) -> None:
-    campaign = factories.campaign(alice, status=CampaignStatus.DRAFT, rate_limit=rate)
+    campaign = factories.campaign(alice, draft=True, rate_limit=rate)
     form = browser(alice).get(f"{page_of(campaign)}edit/").context["form"]
     assert f'value="{shown}"' in str(form["rate_limit"])
     assert not form.fields["rate_limit"].has_changed(form["rate_limit"].initial, shown)

@@ -28,7 +28,7 @@ def test_numbers_are_grouped_by_thin_spaces(value: int, shown: str) -> None:
     ("part", "whole", "shown"),
     [
         (0, 0, "—"),
-        (0, 7, "0.0 %"),
+        (0, 7, "0 %"),
         (8416, 12304, "68.4 %"),
         (9_999, 10_000, "99.9 %"),
         (1, 10_000, "< 0.1 %"),
