@@ -105,18 +105,11 @@ class Slice:
         return sum(len(turn.queue) for turn in self.turns.values())
 
     def _guard(self) -> None:
-        """Ten times a second: ask the breaker, see which runs may send, give back what has waited too long."""
+        """Ten times a second: see which runs may send, give back what has waited too long, and ask the breaker last."""
         moment = time.monotonic()
         if moment - self._guarded_at < GUARD_SECONDS:
             return
         self._guarded_at = moment
-        if self._probing and not self.transport.in_flight and not self._in_hand():
-            self._withdraw_probe()
-        if not self._probing:
-            self.permit = breaker.permit(self.adapter.name)
-        if not self.permit.free and not self.permit.probe:
-            self._give_back(list(self.turns))
-            return
         self.runs = deque(Run.objects.sendable().select_related("campaign").order_by("pk"))
         sendable = {run.pk for run in self.runs}
         stale = [pk for pk, turn in self.turns.items() if turn.queue and moment - turn.leased_at > IN_HAND_SECONDS]
@@ -124,6 +117,12 @@ class Slice:
             self.batch = max(self.least_batch, self.batch // 2)
         self._give_back([pk for pk in self.turns if pk in stale or pk not in sendable])
         self._dry = False
+        if self._probing and not self.transport.in_flight and not self._in_hand():
+            self._withdraw_probe()
+        if not self._probing:
+            self.permit = breaker.permit(self.adapter.name)
+        if not self.permit.free and not self.permit.probe:
+            self._give_back(list(self.turns))
 
     def _lease(self) -> None:
         """Fill up from each run in turn, so that a small campaign never waits for a large one."""
