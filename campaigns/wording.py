@@ -79,7 +79,7 @@ def moment_words(moment: datetime) -> str:
         return _("tomorrow %(clock)s") % {"clock": clock}
     if local.date() == today - timedelta(days=1):
         return _("yesterday %(clock)s") % {"clock": clock}
-    return date_format(local, "D j M H:i" if local.year == today.year else "j M Y H:i")
+    return date_format(local, _("D j M H:i") if local.year == today.year else _("j M Y H:i"))
 
 
 def plan_words(campaign: Campaign) -> str:

@@ -76,7 +76,7 @@ def _relative(local: datetime) -> str:
     elif size < 30 * 86_400:
         span = pgettext("days", "%(count)d d") % {"count": size // 86_400}
     else:
-        return date_format(local, "j M Y")
+        return date_format(local, _("j M Y"))
     return (_("%(span)s ago") if seconds > 0 else _("in %(span)s")) % {"span": span}
 
 

@@ -104,7 +104,7 @@ def _charts(user: User) -> dict[str, Chart | None]:
     """The same days drawn for a wide screen and for a phone, so that the words in it stay readable."""
     points = []
     for day in figures.by_day(user, _CHART_DAYS):
-        label = date_format(day.day, "j M")
+        label = date_format(day.day, _("j M"))
         title = _("%(day)s: %(sent)d sent, %(failed)d failed") % {"day": label, "sent": day.sent, "failed": day.failed}
         points.append(Point(label, title, day.sent, day.failed))
     return {"wide": chart_of(points, _WIDE), "narrow": chart_of(points, _NARROW)}
