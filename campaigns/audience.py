@@ -2,8 +2,9 @@
 
 from datetime import datetime, timedelta
 
+from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, DateTimeField, Exists, F, OuterRef, Value, When
+from django.db.models import Case, DateTimeField, Exists, F, Max, Min, OuterRef, Q, Value, When
 from django.utils.timezone import now
 
 from campaigns import calendar
@@ -14,6 +15,7 @@ from directory.models import Contact, ContactQuerySet
 
 # A contact's change becomes visible when its transaction commits, which may be a while after its `updated_at`.
 _JOIN_OVERLAP = timedelta(minutes=2)
+_RANGE = 50_000
 _COLUMNS = ("run_id", "contact_id", "status", "due_at", "changed_at", "attempts", "leases", "parts", "reason", "text")
 
 
@@ -45,20 +47,29 @@ def freeze(run: Run) -> int:
     joiners = recipients(campaign)
     if run.joined_at is not None:
         joiners = joiners.filter(updated_at__gte=run.joined_at - _JOIN_OVERLAP)
-    zones = list(joiners.order_by().values_list("timezone", flat=True).distinct())
-    if zones:
-        due = Case(
-            *(When(timezone=zone, then=Value(zone_due(campaign, run, zone, moment))) for zone in zones),
-            output_field=DateTimeField(),
-        )
-        with transaction.atomic():
-            added = _insert(run, joiners.filter(timezone__in=zones).annotate(due=due), moment)
-            count(run.pk, {MessageStatus.PENDING.value: added})
-    else:
-        added = 0
+    added = _insert_all(run, joiners, moment)
     # Whoever changed the campaign meanwhile wants the whole directory looked at anew.
     if Run.objects.filter(pk=run.pk, campaign__updated_at=campaign.updated_at).update(joined_at=moment):
         run.joined_at = moment
+    return added
+
+
+def _insert_all(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
+    """Insert range by range of contact ids, each in its own transaction: none is long, and sending begins early."""
+    zones = list(contacts.order_by().values_list("timezone", flat=True).distinct())
+    if not zones:
+        return 0
+    due = Case(
+        *(When(timezone=zone, then=Value(zone_due(run.campaign, run, zone, moment))) for zone in zones),
+        output_field=DateTimeField(),
+    )
+    planned = contacts.filter(timezone__in=zones).annotate(due=due)
+    bounds, added = contacts.aggregate(first=Min("pk"), last=Max("pk")), 0
+    for start in range(bounds["first"] or 0, (bounds["last"] or 0) + 1, _RANGE):
+        with transaction.atomic():
+            inserted = _insert(run, planned.filter(pk__gte=start, pk__lt=start + _RANGE), moment)
+            count(run.pk, {MessageStatus.PENDING.value: inserted})
+        added += inserted
     return added
 
 
@@ -87,11 +98,15 @@ def _insert(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
 
 
 def reschedule(campaign: Campaign, *, everyone: bool) -> None:
-    """Plan anew what never left, after a change of times; with `everyone` also look for new recipients everywhere."""
+    """Plan anew what waits, after a change of times; with `everyone` also look for new recipients everywhere.
+
+    A message that waits for its next attempt keeps its time, unless it is a window that it waits for.
+    """
     moment = now()
+    planned = Q(attempts=0) | Q(due_at__gt=moment + timedelta(seconds=settings.RETRY_CAP))
     for run in campaign.runs.active():
         run.campaign = campaign
-        waiting = run.messages.filter(status=MessageStatus.PENDING, attempts=0)
+        waiting = run.messages.filter(planned, status=MessageStatus.PENDING)
         for zone in waiting.order_by().values_list("contact__timezone", flat=True).distinct():
             waiting.filter(contact__timezone=zone).update(due_at=zone_due(campaign, run, zone, moment))
         if everyone:

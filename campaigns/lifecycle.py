@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 
 import structlog
 from django.db import transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef
 from django.utils.timezone import now
 
 from campaigns import calendar
@@ -104,16 +104,27 @@ def _starts(campaign: Campaign, occurrence: datetime, zones: list[str]) -> list[
 
 def _start_run(campaign: Campaign, occurrence: datetime, *, superseded: datetime | None) -> None:
     """A run ends when the next has begun everywhere: yesterday's offer is not sent today."""
-    if campaign.status == CampaignStatus.PAUSED or now() >= campaign.ends_at:
+    if now() >= campaign.ends_at or campaign.status not in (CampaignStatus.SCHEDULED, CampaignStatus.RUNNING):
         return
     with transaction.atomic():
+        if not _lock(campaign):
+            return
         _, created = Run.objects.get_or_create(
             campaign=campaign, occurrence=occurrence, defaults={"ends_at": superseded}
         )
-        Campaign.objects.filter(pk=campaign.pk, status=CampaignStatus.SCHEDULED).update(status=CampaignStatus.RUNNING)
-    campaign.refresh_from_db(fields=["status"])
+        if created:
+            # The one before may have begun when no next was in sight.
+            campaign.runs.active().filter(occurrence__lt=occurrence, ends_at=None).update(ends_at=now())
+        Campaign.objects.filter(pk=campaign.pk).update(status=CampaignStatus.RUNNING)
+    campaign.status = CampaignStatus.RUNNING
     if created:
         log.info("run started", campaign=campaign.pk, late_s=round((now() - occurrence).total_seconds(), 2))
+
+
+def _lock(campaign: Campaign) -> bool:
+    """Hold the campaign's row until the transaction ends, and tell whether nobody has changed it since it was read."""
+    same = Campaign.objects.select_for_update().filter(pk=campaign.pk, updated_at=campaign.updated_at)
+    return bool(list(same.values_list("pk", flat=True)))
 
 
 def _tend(run: Run) -> None:
@@ -132,43 +143,48 @@ def _close(run: Run) -> None:
 
 def _expire(run: Run) -> None:
     """What never left is expired; what may have been accepted is unknown, for nobody can tell."""
-    doubtful = Exists(Attempt.objects.filter(message=OuterRef("pk"), uncertain=True))
-    waiting = run.messages.filter(status=MessageStatus.PENDING)
-    _settle(run, waiting.filter(doubtful), MessageStatus.UNKNOWN)
-    _settle(run, waiting.filter(~doubtful), MessageStatus.EXPIRED)
+    _settle(run, doubtful=MessageStatus.UNKNOWN, others=MessageStatus.EXPIRED)
 
 
 def _cancel_waiting(campaign: Campaign) -> None:
     """Give up everything that waits. What is in flight is recorded as it ends."""
-    for run in campaign.runs.active():
-        _settle(run, run.messages.filter(status=MessageStatus.PENDING), MessageStatus.CANCELLED)
+    for run in campaign.runs.active().select_related("campaign"):
+        _settle(run, doubtful=MessageStatus.CANCELLED, others=MessageStatus.CANCELLED)
         _close(run)
 
 
-def _settle(run: Run, waiting: QuerySet[Message], status: MessageStatus) -> None:
-    """Move waiting messages to a final status, in batches that hold no lock for long."""
-    changed = 1
-    while changed:
+def _settle(run: Run, *, doubtful: MessageStatus, others: MessageStatus) -> None:
+    """Give up what waits, in batches that hold no lock for long; stop if the campaign is changed meanwhile."""
+    uncertain = Exists(Attempt.objects.filter(message=OuterRef("pk"), uncertain=True))
+    waiting = run.messages.filter(status=MessageStatus.PENDING).annotate(doubtful=uncertain).order_by("pk")
+    last = 0
+    while True:
         with transaction.atomic():
-            locked = waiting.select_for_update(skip_locked=True, of=("self",)).values_list("pk", flat=True)
-            changed = Message.objects.filter(pk__in=list(locked[:_SETTLE_BATCH])).update(
-                status=status, changed_at=now()
-            )
-            count(run.pk, moved(MessageStatus.PENDING, status, changed))
+            if not _lock(run.campaign):
+                return
+            locked = waiting.filter(pk__gt=last).select_for_update(skip_locked=True, of=("self",))
+            rows = list(locked.values_list("pk", "doubtful")[:_SETTLE_BATCH])
+            if not rows:
+                return
+            for status, given_up in ((doubtful, True), (others, False)):
+                ids = [pk for pk, is_doubtful in rows if is_doubtful == given_up]
+                changed = Message.objects.filter(pk__in=ids).update(status=status, changed_at=now())
+                count(run.pk, moved(MessageStatus.PENDING, status, changed))
+            last = rows[-1][0]
 
 
 def _finish(campaign: Campaign, upcoming: datetime | None) -> bool:
     """A campaign is finished when no run is active and none can come; return whether it is."""
     over = now() >= campaign.ends_at
-    if campaign.runs.active().exists() or (upcoming is not None and not over):
+    if not over and (upcoming is not None or campaign.status != CampaignStatus.RUNNING):
         return False
-    if campaign.status != CampaignStatus.RUNNING and not over:
-        return False
-    finished = Campaign.objects.filter(pk=campaign.pk, status__in=UNFINISHED).update(
-        status=CampaignStatus.FINISHED, finished_at=now()
-    )
-    if finished:
-        log.info("campaign finished", campaign=campaign.pk)
+    with transaction.atomic():
+        if not _lock(campaign) or campaign.runs.active().exists():
+            return False
+        Campaign.objects.filter(pk=campaign.pk, status__in=UNFINISHED).update(
+            status=CampaignStatus.FINISHED, finished_at=now()
+        )
+    log.info("campaign finished", campaign=campaign.pk)
     return True
 
 
@@ -181,6 +197,6 @@ def _hint(campaign: Campaign, upcoming: datetime | None) -> None:
     later = [moment for moment in moments if moment and moment > now()]
     if later:
         hint_advance(campaign.pk, min(later))
-    next_due = campaign.runs.sendable().next_due()
+    next_due = campaign.runs.all().next_due()
     if next_due is not None:
         hint_send(next_due)

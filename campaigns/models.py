@@ -129,24 +129,29 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(finished_at=None)
 
     def sendable(self) -> "RunQuerySet":
-        """Those whose messages may leave now."""
+        """Those whose messages may leave, each with `first_due`: when the first of them may."""
         moment = now()
-        return self.active().filter(
-            Q(ends_at=None) | Q(ends_at__gt=moment),
-            campaign__status=CampaignStatus.RUNNING,
-            campaign__ends_at__gt=moment,
-            pending__gt=0,
+        waiting = Message.objects.filter(run=models.OuterRef("pk"), status=MessageStatus.PENDING).order_by("due_at")
+        return (
+            self.active()
+            .filter(
+                Q(ends_at=None) | Q(ends_at__gt=moment),
+                campaign__status=CampaignStatus.RUNNING,
+                campaign__ends_at__gt=moment,
+                pending__gt=0,
+            )
+            .annotate(first_due=models.Subquery(waiting.values("due_at")[:1]))
+            .filter(first_due__isnull=False)
         )
 
     def next_due(self) -> datetime | None:
-        """When the first waiting message of these runs is due."""
-        waiting = Message.objects.filter(run=models.OuterRef("pk"), status=MessageStatus.PENDING).order_by("due_at")
-        moments = self.annotate(first=models.Subquery(waiting.values("due_at")[:1])).values_list("first", flat=True)
-        return min((moment for moment in moments if moment), default=None)
+        """When the first message of these runs may leave."""
+        first: datetime | None = self.sendable().aggregate(first=models.Min("first_due"))["first"]
+        return first
 
     def backlog_exceeds(self, number: int) -> bool:
         """Whether more than `number` messages of these runs are due now."""
-        due = Message.objects.due(now()).filter(run__in=self.values("pk"))
+        due = Message.objects.due(now()).filter(run__in=self.sendable().values("pk"))
         return due[number:].exists()
 
     def figures(self) -> dict[str, int]:

@@ -31,12 +31,12 @@ def send() -> None:
     with slot() as free:
         if not free:
             return
-        if Run.objects.sendable().backlog_exceeds(settings.GATEWAY_CONCURRENCY * 10):
+        if Run.objects.all().backlog_exceeds(settings.GATEWAY_CONCURRENCY * 10):
             hint_send()
         adapter = gateways.adapter()
         transport = transport_for(adapter)
         try:
-            moved = Slice(adapter, transport, stopping=queue.stopping.is_set).run()
+            moved = Slice(adapter, transport, stopping=lambda: queue.stopping.value).run()
         finally:
             transport.close()
     _hand_on(adapter.name, moved)
@@ -44,21 +44,23 @@ def send() -> None:
 
 def _hand_on(gateway: str, moved: set[int]) -> None:
     """Leave hints for what remains: runs that may have come to their end, and messages that are due, now or soon."""
-    ending = Q(pending=0, sending=0) | Q(campaign__ends_at__lte=now()) | Q(campaign__status=CampaignStatus.CANCELLED)
-    for campaign_id in Run.objects.filter(ending, pk__in=moved).values_list("campaign_id", flat=True):
+    over = Q(ends_at__lte=now()) | Q(campaign__ends_at__lte=now()) | Q(campaign__status=CampaignStatus.CANCELLED)
+    for campaign_id in Run.objects.filter(over | Q(pending=0, sending=0), pk__in=moved).values_list(
+        "campaign_id", flat=True
+    ):
         hint_advance(campaign_id)
-    next_due = Run.objects.sendable().next_due()
+    next_due = Run.objects.all().next_due()
     if next_due is not None:
         hint_send(max(next_due, breaker.blocked_until(gateway) or next_due))
 
 
 def sweep() -> None:
-    """Once a minute: rescue lost leases, look at every campaign that is or may soon be active, make lost hints anew."""
-    sweeper.rescue(idempotent=gateways.adapter().idempotent)
+    """Once a minute: make lost hints anew, for every campaign that is or may soon be active, and rescue lost leases."""
     alive = Campaign.objects.filter(status__in=UNFINISHED, starts_at__lt=now() + _STARTS_SOON)
     ended = Campaign.objects.filter(status=CampaignStatus.CANCELLED, runs__finished_at=None, runs__isnull=False)
     for campaign_id in alive.union(ended).values_list("pk", flat=True):
         hint_advance(campaign_id)
     hint_send()
+    sweeper.rescue(idempotent=gateways.adapter().idempotent)
     Failure.objects.filter(stopped__lt=now() - _FAILURES_KEPT).delete()
     queue.prune_lanes()

@@ -26,7 +26,6 @@ _REASONS: Final[dict[str, str | Promise]] = {
     Trouble.TIMEOUT: gettext_lazy("No answer in time"),
     Trouble.RESET: gettext_lazy("The connection broke off"),
     Trouble.OVERSIZED: gettext_lazy("The answer was too long"),
-    Trouble.ABORTED: gettext_lazy("The worker stopped before the answer came"),
     "redirect": gettext_lazy("The gateway redirects, and redirects are not followed"),
     "not_json": gettext_lazy("The answer could not be understood"),
     "wrong_code": gettext_lazy("The gateway did not say that it accepts"),

@@ -6,9 +6,9 @@ a canary put into it proves that this very worker is alive.
 """
 
 import os
+from ctypes import c_bool
 from datetime import datetime, timedelta
-from multiprocessing import get_context
-from multiprocessing.synchronize import Event
+from multiprocessing.sharedctypes import RawValue
 from time import sleep
 from typing import Any
 
@@ -25,8 +25,8 @@ CANARY_KEY = "worker-alive:{}"
 ANY_WORKER = "any"
 ALIVE_SECONDS = 60
 
-stopping: Event = get_context("fork").Event()
-"""Set in every process of a worker's tree when it has been asked to stop: work ends at the next good moment."""
+stopping = RawValue(c_bool, False)
+"""True in every process of a worker's tree once it is asked to stop. It has no lock, which the dead could hold."""
 
 
 class EtaBroker(ORM):  # type: ignore[misc]  # django-q2 is not typed

@@ -39,7 +39,7 @@ DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "Vestnik <vestnik@localh
 GATEWAY: str = env.str("GATEWAY", "probe", validate=validate.OneOf(["probe", "console"]))
 GATEWAY_URL: str = env.str("GATEWAY_URL", "http://127.0.0.1:8090/v1", validate=WEB_ADDRESS)
 GATEWAY_TOKEN: str = env.str("GATEWAY_TOKEN", "sandbox-token")
-GATEWAY_TIMEOUT: float = env.float("GATEWAY_TIMEOUT", 10.0, validate=validate.Range(0.1, 30))
+GATEWAY_TIMEOUT: float = env.float("GATEWAY_TIMEOUT", 10.0, validate=validate.Range(0.1, 15))
 GATEWAY_CONCURRENCY: int = env.int("GATEWAY_CONCURRENCY", 100, validate=validate.Range(1, 5000))
 GATEWAY_RATE: float | None = env.float("GATEWAY_RATE", None, validate=validate.Range(0.01))
 MAX_ATTEMPTS: int = env.int("MAX_ATTEMPTS", 8, validate=validate.Range(1, 100))
@@ -152,6 +152,16 @@ if _SQLITE:
         "transaction_mode": "IMMEDIATE",
         "timeout": 20,
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
+    }
+else:
+    # A host that vanishes without a word must not leave anyone waiting for ever.
+    DATABASES["default"]["OPTIONS"] = {
+        **DATABASE.get("OPTIONS", {}),
+        "connect_timeout": 5,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 20_000,
     }
 CACHES = {
     "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"},

@@ -1,8 +1,8 @@
 """Every address of the program, save the probes of `project.health`."""
 
 from django.contrib import admin
-from django.http import HttpRequest, HttpResponse
-from django.urls import include, path
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.urls import include, path, re_path
 from ninja.openapi.docs import Swagger
 
 from project.api import api
@@ -13,6 +13,11 @@ def docs(request: HttpRequest) -> HttpResponse:
     return Swagger({"persistAuthorization": True}).render_page(request, api)
 
 
+def unknown_call(request: HttpRequest) -> JsonResponse:
+    """A program that misspells an address reads JSON, not our page."""
+    return JsonResponse({"detail": "No such call: see /docs/."}, status=404)
+
+
 urlpatterns = [
     path("", include("reports.urls")),
     path("", include("accounts.urls")),
@@ -20,6 +25,7 @@ urlpatterns = [
     path("contacts/", include("directory.urls")),
     path("campaigns/", include("campaigns.urls")),
     path("api/v1/", api.urls),
+    re_path("^api/", unknown_call),
     path("docs/", docs, name="docs"),
     path("admin/", admin.site.urls),
 ]

@@ -15,7 +15,7 @@ import uuid
 from types import FrameType
 
 import structlog
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django_q.cluster import Cluster
 
 from project.queue import ALIVE_SECONDS, LANE_PREFIX, WORKER_VARIABLE, canary, enqueue, stopping, worker_alive
@@ -67,7 +67,7 @@ class Watchdog:
             try:
                 enqueue(_CANARY, self.worker, lane=self.worker)
                 alive = worker_alive(self.worker)
-            except DatabaseError as error:
+            except Error as error:
                 log.warning("database out of reach", error=str(error).strip())
                 connection.close()
                 alive = True
@@ -100,7 +100,7 @@ def run_tree() -> None:
     cluster = Cluster()
 
     def stop(signum: int, frame: FrameType | None) -> None:
-        stopping.set()
+        stopping.value = True
         cluster.stop()
 
     signal.signal(signal.SIGTERM, stop)

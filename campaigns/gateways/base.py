@@ -22,7 +22,7 @@ class Verdict(StrEnum):
 
 
 class Trouble(StrEnum):
-    """Why there is no answer. The last four may have reached the gateway."""
+    """Why there is no answer. The last three may have reached the gateway."""
 
     UNREACHABLE = "unreachable"
     UNRESOLVED = "unresolved"
@@ -31,7 +31,6 @@ class Trouble(StrEnum):
     TIMEOUT = "timeout"
     RESET = "reset"
     OVERSIZED = "oversized"
-    ABORTED = "aborted"
 
 
 _CERTAIN: Final = frozenset({Trouble.UNREACHABLE, Trouble.UNRESOLVED, Trouble.TLS, Trouble.TOO_LATE})

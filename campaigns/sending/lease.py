@@ -4,6 +4,7 @@ A message is taken by one worker only (`FOR UPDATE SKIP LOCKED` where the databa
 that took it by more than one request, so a healthy worker never loses one.
 """
 
+import time
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from campaigns.audience import still_recipient
 from campaigns.counters import count, moved
 from campaigns.models import Message, Run
 from campaigns.sending.sql import TABLE, fenced, stamp, uuid
-from campaigns.states import MessageStatus
+from campaigns.states import CampaignStatus, MessageStatus
 from campaigns.text import measure, render, values_of
 
 SLICE_SECONDS = 20.0
@@ -43,6 +44,8 @@ class Leased:
     parts: int
     attempts: int
     leave_before: datetime
+    leased_at: float
+    """By the monotonic clock of the worker that holds it."""
 
 
 def lease_seconds() -> float:
@@ -58,6 +61,10 @@ def lease(run: Run, token: UUID, limit: int) -> list[Leased]:
     """
     with transaction.atomic():
         moment = now()
+        # A sender's view of a campaign may be a tenth of a second old, and much may have been changed in that time.
+        run.campaign.refresh_from_db()
+        if run.campaign.status != CampaignStatus.RUNNING:
+            return []
         rows = _due_rows(run, moment, min(limit, MAX_BATCH))
         if not rows:
             return []
@@ -117,7 +124,7 @@ def _leased(run: Run, row: dict[str, Any], leave_before: datetime) -> Leased:
     if phone is None:
         phone, text = row["contact__phone"], _rendered(run.campaign.text, row)
         parts = measure(text).parts
-    return Leased(row["pk"], run.pk, phone, text, parts, row["attempts"] + 1, leave_before)
+    return Leased(row["pk"], run.pk, phone, text, parts, row["attempts"] + 1, leave_before, time.monotonic())
 
 
 def _rendered(text: str, row: dict[str, Any]) -> str:

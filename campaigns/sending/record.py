@@ -63,8 +63,11 @@ def fate(done: Done, moment: datetime, *, idempotent: bool) -> Fate:
     if outcome.uncertain and not idempotent:
         return Fate(MessageStatus.UNKNOWN, moment, attempts)
     throttled = outcome.hold is not None and done.answer.status in (429, 503)
-    if throttled or done.probe or outcome.verdict == Verdict.UNAUTHORISED:
+    if throttled or outcome.verdict == Verdict.UNAUTHORISED:
         return Fate(MessageStatus.PENDING, moment + hold, attempts - 1)
+    if done.probe:
+        # It waits like any other, so that the next probe is another message: this one may be what the gateway dislikes.
+        return Fate(MessageStatus.PENDING, moment + backoff(attempts), attempts - 1)
     if attempts >= settings.MAX_ATTEMPTS:
         return Fate(MessageStatus.FAILED, moment, attempts)
     return Fate(MessageStatus.PENDING, moment + max(hold, backoff(attempts)), attempts)

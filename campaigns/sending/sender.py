@@ -9,7 +9,7 @@ import time
 import uuid
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 import structlog
@@ -20,6 +20,7 @@ from campaigns.gateways.base import Adapter, Verdict
 from campaigns.models import Run
 from campaigns.sending import breaker
 from campaigns.sending.breaker import Permit
+from campaigns.sending.hand import IN_HAND_SECONDS, Hand
 from campaigns.sending.lease import MAX_BATCH, SLICE_SECONDS, Leased, lease
 from campaigns.sending.pace import Pacer
 from campaigns.sending.record import Done, record, release
@@ -29,10 +30,10 @@ log = structlog.get_logger("vestnik.sending")
 
 GUARD_SECONDS = 0.1
 RECORD_SECONDS, RECORD_BATCH = 0.25, 500
-IN_HAND_SECONDS = 1.0
-GRACE_SECONDS = 15.0
-# A lease costs a transaction, so even the smallest share of a turn is worth one.
-LEAST_SHARE = 100
+# Longer than any request may take, see GATEWAY_TIMEOUT.
+GRACE_SECONDS = 16.0
+# A lease costs a transaction, so even the smallest share should be worth one.
+LEAST_SHARE = 20
 
 
 @dataclass(slots=True)
@@ -42,15 +43,6 @@ class InFlight:
     message: Leased
     probe: bool
     started: float
-
-
-@dataclass(slots=True)
-class Turn:
-    """One run's messages in hand, and its own pace."""
-
-    pacer: Pacer
-    leased_at: float = 0.0
-    queue: deque[Leased] = field(default_factory=deque)
 
 
 class Slice:
@@ -72,13 +64,13 @@ class Slice:
         if settings.GATEWAY_RATE:
             self.least_batch = min(self.least_batch, max(1, int(settings.GATEWAY_RATE * IN_HAND_SECONDS)))
         self.batch = self.least_batch
+        self.hand = Hand()
         self.runs: deque[Run] = deque()
-        self.turns: dict[int, Turn] = {}
         self.done: list[Done] = []
         self.touched: set[int] = set()
         self.permit = Permit(free=True)
         self.streak = breaker.Streak()
-        self._probing = self._dry = False
+        self._probing, self._due, self._served = False, True, 0
         self._guarded_at = self._recorded_at = self._leased_at = 0.0
 
     def run(self) -> set[int]:
@@ -98,58 +90,67 @@ class Slice:
         """Time is up, or there is nothing to do: nothing in hand, in flight or due."""
         if self.stopping() or time.monotonic() >= self.deadline:
             return True
-        idle = not self.transport.in_flight and not self._in_hand()
-        return idle and (self._dry or not (self.permit.free or self.permit.probe))
-
-    def _in_hand(self) -> int:
-        return sum(len(turn.queue) for turn in self.turns.values())
+        idle = not self.transport.in_flight and not self.hand
+        return idle and not (self._due and (self.permit.free or self.permit.probe))
 
     def _guard(self) -> None:
-        """Ten times a second: see which runs may send, give back what has waited too long, and ask the breaker last."""
+        """Ten times a second: see which runs are due, give back what has waited too long, and ask the breaker last."""
         moment = time.monotonic()
         if moment - self._guarded_at < GUARD_SECONDS:
             return
         self._guarded_at = moment
-        self.runs = deque(Run.objects.sendable().select_related("campaign").order_by("pk"))
-        sendable = {run.pk for run in self.runs}
-        stale = [pk for pk, turn in self.turns.items() if turn.queue and moment - turn.leased_at > IN_HAND_SECONDS]
+        runs = list(Run.objects.sendable().select_related("campaign"))
+        due = [run for run in runs if _first_due(run) <= now()]
+        # Go on behind the run that was served last, so that everyone gets a turn.
+        self.runs = deque(sorted(due, key=lambda run: (run.pk <= self._served, run.pk)))
+        self._due = bool(due)
+        stale = self.hand.stale({run.pk for run in runs})
         if stale:
             self.batch = max(self.least_batch, self.batch // 2)
-        self._give_back([pk for pk in self.turns if pk in stale or pk not in sendable])
-        self._dry = False
-        if self._probing and not self.transport.in_flight and not self._in_hand():
+            release(self.token, stale)
+        if self._probing and not self.transport.in_flight and not self.hand:
             self._withdraw_probe()
         if not self._probing:
             self.permit = breaker.permit(self.adapter.name)
         if not self.permit.free and not self.permit.probe:
-            self._give_back(list(self.turns))
+            self._give_back()
 
     def _lease(self) -> None:
         """Fill up from each run in turn, so that a small campaign never waits for a large one."""
         if self.permit.probe:
             self._lease_probe()
             return
-        in_hand = self._in_hand()
-        if self._dry or not self.permit.free or in_hand > self.batch // 2:
+        want = self.batch - len(self.hand)
+        if not self.permit.free or not self.runs or want < self.batch // 2:
             return
-        if self._leased_at and time.monotonic() - self._leased_at < IN_HAND_SECONDS / 4:
+        if time.monotonic() - self._leased_at < IN_HAND_SECONDS / 4:
             self.batch = min(2 * self.batch, MAX_BATCH)
-        want = self.batch - in_hand
-        share = min(want, max(LEAST_SHARE, want // max(1, len(self.runs))))
-        found = 0
-        for _ in range(len(self.runs)):
-            if found >= want:
-                break
-            self.runs.rotate(-1)
-            found += self._lease_from(self.runs[-1], share)
-        self._dry = not found
+        share = max(LEAST_SHARE, want // len(self.runs))
+        while self.runs and want > 0:
+            run = self.runs.popleft()
+            asked = min(share, want)
+            got = self._lease_from(run, asked)
+            want -= got
+            if got == asked:
+                self.runs.append(run)
         self._leased_at = time.monotonic()
 
+    def _lease_from(self, run: Run, limit: int) -> int:
+        """Take up to `limit` messages of a run in hand; a run that gives fewer is left alone until the next guard."""
+        self._served = run.pk
+        room = self.hand.room(run, limit)
+        if room <= 0:
+            return 0
+        self.touched.add(run.pk)
+        messages = lease(run, self.token, room)
+        self.hand.add(run, messages)
+        return len(messages)
+
     def _lease_probe(self) -> None:
-        """One message is enough to learn whether the gateway is back."""
+        """One message is enough to learn whether the gateway is back: the one that has been due the longest."""
         if self._probing:
             return
-        self._probing = any(self._lease_from(run, 1) for run in self.runs)
+        self._probing = any(self._lease_from(run, 1) for run in sorted(self.runs, key=_first_due))
         if not self._probing:
             self._withdraw_probe()
 
@@ -158,42 +159,18 @@ class Slice:
         breaker.withdraw(self.adapter.name)
         self._probing, self.permit = False, Permit()
 
-    def _lease_from(self, run: Run, limit: int) -> int:
-        turn = self.turns.setdefault(run.pk, Turn(Pacer(f"campaign:{run.campaign_id}", run.campaign.rate_limit)))
-        turn.pacer.rate = run.campaign.rate_limit
-        if turn.pacer.rate is not None:
-            limit = min(limit, max(1, int(turn.pacer.rate * IN_HAND_SECONDS)) - len(turn.queue))
-        if limit <= 0:
-            return 0
-        if not turn.queue:
-            turn.leased_at = time.monotonic()
-        messages = lease(run, self.token, limit)
-        turn.queue.extend(messages)
-        if messages:
-            self.touched.add(run.pk)
-        return len(messages)
-
     def _start(self) -> None:
         """Let messages leave, one of each run in turn, as far as concurrency and pace allow."""
         moment = now()
         late: list[Leased] = []
-        moving = True
-        while moving:
-            moving = False
-            for turn in self.turns.values():
-                if not turn.queue:
-                    continue
-                if self.transport.in_flight >= settings.GATEWAY_CONCURRENCY or not self.pacer.ready():
-                    break
-                if not turn.pacer.ready():
-                    continue
-                message = turn.queue.popleft()
-                moving = True
-                if message.leave_before > moment:
-                    self._send(message, moment)
-                    turn.pacer.spend()
-                else:
-                    late.append(message)
+        while self.hand and self.transport.in_flight < settings.GATEWAY_CONCURRENCY and self.pacer.ready():
+            message = self.hand.next()
+            if message is None:
+                break
+            if message.leave_before > moment:
+                self._send(message, moment)
+            else:
+                late.append(message)
         if late:
             release(self.token, late)
 
@@ -222,23 +199,23 @@ class Slice:
         if flight.probe:
             self._probing = False
             self._stop_here()
-            if outcome.verdict in (Verdict.SENT, Verdict.REFUSED) or outcome.hold is not None:
+            if outcome.verdict in (Verdict.SENT, Verdict.REFUSED) or done.answer.status == 429:
                 breaker.succeeded(name)
             else:
                 breaker.probe_failed(name, outcome.reason)
         elif outcome.verdict == Verdict.UNAUTHORISED:
             breaker.refused(name, outcome.reason)
             self._stop_here()
-        elif outcome.verdict == Verdict.RETRY:
-            self.streak.failure(flight.started, outcome.reason)
-        else:
+        elif outcome.verdict != Verdict.RETRY:
             self.streak.success()
+        elif done.answer.status != 429:
+            self.streak.failure(flight.started, outcome.reason)
 
     def _stop_here(self) -> None:
         """Nothing more leaves from this slice until the breaker has been asked again, which is at once."""
         self.permit = Permit()
         self._guarded_at = 0.0
-        self._give_back(list(self.turns))
+        self._give_back()
 
     def _record(self) -> None:
         batch, self.done = self.done, []
@@ -248,19 +225,23 @@ class Slice:
         sent = sum(done.sent for done in batch)
         log.info("recorded", gateway=self.adapter.name, sent=sent, others=len(batch) - sent)
 
-    def _give_back(self, run_ids: list[int]) -> None:
+    def _give_back(self) -> None:
         """Return what has not left, for anyone to lease and look at anew."""
-        waiting = [message for pk in run_ids for message in self.turns[pk].queue]
-        for pk in run_ids:
-            self.turns[pk].queue.clear()
-        if waiting:
-            release(self.token, waiting)
+        messages = self.hand.everything()
+        if messages:
+            release(self.token, messages)
 
     def _drain(self) -> None:
         """Nothing new leaves; what is in flight ends and is recorded; the rest goes back."""
-        self._give_back(list(self.turns))
+        self._give_back()
         patience = time.monotonic() + GRACE_SECONDS
         while self.transport.in_flight and time.monotonic() < patience:
             self._collect(0.1)
         if self.done:
             self._record()
+
+
+def _first_due(run: Run) -> datetime:
+    """When the first message of a run that `sendable` found may leave."""
+    moment: datetime = run.first_due  # type: ignore[attr-defined]
+    return moment

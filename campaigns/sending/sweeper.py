@@ -1,13 +1,12 @@
 """The net under everything: once a minute, what a dead worker left is put right, and lost hints are made anew."""
 
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
 
 import structlog
 from django.db import transaction
 from django.utils.timezone import now
 
-from campaigns.counters import count, moved
+from campaigns.counters import count
 from campaigns.models import Attempt, Message
 from campaigns.states import MessageStatus
 
@@ -35,22 +34,23 @@ def rescue(*, idempotent: bool) -> int:
                 return rescued
             again = [(pk, run_id) for pk, run_id, leases in expired if idempotent and leases < MAX_LEASES]
             lost = [(pk, run_id) for pk, run_id, leases in expired if not (idempotent and leases < MAX_LEASES)]
-            _settle(again, MessageStatus.PENDING)
-            _settle(lost, MessageStatus.UNKNOWN)
+            _settle({MessageStatus.PENDING: again, MessageStatus.UNKNOWN: lost})
         rescued += len(expired)
         log.warning("leases rescued", again=len(again), unknown=len(lost))
 
 
-def _settle(rows: Iterable[tuple[int, int]], status: MessageStatus) -> None:
-    rows = list(rows)
-    if not rows:
-        return
+def _settle(rows: dict[MessageStatus, list[tuple[int, int]]]) -> None:
+    """Write each message's new status; runs are counted in the order in which everyone counts them."""
     moment = now()
-    Message.objects.filter(pk__in=[pk for pk, _ in rows]).update(
-        status=status, reason="worker_died", due_at=moment, changed_at=moment, lease_token=None, leased_until=None
-    )
-    Attempt.objects.bulk_create(
-        Attempt(message_id=pk, at=moment, reason="worker_died", uncertain=True) for pk, _ in rows
-    )
-    for run_id, number in sorted(Counter(run_id for _, run_id in rows).items()):
-        count(run_id, {**moved(MessageStatus.SENDING, status, number), "attempts": number})
+    changes: dict[int, Counter[str]] = defaultdict(Counter)
+    for status, members in rows.items():
+        Message.objects.filter(pk__in=[pk for pk, _ in members]).update(
+            status=status, reason="worker_died", due_at=moment, changed_at=moment, lease_token=None, leased_until=None
+        )
+        Attempt.objects.bulk_create(
+            Attempt(message_id=pk, at=moment, reason="worker_died", uncertain=True) for pk, _ in members
+        )
+        for _, run_id in members:
+            changes[run_id].update({MessageStatus.SENDING.value: -1, status.value: 1, "attempts": 1})
+    for run_id in sorted(changes):
+        count(run_id, changes[run_id])

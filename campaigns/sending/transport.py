@@ -40,8 +40,8 @@ class Transport(Protocol):
         """The requests that have ended, by the key of their `submit`; waits up to `wait` seconds for the first."""
         ...
 
-    def close(self) -> list[Any]:
-        """Cut off what is still in flight and return its keys."""
+    def close(self) -> None:
+        """Cut off what is still in flight."""
         ...
 
 
@@ -100,15 +100,13 @@ class CurlTransport:
             ended = list(self._ended())
         return ended
 
-    def close(self) -> list[Any]:
+    def close(self) -> None:
         """See `Transport`."""
-        keys = [key for key, _ in self._busy.values()]
         for handle in list(self._busy):
             self._multi.remove_handle(handle)
         self._busy.clear()
         self.in_flight = 0
         self._multi.close()
-        return keys
 
     def _ended(self) -> Iterator[tuple[Any, Answer]]:
         queued = 1
@@ -161,9 +159,8 @@ class ConsoleTransport:
         answers, self._answers, self.in_flight = self._answers, [], 0
         return answers
 
-    def close(self) -> list[Any]:
+    def close(self) -> None:
         """See `Transport`."""
-        return []
 
 
 def transport_for(adapter: Adapter) -> Transport:

@@ -9,7 +9,7 @@ import time_machine
 from django_q.models import OrmQ
 
 from accounts.models import User
-from campaigns import services
+from campaigns import lifecycle, services
 from campaigns.lifecycle import ADVANCE, SEND, campaign_advance
 from campaigns.models import Attempt, Campaign, Message, Run
 from campaigns.states import CampaignStatus
@@ -242,4 +242,31 @@ def test_a_later_end_counts_for_the_run_that_is_active(clock: time_machine.Trave
     services.campaign_update(campaign=campaign, by=alice, ends_at=NOON + timedelta(hours=3))
     clock.shift(timedelta(hours=2))
     campaign_advance(campaign.pk)
+    assert statuses(campaign) == {"pending": 1}
+
+
+def test_a_start_that_was_withdrawn_meanwhile_starts_nothing(clock: time_machine.Traveller, alice: User) -> None:
+    contact(alice)
+    campaign = make(alice)
+    stale = Campaign.objects.get()
+    clock.shift(timedelta(seconds=1))
+    services.campaign_withdraw(campaign=campaign, by=alice)
+    lifecycle._start_run(stale, stale.starts_at, superseded=None)
+    assert not Run.objects.exists()
+    assert Campaign.objects.get().status == CampaignStatus.DRAFT
+
+
+def test_a_campaign_whose_end_was_put_off_meanwhile_does_not_finish(clock: time_machine.Traveller, alice: User) -> None:
+    contact(alice)
+    campaign = make(alice, ends_at=NOON + timedelta(hours=1))
+    campaign_advance(campaign.pk)
+    stale = Campaign.objects.get()
+    clock.shift(timedelta(minutes=59))
+    services.campaign_update(campaign=stale, by=alice, ends_at=NOON + timedelta(hours=5))
+    clock.shift(timedelta(minutes=2))
+    lifecycle._tend(Run.objects.select_related("campaign").get())
+    run = Run.objects.get()
+    run.campaign = stale
+    lifecycle._expire(run)
+    assert not lifecycle._finish(stale, None)
     assert statuses(campaign) == {"pending": 1}

@@ -271,3 +271,76 @@ def test_only_what_failed_is_retried_with_the_same_payload(alice: User, sandbox:
     assert_counters_true(campaign)
     with pytest.raises(Conflict):
         services.campaign_retry_failed(campaign=campaign, by=alice)
+
+
+def test_three_bad_numbers_do_not_stop_everyone(alice: User, sandbox: Sandbox, settings: Settings) -> None:
+    settings.MAX_ATTEMPTS = 30
+    sandbox.faults = sandbox.faults.updated({"error": 1})
+    bad = make(alice, 3)
+    campaign_advance(bad.pk)
+    gateway = Gateway.objects.filter(open_until__isnull=False)
+    while not gateway.exists():
+        slice_of(sandbox)
+    sandbox.faults = type(sandbox.faults)()
+    for number in range(20):
+        factories.contact(alice, phone=79060000000 + number, tags=("good",))
+    good = services.campaign_create(
+        owner=alice, name="Good", text="Hi", audience=Audience(tags=("good",)), ends_at=now() + timedelta(hours=1)
+    )
+    campaign_advance(good.pk)
+    Message.objects.filter(run__campaign=bad).update(due_at=now() + timedelta(minutes=1))
+    gateway.update(open_until=now())
+    send_everything(good, sandbox)
+    assert statuses(good) == {"sent": 20}
+
+
+def test_a_failed_probe_lets_another_message_try(alice: User, sandbox: Sandbox) -> None:
+    make(alice, 2)
+    campaign_advance(Campaign.objects.get().pk)
+    Gateway.objects.create(name="probe", open_until=now())
+    sandbox.faults = sandbox.faults.updated({"error": 1})
+    for _ in range(2):
+        slice_of(sandbox)
+        Gateway.objects.update(open_until=now())
+    assert Attempt.objects.values("message").distinct().count() == 2
+    assert set(Message.objects.values_list("attempts", flat=True)) == {0}
+
+
+def test_an_outage_that_asks_to_wait_is_probed_like_any_other(alice: User, sandbox: Sandbox) -> None:
+    sandbox.faults = sandbox.faults.updated({"unavailable": 1})
+    make(alice, 10)
+    campaign_advance(Campaign.objects.get().pk)
+    Gateway.objects.create(name="probe", open_until=now(), opened_at=now(), alert="http_503")
+    slice_of(sandbox)
+    gateway = Gateway.objects.get()
+    assert gateway.open_until
+    assert gateway.openings == 1
+    assert sandbox.ledger.requests == 1
+
+
+def test_runs_take_turns_however_slow_the_gateway_is(alice: User, sandbox: Sandbox, settings: Settings) -> None:
+    settings.GATEWAY_CONCURRENCY = 5
+    sandbox.faults = sandbox.faults.updated({"latency": 0.05, "jitter": 0.05})
+    large = make(alice, 500)
+    campaign_advance(large.pk)
+    small = [make(alice, 0, text=f"Small {number}") for number in range(3)]
+    for campaign in small:
+        campaign_advance(campaign.pk)
+    slice_of(sandbox, seconds=2)
+    sent = [statuses(campaign).get("sent", 0) for campaign in (large, *small)]
+    assert min(sent) > max(sent) / 3
+
+
+def test_runs_that_wait_for_their_hour_are_not_asked(alice: User, sandbox: Sandbox) -> None:
+    waiting = make(alice, 5)
+    campaign_advance(waiting.pk)
+    Message.objects.update(due_at=now() + timedelta(hours=1))
+    assert slice_of(sandbox) == set()
+
+
+def test_a_crowd_that_opted_out_takes_one_slice(alice: User, sandbox: Sandbox) -> None:
+    campaign = make(alice, 500)
+    campaign_advance(campaign.pk)
+    Contact.objects.filter(pk__gt=Contact.objects.earliest("pk").pk).update(opted_out=True)
+    assert slice_of(sandbox) == {campaign.runs.get().pk}
+    assert statuses(campaign) == {"sent": 1, "cancelled": 499}

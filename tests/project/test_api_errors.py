@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from django.test import Client
 
 from accounts.models import User
 from tests.conftest import ApiClient
@@ -31,3 +32,11 @@ def test_an_invalid_parameter_is_named(alice: User) -> None:
     answer = ApiClient(alice).get("/contacts?limit=0")
     assert answer.status_code == 422
     assert [item["loc"] for item in answer.json()["detail"]] == [["query", "limit"]]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v2/contacts", "/api/"])
+def test_an_unknown_call_is_told_in_json(client: Client, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/json")
+    assert answer.json()["detail"]

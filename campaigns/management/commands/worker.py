@@ -4,7 +4,6 @@ from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django_q.models import Schedule
 
 from project.queue import enqueue
 from project.watchdog import Watchdog, run_tree
@@ -22,12 +21,9 @@ class Command(BaseCommand):
         parser.add_argument("--tree", action="store_true", help=SUPPRESS)
 
     def handle(self, *args: Any, tree: bool, **options: Any) -> None:
-        """Make sure that the sweeper is scheduled, sweep once, and watch."""
+        """Sweep at once, for who knows what has been left behind, and watch."""
         if tree:
             run_tree()
             return
-        Schedule.objects.update_or_create(
-            name="sweep", defaults={"func": SWEEP, "schedule_type": Schedule.MINUTES, "minutes": 1, "repeats": -1}
-        )
         enqueue(SWEEP)
         Watchdog().run()
