@@ -12,7 +12,7 @@ from campaigns.states import MessageStatus
 from project.queue import ANY_WORKER, canary
 from tests import factories
 from tests.campaigns.outcomes import settle, started
-from tests.campaigns.test_views import browser, htmx
+from tests.campaigns.pages import browser, htmx
 
 
 def home(user: User) -> str:

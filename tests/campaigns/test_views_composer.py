@@ -1,0 +1,165 @@
+"""The composer, its preview, and the editor."""
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from django.utils.timezone import now
+
+from accounts.models import User
+from campaigns.models import Campaign
+from campaigns.states import CampaignStatus
+from directory.models import Audience
+from tests import factories
+from tests.campaigns.outcomes import started
+from tests.campaigns.pages import NEW, PREVIEW, browser, composed, htmx, page_of
+
+
+def test_a_campaign_is_launched_from_the_composer(alice: User) -> None:
+    factories.contact(alice, tags=("vip",), timezone="Asia/Omsk")
+    answer = browser(alice).post(
+        NEW,
+        composed(
+            tags=["vip"],
+            timezones=["Asia/Omsk"],
+            window_start="09:00",
+            window_end="21:00",
+            rate_limit="5",
+            repeat="daily",
+            local_time="on",
+            text="Two\r\nlines",
+        ),
+    )
+    campaign = Campaign.objects.get()
+    assert answer["Location"] == page_of(campaign)
+    assert campaign.status == CampaignStatus.SCHEDULED
+    assert campaign.picks == Audience(tags=("vip",), timezones=("Asia/Omsk",))
+    assert campaign.window == (time(9), time(21))
+    assert (campaign.rate_limit, campaign.repeat, campaign.local_time) == (5, "daily", True)
+    assert campaign.text == "Two\nlines"
+
+
+def test_a_draft_is_saved_from_the_composer_and_starts_nothing(alice: User) -> None:
+    browser(alice).post(NEW, composed(action="draft"))
+    assert Campaign.objects.get().status == CampaignStatus.DRAFT
+
+
+def test_times_are_read_in_the_users_own_zone(alice: User) -> None:
+    alice.timezone = "Asia/Omsk"
+    alice.save()
+    with time_machine.travel(datetime(2026, 11, 24, 6, tzinfo=UTC), tick=False):
+        client = browser(alice)
+        client.post(NEW, composed(start="at", starts_at="2026-11-25T10:00", ends_at="2026-11-26T21:00"))
+        campaign = Campaign.objects.get()
+        assert campaign.starts_at == datetime(2026, 11, 25, 4, tzinfo=UTC)
+        assert campaign.ends_at == datetime(2026, 11, 26, 15, tzinfo=UTC)
+        assert campaign.timezone == "Asia/Omsk"
+        assert "Starts tomorrow 10:00, until Thu 26 Nov 21:00." in client.get(page_of(campaign)).content.decode()
+
+
+def test_the_default_end_is_the_evening_in_two_days(alice: User) -> None:
+    with time_machine.travel(datetime(2026, 11, 24, 6, tzinfo=UTC), tick=False):
+        assert 'value="2026-11-26T21:00"' in browser(alice).get(NEW).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"name": ""}, "This field is required."),
+        ({"text": "  "}, "This field is required."),
+        ({"start": "at"}, "Say when, or start now."),
+        ({"start": "at", "starts_at": "2090-01-01T10:00"}, "The end must come after the start."),
+        ({"ends_at": "2020-01-01T10:00"}, "The end must come after the start."),
+        ({"ends_at": "9999-12-31T23:59"}, "The year must lie between 2000 and 2100."),
+        ({"ends_at": "soon"}, "Enter a valid date/time."),
+        ({"window_start": "09:00"}, "Give both hours, or none."),
+        ({"window_start": "09:00", "window_end": "09:00"}, "The window must open and close at different times."),
+        ({"rate_limit": "0"}, "greater than or equal to 0.01"),
+        ({"rate_limit": "nan"}, "Enter a number."),
+        ({"tags": ["unheard"]}, "Select a valid choice."),
+        ({"repeat": "hourly"}, "Select a valid choice."),
+    ],
+)
+def test_a_mistake_is_told_beside_its_field_and_all_input_is_kept(
+    alice: User, changes: dict[str, Any], complaint: str
+) -> None:
+    answer = browser(alice).post(NEW, composed(**{"name": "Kept name", **changes}))
+    assert answer.status_code == 422
+    assert complaint in answer.content.decode()
+    assert "name" in changes or "Kept name" in answer.content.decode()
+    assert not Campaign.objects.exists()
+
+
+def test_a_twin_is_refused_in_the_form(alice: User) -> None:
+    client = browser(alice)
+    client.post(NEW, composed())
+    answer = client.post(NEW, composed(name="Another name"))
+    assert answer.status_code == 422
+    assert "A campaign with the same text, audience and repeat is not finished yet." in answer.content.decode()
+    assert "Another name" in answer.content.decode()
+    assert Campaign.objects.count() == 1
+
+
+def test_the_preview_tells_recipients_parts_and_what_a_contact_reads(alice: User) -> None:
+    factories.contact(alice, first_name="Ольга", tags=("vip",))
+    factories.contact(alice, tags=("vip",), opted_out=True)
+    factories.contact(alice)
+    answer = browser(alice).post(PREVIEW, composed(tags=["vip"], text="Привет, {first_name}!"), headers=htmx("preview"))
+    content = answer.content.decode()
+    assert "<html" not in content
+    assert "Привет, Ольга!" in content
+    assert "1 contact<" in content
+    assert "14 of 70 characters" in content
+    assert "because of Cyrillic" in content
+    assert "Starts at once" in content
+
+
+def test_the_preview_bears_half_written_forms(alice: User) -> None:
+    client = browser(alice)
+    for fields in ({}, {"text": "{"}, composed(ends_at="", start="at"), composed(tags=["gone"], rate_limit="fast")):
+        assert client.post(PREVIEW, fields).status_code == 200
+
+
+def test_someone_elses_campaign_is_not_previewed(alice: User, bob: User) -> None:
+    campaign = factories.campaign(alice)
+    assert browser(bob).post(f"{page_of(campaign)}preview/").status_code == 403
+
+
+def test_an_unchanged_form_changes_nothing(alice: User) -> None:
+    campaign = factories.campaign(alice, name="Same", starts_at=now() + timedelta(hours=5))
+    client = browser(alice)
+    form = client.get(f"{page_of(campaign)}edit/").context["form"]
+    fields = {name: form[name].value() for name in form.fields}
+    fields |= {name: fields[name].strftime("%Y-%m-%dT%H:%M") for name in ("starts_at", "ends_at")}
+    before = Campaign.objects.filter(pk=campaign.pk).values("starts_at", "ends_at", "text", "audience").get()
+    answer = client.post(f"{page_of(campaign)}edit/", {name: value for name, value in fields.items() if value})
+    assert answer.status_code == 302
+    assert Campaign.objects.filter(pk=campaign.pk).values("starts_at", "ends_at", "text", "audience").get() == before
+
+
+def test_while_it_runs_text_and_audience_are_locked_with_a_reason(alice: User) -> None:
+    campaign, _run = started(alice, contacts=1, name="Old", text="Fixed")
+    client = browser(alice)
+    form = client.get(f"{page_of(campaign)}edit/")
+    assert form.context["form"].locked == {"text", "audience", "starts_at", "local_time", "repeat"}
+    assert "Pause it to change text and audience." in form.content.decode()
+    client.post(f"{page_of(campaign)}edit/", composed(name="New", text="Other"))
+    campaign.refresh_from_db()
+    assert (campaign.name, campaign.text) == ("New", "Fixed")
+
+
+def test_a_draft_is_edited_and_launched_at_once(alice: User) -> None:
+    campaign = factories.campaign(alice, draft=True)
+    browser(alice).post(f"{page_of(campaign)}edit/", composed(text="Changed"))
+    campaign.refresh_from_db()
+    assert (campaign.text, campaign.status) == ("Changed", CampaignStatus.SCHEDULED)
+
+
+def test_a_launch_that_is_refused_keeps_the_draft_as_it_was(alice: User) -> None:
+    factories.campaign(alice, text="Taken")
+    draft = factories.campaign(alice, text="Free", draft=True)
+    answer = browser(alice).post(f"{page_of(draft)}edit/", composed(text="Taken"))
+    assert answer.status_code == 422
+    draft.refresh_from_db()
+    assert (draft.text, draft.status) == ("Free", CampaignStatus.DRAFT)
