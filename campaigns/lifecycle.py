@@ -197,6 +197,6 @@ def _hint(campaign: Campaign, upcoming: datetime | None) -> None:
     later = [moment for moment in moments if moment and moment > now()]
     if later:
         hint_advance(campaign.pk, min(later))
-    next_due = campaign.runs.all().next_due()
+    next_due = campaign.runs.next_due()
     if next_due is not None:
         hint_send(next_due)

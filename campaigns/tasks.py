@@ -31,7 +31,7 @@ def send() -> None:
     with slot() as free:
         if not free:
             return
-        if Run.objects.all().backlog_exceeds(settings.GATEWAY_CONCURRENCY * 10):
+        if Run.objects.backlog_exceeds(settings.GATEWAY_CONCURRENCY * 10):
             hint_send()
         adapter = gateways.adapter()
         transport = transport_for(adapter)
@@ -49,7 +49,7 @@ def _hand_on(gateway: str, moved: set[int]) -> None:
         "campaign_id", flat=True
     ):
         hint_advance(campaign_id)
-    next_due = Run.objects.all().next_due()
+    next_due = Run.objects.next_due()
     if next_due is not None:
         hint_send(max(next_due, breaker.blocked_until(gateway) or next_due))
 

@@ -140,7 +140,7 @@ def campaign(request: Signed, pk: int) -> HttpResponse:
     row = _own(request, pk)
     target = request.htmx.target if request.htmx else None
     wanted = MessageFilterForm(request.GET).read()
-    context: dict[str, Any] = {"campaign": row, "wanted": wanted, "poll": _POLL.get(row.status)}
+    context: dict[str, Any] = {"campaign": row, "wanted": wanted, "poll": _poll(row)}
     if target == "progress":
         if request.GET.get("seen") != row.status:
             return HttpResponseClientRefresh()
@@ -157,6 +157,13 @@ def campaign(request: Signed, pk: int) -> HttpResponse:
     return _varied(render(request, "campaigns/campaign.html", {**context, "plan": plan_words(row)}))
 
 
+def _poll(row: Campaign) -> int | None:
+    """Seconds until the page asks again; it does not keep anyone waiting who has just launched."""
+    if row.status == CampaignStatus.SCHEDULED and row.starts_at <= now():
+        return 1
+    return _POLL.get(row.status)
+
+
 def _figures(row: Campaign, run: int | None) -> dict[str, Any]:
     """What the counters tell; tabs and chart tell of the run whose messages are shown."""
     statistics = campaign_statistics(row)
@@ -167,7 +174,7 @@ def _figures(row: Campaign, run: int | None) -> dict[str, Any]:
     minutes = list(shown[0].minutes.order_by("minute")) if repeated and shown else statistics.minutes
     return {
         "statistics": statistics,
-        "poll": _POLL.get(row.status, _POLL_SETTLING if settling else None),
+        "poll": _poll(row) or (_POLL_SETTLING if settling else None),
         "progress": progress,
         "tabs": progress_of_runs(shown) if repeated else progress,
         "run": shown[0] if repeated and shown else None,
@@ -179,7 +186,7 @@ def _figures(row: Campaign, run: int | None) -> dict[str, Any]:
 
 def _next_due(row: Campaign) -> datetime | None:
     """When the next message leaves, if all of them wait for their hour."""
-    due = row.runs.sendable().next_due()
+    due = row.runs.next_due()
     return due if due and due > now() else None
 
 

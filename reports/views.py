@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
-from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.db.models import Sum
 from django.http import HttpResponse
@@ -18,7 +17,7 @@ from django.views.decorators.http import require_safe
 from accounts.models import User
 from campaigns.charts import Chart, Point, chart_of
 from campaigns.forms import AddressForm
-from campaigns.models import Gateway, Run
+from campaigns.models import Run
 from campaigns.progress import progress_of_runs, tally
 from campaigns.states import CampaignStatus
 from directory.models import Contact
@@ -66,7 +65,6 @@ def _under_way(user: User) -> dict[str, Any]:
     return {
         "running": running,
         "live": any(row.status == CampaignStatus.RUNNING for row, _progress in running),
-        "gateway": Gateway.objects.filter(name=settings.GATEWAY).first(),
         "worker_alive": worker_alive(),
     }
 

@@ -81,6 +81,12 @@ def _awaited(message: Message) -> str:
     return _("Waiting till %(clock)s in %(place)s") % {"clock": clock, "place": zone.split("/")[-1].replace("_", " ")}
 
 
+@register.inclusion_tag("campaigns/gateway_notice.html")
+def gateway_notice() -> dict[str, Any]:
+    """What keeps the gateway from sending, if anything does; one query."""
+    return {"gateway": Gateway.objects.filter(name=settings.GATEWAY).first()}
+
+
 @register.inclusion_tag("includes/badge.html")
 def gateway_badge() -> dict[str, Any]:
     """The gateway's health in two words; one query."""

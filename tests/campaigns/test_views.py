@@ -10,7 +10,7 @@ from django.utils.timezone import now
 
 from accounts.models import User
 from campaigns.lifecycle import campaign_advance
-from campaigns.models import Attempt, Campaign
+from campaigns.models import Attempt, Campaign, Gateway
 from campaigns.states import CampaignStatus, MessageStatus
 from tests import factories
 from tests.campaigns.outcomes import retry, settle, started
@@ -256,3 +256,15 @@ def test_what_failed_is_tried_again_by_one_button(alice: User) -> None:
         f'action="/campaigns/{running.pk}/retry-failed/"'
         not in client.get(f"/campaigns/{running.pk}/").content.decode()
     )
+
+
+def test_a_gateway_that_stopped_is_told_where_one_watches(alice: User) -> None:
+    running, _run = started(alice, contacts=1)
+    Gateway.objects.create(name="probe", opened_at=now(), open_until=now(), alert="http_503")
+    content = browser(alice).get(page_of(running), headers=htmx("progress"), query_params={"seen": "running"}).content
+    assert "Sending stopped" in content.decode()
+
+
+def test_who_has_just_launched_does_not_wait_for_the_first_figures(alice: User) -> None:
+    campaign = factories.campaign(alice)
+    assert 'hx-trigger="every 1s"' in browser(alice).get(page_of(campaign)).content.decode()
