@@ -129,20 +129,15 @@ class RunQuerySet(models.QuerySet["Run"]):
         return self.filter(finished_at=None)
 
     def sendable(self) -> "RunQuerySet":
-        """Those whose messages may leave, each with `first_due`: when the first of them may."""
+        """Those whose messages may leave, each with `first_due`: when the first that waits may; None if none waits."""
         moment = now()
         waiting = Message.objects.filter(run=models.OuterRef("pk"), status=MessageStatus.PENDING).order_by("due_at")
-        return (
-            self.active()
-            .filter(
-                Q(ends_at=None) | Q(ends_at__gt=moment),
-                campaign__status=CampaignStatus.RUNNING,
-                campaign__ends_at__gt=moment,
-                pending__gt=0,
-            )
-            .annotate(first_due=models.Subquery(waiting.values("due_at")[:1]))
-            .filter(first_due__isnull=False)
+        running = self.active().filter(
+            Q(ends_at=None) | Q(ends_at__gt=moment),
+            campaign__status=CampaignStatus.RUNNING,
+            campaign__ends_at__gt=moment,
         )
+        return running.annotate(first_due=models.Subquery(waiting.values("due_at")[:1]))
 
     def next_due(self) -> datetime | None:
         """When the first message of these runs may leave."""

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from operator import attrgetter
 
 import structlog
 from django.conf import settings
@@ -100,7 +101,7 @@ class Slice:
             return
         self._guarded_at = moment
         runs = list(Run.objects.sendable().select_related("campaign"))
-        due = [run for run in runs if _first_due(run) <= now()]
+        due = [run for run in runs if _is_due(run)]
         # Go on behind the run that was served last, so that everyone gets a turn.
         self.runs = deque(sorted(due, key=lambda run: (run.pk <= self._served, run.pk)))
         self._due = bool(due)
@@ -150,7 +151,7 @@ class Slice:
         """One message is enough to learn whether the gateway is back: the one that has been due the longest."""
         if self._probing:
             return
-        self._probing = any(self._lease_from(run, 1) for run in sorted(self.runs, key=_first_due))
+        self._probing = any(self._lease_from(run, 1) for run in sorted(self.runs, key=attrgetter("first_due")))
         if not self._probing:
             self._withdraw_probe()
 
@@ -241,7 +242,7 @@ class Slice:
             self._record()
 
 
-def _first_due(run: Run) -> datetime:
-    """When the first message of a run that `sendable` found may leave."""
-    moment: datetime = run.first_due  # type: ignore[attr-defined]
-    return moment
+def _is_due(run: Run) -> bool:
+    """Whether a run that `sendable` found has a message whose time has come."""
+    first_due: datetime | None = run.first_due  # type: ignore[attr-defined]
+    return first_due is not None and first_due <= now()

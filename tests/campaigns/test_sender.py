@@ -4,6 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 from pytest_django import Settings
 
@@ -344,3 +346,15 @@ def test_a_crowd_that_opted_out_takes_one_slice(alice: User, sandbox: Sandbox) -
     Contact.objects.filter(pk__gt=Contact.objects.earliest("pk").pk).update(opted_out=True)
     assert slice_of(sandbox) == {campaign.runs.get().pk}
     assert statuses(campaign) == {"sent": 1, "cancelled": 499}
+
+
+def test_the_last_messages_of_a_run_are_leased_once(alice: User, sandbox: Sandbox, settings: Settings) -> None:
+    settings.GATEWAY_CONCURRENCY = 2
+    sandbox.faults = sandbox.faults.updated({"latency": 0.05})
+    campaign = make(alice, 20)
+    campaign_advance(campaign.pk)
+    with CaptureQueriesContext(connection) as queries:
+        slice_of(sandbox)
+    assert statuses(campaign) == {"sent": 20}
+    leases = [query for query in queries.captured_queries if query["sql"].startswith("WITH payload")]
+    assert len(leases) <= 12
