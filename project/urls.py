@@ -25,7 +25,7 @@ urlpatterns = [
     path("contacts/", include("directory.urls")),
     path("campaigns/", include("campaigns.urls")),
     path("api/v1/", api.urls),
-    re_path("^api/", unknown_call),
+    re_path("^api/", unknown_call, name="unknown_call"),
     path("docs/", docs, name="docs"),
     path("admin/", admin.site.urls),
 ]

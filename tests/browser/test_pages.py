@@ -64,6 +64,7 @@ NO_PAGES = {
     "token_create",
     "token_revoke",
     "user_change",
+    "unknown_call",  # JSON
 }
 WIDTHS = (1440, 390)
 
