@@ -49,11 +49,6 @@ def values_of(*, first_name: str, last_name: str, phone: int, attributes: Mappin
     return {**facts, "first_name": first_name, "last_name": last_name, "phone": phone}
 
 
-def placeholders(text: str) -> set[str]:
-    """The names that a text asks for."""
-    return {match[1] for match in PLACEHOLDER.finditer(text)}
-
-
 def beyond_gsm7(text: str) -> list[str]:
     """The characters that force UCS-2, each once, in order."""
     return list(dict.fromkeys(character for character in text if character not in _GSM7))

@@ -152,6 +152,7 @@ class TestTwins:
     def test_another_text_audience_or_repeat_is_no_twin(self, alice: User, other: dict[str, Any]) -> None:
         factories.campaign(alice, **self.SAME)
         factories.campaign(alice, **{**self.SAME, **other})
+        assert Campaign.objects.count() == 2
 
     def test_the_order_in_which_an_audience_is_written_does_not_matter(self, alice: User) -> None:
         factories.campaign(alice, **self.SAME)
@@ -317,6 +318,8 @@ class TestUpdate:
         campaign = in_state(alice, status, audience=Audience(tags=("vip",)), window=(time(9), time(21)))
         same = {name: getattr(campaign, name) for name in VALUES if name != "audience"}
         services.campaign_update(campaign=campaign, by=alice, audience=campaign.picks, **same)
+        campaign.refresh_from_db()
+        assert {name: getattr(campaign, name) for name in same} == same
 
     def test_one_forbidden_field_changes_nothing(self, alice: User) -> None:
         campaign = in_state(alice, "running")
