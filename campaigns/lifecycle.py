@@ -4,18 +4,20 @@
 of times, by several workers at once: every step is a conditional change of rows.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
-from django.utils.timezone import now
 
 from campaigns import calendar
-from campaigns.audience import freeze, recipients
+from campaigns.audience import freeze, known_zones, recipients, replan
 from campaigns.counters import count, moved
 from campaigns.models import Attempt, Campaign, Message, Run
 from campaigns.states import UNFINISHED, CampaignStatus, MessageStatus
+from project.clock import now
 from project.queue import enqueue
 
 log = structlog.get_logger("vestnik.campaigns")
@@ -23,22 +25,78 @@ log = structlog.get_logger("vestnik.campaigns")
 ADVANCE, SEND = "campaigns.tasks.advance", "campaigns.tasks.send"
 # Hints reach this far ahead; what is later, the sweeper's next round comes to in time.
 HORIZON = timedelta(seconds=150)
+_AGAIN = timedelta(seconds=1)
 _SETTLE_BATCH = 5000
 
 
 def campaign_advance(campaign_id: int) -> None:
-    """Do what is due for a campaign, and leave hints for what is due soon."""
+    """Do what is due for a campaign, and leave hints for what is due soon; while another worker does, look again later.
+
+    A step that fails stops no other; ExceptionGroup in the end.
+    """
+    with _alone(campaign_id) as alone:
+        if alone:
+            _advance(campaign_id)
+        else:
+            hint_advance(campaign_id, now() + _AGAIN)
+
+
+@contextmanager
+def _alone(campaign_id: int) -> Iterator[bool]:
+    """Keep other workers from advancing the campaign for the length of the block, and tell whether none does already.
+
+    It spares them a wait behind each other's locks, no more. The lock ends with the connection, however its holder
+    dies; SQLite, with one writer at a time, has none.
+    """
+    if connection.vendor != "postgresql":
+        yield True
+        return
+    key = [f"campaign {campaign_id}"]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", key)
+        alone = cursor.fetchone()[0]
+    try:
+        yield alone
+    finally:
+        if alone:
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", key)
+
+
+def _advance(campaign_id: int) -> None:
     campaign = Campaign.objects.filter(pk=campaign_id).first()
-    if campaign is None:
+    if campaign is None or campaign.direct:
         return
     if campaign.status == CampaignStatus.CANCELLED:
         _cancel_waiting(campaign)
     elif campaign.status in UNFINISHED:
+        _go_on(campaign)
+
+
+def _go_on(campaign: Campaign) -> None:
+    """Begin the run that is due, tend those that are active, and finish if there is nothing more to come."""
+    errors: list[Exception] = []
+    # As long as it can't be told when the next run begins, no run is taken for the last.
+    upcoming: datetime | None = campaign.ends_at
+    with _set_apart(campaign, errors):
         upcoming = _begin(campaign)
-        for run in campaign.runs.active().select_related("campaign"):
+    for run in campaign.runs.active().select_related("campaign"):
+        with _set_apart(campaign, errors):
             _tend(run)
-        if not _finish(campaign, upcoming):
-            _hint(campaign, upcoming)
+    if not _finish(campaign, upcoming):
+        _hint(campaign, upcoming)
+    if errors:
+        raise ExceptionGroup(f"campaign {campaign.pk}", errors)
+
+
+@contextmanager
+def _set_apart(campaign: Campaign, errors: list[Exception]) -> Iterator[None]:
+    """Log what goes wrong in the block and keep it in `errors`, so that the rest goes on."""
+    try:
+        yield
+    except Exception as error:
+        log.exception("campaign in trouble", campaign=campaign.pk)
+        errors.append(error)
 
 
 def hint_advance(campaign_id: int, due: datetime | None = None) -> None:
@@ -54,19 +112,14 @@ def hint_send(due: datetime | None = None) -> None:
 
 
 def retry_failed(campaign: Campaign) -> int:
-    """Let everything that failed in runs that are not over wait again, as if never tried; return how much that is."""
-    moment, retried = now(), 0
+    """Have everything that failed in runs that are not over wait again, as if never tried; return how much that is."""
+    moment, number = now(), 0
     for run in campaign.runs.filter(failed__gt=0):
         run.campaign = campaign
-        if moment >= run.deadline:
-            continue
-        number = run.messages.filter(status=MessageStatus.FAILED).update(
-            status=MessageStatus.PENDING, reason="", attempts=0, leases=0, due_at=moment, changed_at=moment
-        )
-        Run.objects.filter(pk=run.pk).update(finished_at=None)
-        count(run.pk, moved(MessageStatus.FAILED, MessageStatus.PENDING, number))
-        retried += number
-    return retried
+        if moment < run.deadline:
+            Run.objects.filter(pk=run.pk).update(finished_at=None, replan_from=0, retry_before=moment)
+            number += run.failed
+    return number
 
 
 def _begin(campaign: Campaign) -> datetime | None:
@@ -94,7 +147,7 @@ def _zones(campaign: Campaign) -> list[str]:
     """The recipients' time zones, where they matter."""
     if not campaign.local_time:
         return []
-    return list(recipients(campaign).order_by().values_list("timezone", flat=True).distinct())
+    return known_zones(campaign, recipients(campaign).order_by().values_list("timezone", flat=True).distinct())
 
 
 def _starts(campaign: Campaign, occurrence: datetime, zones: list[str]) -> list[datetime]:
@@ -107,7 +160,7 @@ def _start_run(campaign: Campaign, occurrence: datetime, *, superseded: datetime
     if now() >= campaign.ends_at or campaign.status not in (CampaignStatus.SCHEDULED, CampaignStatus.RUNNING):
         return
     with transaction.atomic():
-        if not _lock(campaign):
+        if not campaign.hold():
             return
         _, created = Run.objects.get_or_create(
             campaign=campaign, occurrence=occurrence, defaults={"ends_at": superseded}
@@ -121,55 +174,53 @@ def _start_run(campaign: Campaign, occurrence: datetime, *, superseded: datetime
         log.info("run started", campaign=campaign.pk, late_s=round((now() - occurrence).total_seconds(), 2))
 
 
-def _lock(campaign: Campaign) -> bool:
-    """Hold the campaign's row until the transaction ends, and tell whether nobody has changed it since it was read."""
-    same = Campaign.objects.select_for_update().filter(pk=campaign.pk, updated_at=campaign.updated_at)
-    return bool(list(same.values_list("pk", flat=True)))
-
-
 def _tend(run: Run) -> None:
     """Take in joiners while a run lasts, expire what is left when it is over, and close it when nothing is open."""
     if now() >= run.deadline:
-        _expire(run)
+        _settle(run, MessageStatus.EXPIRED)
         _close(run)
-    elif run.campaign.status == CampaignStatus.RUNNING and not freeze(run):
+        return
+    replan(run)
+    if run.campaign.status == CampaignStatus.RUNNING and not freeze(run):
         _close(run)
 
 
 def _close(run: Run) -> None:
     """Mark a run finished if none of its messages may still leave."""
-    Run.objects.filter(pk=run.pk, finished_at=None, pending=0, sending=0).update(finished_at=now())
-
-
-def _expire(run: Run) -> None:
-    """What never left is expired; what may have been accepted is unknown, for nobody can tell."""
-    _settle(run, doubtful=MessageStatus.UNKNOWN, others=MessageStatus.EXPIRED)
+    idle = Run.objects.filter(pk=run.pk, finished_at=None, pending=0, sending=0, replan_from=None)
+    with transaction.atomic():
+        if run.campaign.hold():
+            idle.update(finished_at=now())
 
 
 def _cancel_waiting(campaign: Campaign) -> None:
     """Give up everything that waits. What is in flight is recorded as it ends."""
     for run in campaign.runs.active().select_related("campaign"):
-        _settle(run, doubtful=MessageStatus.CANCELLED, others=MessageStatus.CANCELLED)
+        _settle(run, MessageStatus.CANCELLED)
         _close(run)
 
 
-def _settle(run: Run, *, doubtful: MessageStatus, others: MessageStatus) -> None:
-    """Give up what waits, in batches that hold no lock for long; stop if the campaign is changed meanwhile."""
+def _settle(run: Run, status: MessageStatus) -> None:
+    """Give up what waits: it becomes `status`, or unknown if it may have been accepted, for nobody can tell.
+
+    In batches that hold no lock for long; it stops if the campaign is changed meanwhile.
+    """
     uncertain = Exists(Attempt.objects.filter(message=OuterRef("pk"), uncertain=True))
     waiting = run.messages.filter(status=MessageStatus.PENDING).annotate(doubtful=uncertain).order_by("pk")
     last = 0
     while True:
         with transaction.atomic():
-            if not _lock(run.campaign):
+            if not run.campaign.hold():
                 return
             locked = waiting.filter(pk__gt=last).select_for_update(skip_locked=True, of=("self",))
             rows = list(locked.values_list("pk", "doubtful")[:_SETTLE_BATCH])
             if not rows:
+                Run.objects.filter(pk=run.pk).update(replan_from=None, retry_before=None)
                 return
-            for status, given_up in ((doubtful, True), (others, False)):
-                ids = [pk for pk, is_doubtful in rows if is_doubtful == given_up]
-                changed = Message.objects.filter(pk__in=ids).update(status=status, changed_at=now())
-                count(run.pk, moved(MessageStatus.PENDING, status, changed))
+            for outcome, doubtful in ((MessageStatus.UNKNOWN, True), (status, False)):
+                ids = [pk for pk, is_doubtful in rows if is_doubtful == doubtful]
+                changed = Message.objects.filter(pk__in=ids).update(status=outcome, changed_at=now())
+                count(run.pk, moved(MessageStatus.PENDING, outcome, changed))
             last = rows[-1][0]
 
 
@@ -179,7 +230,7 @@ def _finish(campaign: Campaign, upcoming: datetime | None) -> bool:
     if not over and (upcoming is not None or campaign.status != CampaignStatus.RUNNING):
         return False
     with transaction.atomic():
-        if not _lock(campaign) or campaign.runs.active().exists():
+        if not campaign.hold() or campaign.runs.active().exists():
             return False
         Campaign.objects.filter(pk=campaign.pk, status__in=UNFINISHED).update(
             status=CampaignStatus.FINISHED, finished_at=now()

@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from datetime import datetime, time
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from campaigns.states import OPEN, RARE, UNFINISHED, CampaignStatus, MessageStatus, Repeat
 from directory.models import Audience, Contact
+from project import clock
 
 MAX_TEXT_LENGTH = 1600
 
@@ -24,8 +25,8 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
     """Campaigns by what can be asked of them."""
 
     def visible(self) -> "CampaignQuerySet":
-        """Those that were not deleted."""
-        return self.filter(deleted_at=None)
+        """Those that people made and did not delete."""
+        return self.filter(direct=False, deleted_at=None)
 
     def alive(self) -> "CampaignQuerySet":
         """Those that the clock may still move: scheduled, running or paused."""
@@ -41,7 +42,11 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
 
 
 class Campaign(models.Model):
-    """What to say, to whom, when and how often."""
+    """What to say, to whom, when and how often.
+
+    One that is `direct` is nobody's plan: it holds what its owner sends to single phones, with a run for each day, has
+    no recipients of its own, runs for ever, and stands on no list.
+    """
 
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL,
@@ -65,6 +70,7 @@ class Campaign(models.Model):
     status = models.CharField(
         _("state"), max_length=9, choices=CampaignStatus.choices, default=CampaignStatus.SCHEDULED
     )
+    direct = models.BooleanField(default=False, editable=False)
     fingerprint = models.CharField(max_length=64, editable=False)
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
@@ -93,9 +99,15 @@ class Campaign(models.Model):
         return self.name
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Keep the fingerprint true to text, audience and repeat."""
-        self.fingerprint = fingerprint_of(self.text, self.picks, self.repeat)
+        """Keep the fingerprint true to text, audience and repeat; a user has one campaign of direct messages."""
+        direct = f"direct-{self.owner_id}"
+        self.fingerprint = direct if self.direct else fingerprint_of(self.text, self.picks, self.repeat)
         super().save(*args, **kwargs)
+
+    def hold(self) -> bool:
+        """Lock the row until the transaction ends, and tell whether nobody has changed it since it was read."""
+        same = Campaign.objects.select_for_update().filter(pk=self.pk, updated_at=self.updated_at)
+        return bool(list(same.values_list("pk", flat=True)))
 
     @property
     def picks(self) -> Audience:
@@ -106,7 +118,7 @@ class Campaign(models.Model):
     def retryable(self) -> bool:
         """Whether what failed may be given its attempts anew."""
         begun = (CampaignStatus.RUNNING, CampaignStatus.PAUSED, CampaignStatus.FINISHED)
-        return self.status in begun and self.ends_at > now()
+        return self.status in begun and self.ends_at > clock.now()
 
     @property
     def window(self) -> tuple[time, time] | None:
@@ -130,7 +142,7 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def sendable(self) -> "RunQuerySet":
         """Those whose messages may leave, each with `first_due`: when the first that waits may; None if none waits."""
-        moment = now()
+        moment = clock.now()
         waiting = Message.objects.filter(run=models.OuterRef("pk"), status=MessageStatus.PENDING).order_by("due_at")
         running = self.active().filter(
             Q(ends_at=None) | Q(ends_at__gt=moment),
@@ -146,7 +158,7 @@ class RunQuerySet(models.QuerySet["Run"]):
 
     def backlog_exceeds(self, number: int) -> bool:
         """Whether more than `number` messages of these runs are due now."""
-        due = Message.objects.due(now()).filter(run__in=self.sendable().values("pk"))
+        due = Message.objects.due(clock.now()).filter(run__in=self.sendable().values("pk"))
         return due[number:].exists()
 
     def figures(self) -> dict[str, int]:
@@ -161,6 +173,9 @@ class Run(models.Model):
     """One execution of a campaign, with a counter for each status of its messages.
 
     The counters change in the same transaction as the messages they count, so that they always add up to the total.
+
+    `replan_from` asks for messages to be planned anew, from that id on; `retry_before` asks that, with them, those that
+    failed until then wait again.
     """
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="runs")
@@ -169,6 +184,8 @@ class Run(models.Model):
     started_at = models.DateTimeField(_("started"), default=now)
     joined_at = models.DateTimeField(_("joiners seen until"), null=True)
     finished_at = models.DateTimeField(_("finished"), null=True)
+    replan_from = models.BigIntegerField(null=True, editable=False)
+    retry_before = models.DateTimeField(null=True, editable=False)
 
     pending = models.PositiveIntegerField(default=0)
     sending = models.PositiveIntegerField(default=0)
@@ -240,12 +257,13 @@ class MessageQuerySet(models.QuerySet["Message"]):
 class Message(models.Model):
     """One contact in one run. Its primary key is the gateway's `msgId`: global and never reused.
 
-    `phone`, `text` and `parts` are frozen at the first attempt, so that every retry sends the same payload.
+    `phone`, `text` and `parts` are frozen at the first attempt, so that every retry sends the same payload. A message
+    to a single phone, outside any campaign, has them from the start, and no contact.
     """
 
-    # The unique constraint's index serves the foreign key too.
+    # Other indexes serve both foreign keys: each one less makes sending faster.
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="messages", db_index=False)
-    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="messages")
+    contact = models.ForeignKey(Contact, on_delete=models.PROTECT, related_name="messages", null=True, db_index=False)
     status = models.CharField(_("state"), max_length=11, choices=MessageStatus.choices, default=MessageStatus.PENDING)
     due_at = models.DateTimeField(_("due"))
     changed_at = models.DateTimeField(_("last change"), default=now)
@@ -263,7 +281,7 @@ class Message(models.Model):
     class Meta:
         verbose_name = _("message")
         verbose_name_plural = _("messages")
-        constraints = [models.UniqueConstraint(fields=["run", "contact"], name="message_once_per_run")]
+        constraints = [models.UniqueConstraint(fields=["contact", "run"], name="message_once_per_run")]
         indexes = [
             models.Index(fields=["run", "due_at", "id"], condition=Q(status=MessageStatus.PENDING), name="message_due"),
             models.Index(fields=["leased_until"], condition=Q(status=MessageStatus.SENDING), name="message_leased"),
@@ -271,11 +289,17 @@ class Message(models.Model):
                 fields=["run"], condition=Q(status=MessageStatus.PENDING, attempts__gt=0), name="message_retrying"
             ),
             models.Index(fields=["run", "id"], name="message_listed"),
+            models.Index(fields=["phone"], condition=Q(contact=None), name="message_direct"),
             models.Index(fields=["run", "status", "id"], condition=Q(status__in=RARE), name="message_rare"),
         ]
 
     def __str__(self) -> str:
         return f"{self.pk}"
+
+    @property
+    def recipient(self) -> int:
+        """The phone it goes to: as frozen, or else as the contact has it now."""
+        return self.phone if self.phone is not None else cast("Contact", self.contact).phone
 
 
 class Attempt(models.Model):

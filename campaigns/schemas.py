@@ -243,7 +243,7 @@ class MessageSummary(Schema):
     @staticmethod
     def resolve_phone(message: Message) -> str:
         """As frozen, or else as the contact has it now."""
-        return str(message.phone or message.contact.phone)
+        return str(message.recipient)
 
 
 class MessageOut(MessageSummary):

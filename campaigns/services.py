@@ -14,7 +14,6 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from campaigns.audience import reschedule
 from campaigns.lifecycle import hint_advance, retry_failed
 from campaigns.models import MAX_TEXT_LENGTH, Campaign
 from campaigns.states import CampaignStatus, campaign_may
@@ -81,8 +80,11 @@ def campaign_update(*, campaign: Campaign, by: User, **changes: Any) -> Campaign
             )
         _assign(locked, different)
         _save(locked)
-        if different.keys() & {"window", "starts_at", "local_time", "audience"}:
-            reschedule(locked, everyone="audience" in different)
+        # Marks for `campaign_advance`: a run may have a million messages, too many for a request.
+        if "window" in different:
+            locked.runs.active().update(replan_from=0)
+        if "audience" in different:
+            locked.runs.active().update(joined_at=None)
 
     return _change(campaign, by, change)
 

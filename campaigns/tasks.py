@@ -4,8 +4,6 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.db.models import Q
-from django.utils.timezone import now
-from django_q.models import Failure
 
 from campaigns import gateways
 from campaigns.lifecycle import campaign_advance, hint_advance, hint_send
@@ -16,9 +14,9 @@ from campaigns.sending.slots import slot
 from campaigns.sending.transport import transport_for
 from campaigns.states import UNFINISHED, CampaignStatus
 from project import queue
+from project.clock import now
 
 _STARTS_SOON = timedelta(days=1)
-_FAILURES_KEPT = timedelta(days=7)
 
 
 def advance(campaign_id: int) -> None:
@@ -55,12 +53,11 @@ def _hand_on(gateway: str, moved: set[int]) -> None:
 
 
 def sweep() -> None:
-    """Once a minute: make lost hints anew, for every campaign that is or may soon be active, and rescue lost leases."""
+    """Twice a minute: make lost hints anew for all campaigns that are or may soon be active, and rescue lost leases."""
     alive = Campaign.objects.filter(status__in=UNFINISHED, starts_at__lt=now() + _STARTS_SOON)
     ended = Campaign.objects.filter(status=CampaignStatus.CANCELLED, runs__finished_at=None, runs__isnull=False)
     for campaign_id in alive.union(ended).values_list("pk", flat=True):
         hint_advance(campaign_id)
     hint_send()
     sweeper.rescue(idempotent=gateways.adapter().idempotent)
-    Failure.objects.filter(stopped__lt=now() - _FAILURES_KEPT).delete()
-    queue.prune_lanes()
+    queue.prune()

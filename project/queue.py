@@ -1,8 +1,8 @@
 """Hints: small tasks that say "look at this now", carried by django-q2 through the database.
 
-A hint may be lost, doubled or late without harm, for the rows that it points at are the truth. Two things are added to
-django-q2's ORM broker: a due time, so that a campaign starts on the second, and a private lane for each worker, so that
-a canary put into it proves that this very worker is alive.
+A hint may be lost, doubled or late without harm, for the rows that it points at are the truth. Three things are added
+to django-q2's ORM broker: a due time, so that a campaign starts on the second; a key for each hint, so that only one of
+its kind waits; and a private lane for each worker, so that a canary in it proves that this very worker is alive.
 """
 
 import os
@@ -13,66 +13,84 @@ from time import sleep
 from typing import Any
 
 from django.core.cache import cache
-from django.utils import timezone
+from django.db.models import F, Q
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
-from django_q.models import OrmQ
+from django_q.models import OrmQ, Task
 from django_q.tasks import async_task
+
+from project.clock import now
 
 WORKER_VARIABLE = "VESTNIK_WORKER"
 LANE_PREFIX = "worker-"
 CANARY_KEY = "worker-alive:{}"
 ANY_WORKER = "any"
 ALIVE_SECONDS = 60
+TASKS_KEPT = 1000
 
 stopping = RawValue(c_bool, False)
 """True in every process of a worker's tree once it is asked to stop. It has no lock, which the dead could hold."""
 
 
 class EtaBroker(ORM):  # type: ignore[misc]  # django-q2 is not typed
-    """The ORM broker with a due time for what it enqueues, the earliest due served first."""
+    """The ORM broker with a due time for what it enqueues, the earliest due served first.
+
+    Hints of the shared queue have a key each, which begins with the queue's name; a private lane has but its own.
+    """
 
     def __init__(self, list_key: str | None = None, due: datetime | None = None) -> None:
         super().__init__(list_key=list_key or Conf.CLUSTER_NAME)
         self.due = due
 
+    def waits(self) -> bool:
+        """Whether a task of this key waits already that is due no later, and is taken after this transaction only.
+
+        One that is being worked on does not count: its lock lies ahead, at the time when it would be taken again.
+        """
+        rows = self.get_connection()
+        # Writing locks the row, so that who takes it sees what this transaction has changed.
+        return bool(rows.filter(key=self.list_key, lock__lte=self.due or now()).update(lock=F("lock")))
+
     def enqueue(self, task: str) -> int:
         """Store a packed task that nobody takes before it is due."""
-        row = self.get_connection().create(key=self.list_key, payload=task, lock=self.due or timezone.now())
+        row = self.get_connection().create(key=self.list_key, payload=task, lock=self.due or now())
         return int(row.pk)
 
     def dequeue(self) -> list[tuple[int, str]] | None:
-        """Take the task that has been due the longest, from the shared lane or this worker's own."""
-        lanes = [lane for lane in (self.list_key, os.environ.get(WORKER_VARIABLE)) if lane]
-        now = timezone.now()
-        for task in self.get_connection().filter(key__in=lanes, lock__lte=now).order_by("lock", "pk")[: Conf.BULK]:
-            taken = self.get_connection().filter(pk=task.pk, lock=task.lock).update(lock=self.timeout(task))
-            if taken:
+        """Take the task that has been due the longest, from the shared queue or this worker's own lane."""
+        mine = Q(key__startswith=self.list_key) | Q(key=os.environ.get(WORKER_VARIABLE))
+        rows, moment = self.get_connection(), now()
+        for task in rows.filter(mine, lock__lte=moment).order_by("lock", "pk")[: Conf.BULK]:
+            if rows.filter(pk=task.pk, lock=task.lock).update(lock=moment + timedelta(seconds=Conf.RETRY)):
                 return [(task.pk, task.payload)]
         sleep(Conf.POLL)
         return None
 
 
 def enqueue(function: str, *args: Any, due: datetime | None = None, lane: str | None = None) -> None:
-    """Leave a hint to call `function` (dotted path) with `args`, at once or when `due`.
+    """Leave a hint to call `function` (dotted path) with `args`, at once or when `due`, unless an equal one waits.
 
     Inside a transaction the hint commits and rolls back with it, for it is a row of the same database.
     """
-    async_task(function, *args, broker=EtaBroker(lane, due))
+    broker = EtaBroker(lane or ":".join([Conf.CLUSTER_NAME, function, *map(str, args)]), due)
+    if not broker.waits():
+        async_task(function, *args, broker=broker)
 
 
 def canary(worker: str) -> None:
     """The task that proves a worker alive: it leaves a mark that fades after `ALIVE_SECONDS`."""
     for key in (worker, ANY_WORKER):
-        cache.set(CANARY_KEY.format(key), timezone.now(), ALIVE_SECONDS)
+        cache.set(CANARY_KEY.format(key), now(), ALIVE_SECONDS)
 
 
-def prune_lanes() -> None:
-    """Remove what lies in the private lanes of workers that are gone."""
-    OrmQ.objects.filter(key__startswith=LANE_PREFIX, lock__lt=timezone.now() - timedelta(hours=1)).delete()
+def prune() -> None:
+    """Remove what lies in the private lanes of workers that are gone, and all but the latest of the tasks kept."""
+    OrmQ.objects.filter(key__startswith=LANE_PREFIX, lock__lt=now() - timedelta(hours=1)).delete()
+    kept = Task.objects.order_by("-stopped")[:TASKS_KEPT]
+    Task.objects.exclude(pk__in=kept.values("pk")).delete()
 
 
 def worker_alive(worker: str = ANY_WORKER) -> bool:
     """Whether that worker, or any, has completed a canary in the last `ALIVE_SECONDS`."""
     seen = cache.get(CANARY_KEY.format(worker))
-    return seen is not None and timezone.now() - seen < timedelta(seconds=ALIVE_SECONDS)
+    return seen is not None and now() - seen < timedelta(seconds=ALIVE_SECONDS)

@@ -249,7 +249,8 @@ Q_CLUSTER = {
     "ack_failures": True,
     "catch_up": False,
     "recycle": 500,
-    "save_limit": 100,
+    "scheduler": False,  # the watchdogs ask for what is to be done regularly
+    "save_limit": -1,  # hints succeed all the time: only failures are kept
     "label": _("Background tasks"),
 }
 LOGGING_CONFIG = "project.logs.configure"

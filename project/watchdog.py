@@ -1,10 +1,13 @@
 """The watchdog over a django-q2 cluster: a tree of processes that must never be stuck, and never be orphaned.
 
+It also has the sweep done regularly, the net under everything that the tree does.
+
 django-q2 (read at 1.11) can stop for good when one of its idle workers is killed (its issue 23), and its main process
 does not see its sentinel die. So the tree runs in a session of its own, proves itself alive by canaries, and is ended
 and started again as a whole when it does not.
 """
 
+import math
 import os
 import signal
 import subprocess
@@ -12,25 +15,29 @@ import sys
 import threading
 import time
 import uuid
+from datetime import UTC, datetime
 from types import FrameType
 
 import structlog
 from django.db import Error, connection
 from django_q.cluster import Cluster
 
+from project.clock import seconds
 from project.queue import ALIVE_SECONDS, LANE_PREFIX, WORKER_VARIABLE, canary, enqueue, stopping, worker_alive
 
 log = structlog.get_logger("vestnik.worker")
 
-CANARY_SECONDS = 10.0
+BEAT_SECONDS = 10.0
+SWEEP_SECONDS = 30
 STOP_SECONDS = 25.0
 _CANARY = f"{canary.__module__}.{canary.__qualname__}"
 
 
 class Watchdog:
-    """Keeps one tree running until it is told to stop."""
+    """Keeps one tree running until it is told to stop, and leaves a hint for each sweep (dotted path)."""
 
-    def __init__(self) -> None:
+    def __init__(self, sweep: str) -> None:
+        self.sweep = sweep
         self.worker = f"{LANE_PREFIX}{uuid.uuid4().hex}"
         self.told_to_stop = threading.Event()
 
@@ -57,16 +64,15 @@ class Watchdog:
 
     def _watch(self, tree: subprocess.Popen[bytes]) -> str:
         """Wait until something is wrong, or a stop is asked for; return what is wrong."""
-        sent_at, trusted_until = 0.0, time.monotonic() + ALIVE_SECONDS
+        beaten_at, trusted_until = 0.0, time.monotonic() + ALIVE_SECONDS
         while not self.told_to_stop.wait(0.2):
             if tree.poll() is not None:
                 return f"main process ended with {tree.returncode}"
-            if time.monotonic() - sent_at < CANARY_SECONDS:
+            if time.monotonic() - beaten_at < BEAT_SECONDS:
                 continue
-            sent_at = time.monotonic()
+            beaten_at = time.monotonic()
             try:
-                enqueue(_CANARY, self.worker, lane=self.worker)
-                alive = worker_alive(self.worker)
+                alive = self.beat()
             except Error as error:
                 log.warning("database out of reach", error=str(error).strip())
                 connection.close()
@@ -76,6 +82,12 @@ class Watchdog:
             elif time.monotonic() > trusted_until:
                 return "no task completed"
         return ""
+
+    def beat(self) -> bool:
+        """Leave a canary and the hint for the next sweep, and tell whether canaries come back."""
+        enqueue(_CANARY, self.worker, lane=self.worker)
+        enqueue(self.sweep, due=next_sweep())
+        return worker_alive(self.worker)
 
     def _end_gently(self, tree: subprocess.Popen[bytes]) -> None:
         """Ask the tree to stop, and give what is in flight time to end."""
@@ -92,6 +104,11 @@ class Watchdog:
         except ProcessLookupError:
             log.debug("worker tree is gone already")
         tree.wait()
+
+
+def next_sweep() -> datetime:
+    """The same moment for all watchdogs on all hosts, so that their hints are one."""
+    return datetime.fromtimestamp(math.ceil(seconds() / SWEEP_SECONDS) * SWEEP_SECONDS, UTC)
 
 
 def run_tree() -> None:

@@ -6,8 +6,15 @@ import pytest
 from django.test import Client
 
 from accounts.models import ApiToken, User
+from project import clock
 from tests import factories
 from tests.stack import Api, Stack, running_stack
+
+
+@pytest.fixture(autouse=True)
+def _clock_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The host's clock counts: it can be made to travel in time, and the database's can't."""
+    monkeypatch.setattr(clock._clock, "_trusted_until", float("inf"))
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from typing import Final
 
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest
-from django.utils.timezone import now
 
 from campaigns.models import Gateway
+from project.clock import now
 
 FAILURES_TO_OPEN: Final = 20
 FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=1), timedelta(seconds=30)

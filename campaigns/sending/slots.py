@@ -1,18 +1,16 @@
 """Sender slots: at most all but one of a cluster's workers send, so that one is always free for everything else.
 
-A slot is a file lock, so the operating system frees it however its holder dies.
+A slot is a locked byte of a file without a name, so the operating system frees it however its holder dies.
 """
 
 import fcntl
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from functools import cache
+from typing import IO
 
 from django.conf import settings
-
-from project.queue import WORKER_VARIABLE
 
 
 def slots() -> int:
@@ -20,16 +18,23 @@ def slots() -> int:
     return max(1, settings.WORKERS - 1)
 
 
+@cache
+def shared_file() -> IO[bytes]:
+    """The file of the slots. A worker's tree opens it before it forks, so that all its processes have the same."""
+    return tempfile.TemporaryFile()
+
+
 @contextmanager
 def slot() -> Iterator[bool]:
     """Take a free slot for the length of the block, and tell whether there was one."""
     for number in range(slots()):
-        path = Path(tempfile.gettempdir()) / f"vestnik-sender-{os.environ.get(WORKER_VARIABLE, 'alone')}-{number}.lock"
-        with path.open("w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
+        try:
+            fcntl.lockf(shared_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
+        except (BlockingIOError, PermissionError):  # which of the two, depends on the system
+            continue
+        try:
             yield True
-            return
+        finally:
+            fcntl.lockf(shared_file(), fcntl.LOCK_UN, 1, number)
+        return
     yield False

@@ -1,14 +1,14 @@
-"""The net under everything: once a minute, what a dead worker left is put right, and lost hints are made anew."""
+"""The net under everything: twice a minute, what a dead worker left is put right."""
 
 from collections import Counter, defaultdict
 
 import structlog
 from django.db import transaction
-from django.utils.timezone import now
 
 from campaigns.counters import count
 from campaigns.models import Attempt, Message
 from campaigns.states import MessageStatus
+from project.clock import now
 
 log = structlog.get_logger("vestnik.sending")
 

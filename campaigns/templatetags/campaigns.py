@@ -76,7 +76,7 @@ def _awaited(message: Message) -> str:
         return ""
     if message.attempts:
         return _("Retrying at %(clock)s") % {"clock": f"{localtime(message.due_at):%H:%M:%S}"}
-    zone = message.contact.timezone
+    zone = message.contact.timezone if message.contact else message.run.campaign.timezone
     clock = f"{localtime(message.due_at, ZoneInfo(zone)):%H:%M}"
     return _("Waiting till %(clock)s in %(place)s") % {"clock": clock, "place": zone.split("/")[-1].replace("_", " ")}
 

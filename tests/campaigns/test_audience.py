@@ -1,5 +1,6 @@
+from collections.abc import Callable
 from datetime import UTC, datetime, time, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import time_machine
@@ -7,11 +8,16 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from campaigns.audience import freeze, recipients, reschedule
+from campaigns import audience, lifecycle, services
+from campaigns.audience import freeze, recipients, replan
+from campaigns.counters import count
+from campaigns.lifecycle import campaign_advance, retry_failed
 from campaigns.models import Campaign, Message, Run
 from directory.models import Audience, Contact
 from directory.services import contact_update
+from project.clock import now
 from tests import factories
+from tests.campaigns.engine import assert_counters_true
 
 NINE = datetime(2026, 6, 1, 6, tzinfo=UTC)  # 09:00 in Moscow, 08:00 in Kaliningrad, 18:00 in Kamchatka
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
@@ -42,7 +48,7 @@ def again(run: Run) -> Run:
 
 class TestRecipients:
     @pytest.mark.parametrize(
-        ("audience", "expected"),
+        ("picked", "expected"),
         [
             ({}, {"a", "b", "c", "d"}),
             ({"tags": ["vip"]}, {"a", "b"}),
@@ -57,14 +63,14 @@ class TestRecipients:
             ({"operator_codes": ["903"], "tags": ["new"], "timezones": [MOSCOW]}, {"c"}),
         ],
     )
-    def test_an_audience_picks(self, alice: User, bob: User, audience: dict[str, Any], expected: set[str]) -> None:
+    def test_an_audience_picks(self, alice: User, bob: User, picked: dict[str, Any], expected: set[str]) -> None:
         factories.contact(alice, phone=79030000001, first_name="a", tags=("vip",))
         factories.contact(bob, phone=79050000002, first_name="b", tags=("vip", "new"))
         factories.contact(alice, phone=79030000003, first_name="c", tags=("new", "old"))
         factories.contact(alice, phone=79050000004, first_name="d", timezone=KAMCHATKA)
         for gone in ({"opted_out": True}, {"is_active": False}):
             factories.contact(alice, tags=("vip", "new"), **gone)
-        campaign = factories.campaign(alice, audience=Audience.from_json(audience))
+        campaign = factories.campaign(alice, audience=Audience.from_json(picked))
         found = list(recipients(campaign).values_list("first_name", flat=True))
         assert (set(found), len(found)) == (expected, len(expected))
 
@@ -155,7 +161,7 @@ class TestJoiners:
         clock.shift(10 * MINUTE)
         campaign.audience = Audience(tags=("old",)).to_json()
         campaign.save()
-        reschedule(campaign, everyone=True)
+        campaign.runs.update(joined_at=None)
         assert freeze(stale) == 0
         clock.shift(10 * MINUTE)
         assert freeze(again(stale)) == 1
@@ -205,22 +211,130 @@ class TestDue:
         freeze(run)
         assert due(run) == {MOSCOW: NINE + HOUR, KALININGRAD: NINE + 2 * HOUR, KAMCHATKA: NINE}
 
-    def test_rescheduling_moves_what_never_left(self, alice: User) -> None:
-        run = run_of(alice)
-        freeze(run)
-        tried = run.messages.get(contact__timezone=KAMCHATKA)
-        Message.objects.filter(pk=tried.pk).update(attempts=1, due_at=NINE + 7 * MINUTE)
-        campaign = run.campaign
-        campaign.window_start, campaign.window_end = time(12), time(13)
-        reschedule(campaign, everyone=False)
-        assert due(run) == {MOSCOW: NINE + 3 * HOUR, KALININGRAD: NINE + 4 * HOUR, KAMCHATKA: NINE + 7 * MINUTE}
-        assert again(run).joined_at == NINE
 
-    def test_rescheduling_leaves_runs_that_are_over_alone(self, alice: User, clock: Any) -> None:
+class TestReplan:
+    """A window that changes while a run is active: at 9 in Moscow, from noon to one o'clock there."""
+
+    @pytest.fixture
+    def run(self, alice: User) -> Run:
+        """Three messages wait in each zone, and are to be planned anew."""
+        for zone in (MOSCOW, KALININGRAD, KAMCHATKA) * 3:
+            factories.contact(alice, timezone=zone)
         run = run_of(alice)
         freeze(run)
-        Run.objects.filter(pk=run.pk).update(finished_at=NINE)
-        clock.shift(HOUR)
-        reschedule(run.campaign, everyone=True)
+        Campaign.objects.filter(pk=run.campaign_id).update(window_start=time(12), window_end=time(13))
+        Run.objects.filter(pk=run.pk).update(replan_from=0)
+        return again(run)
+
+    NOONS: ClassVar = {MOSCOW: NINE + 3 * HOUR, KALININGRAD: NINE + 4 * HOUR, KAMCHATKA: NINE + 18 * HOUR}
+
+    @pytest.mark.parametrize("batch", [1, 4, 9, 100])
+    def test_everything_that_waits_moves_whatever_the_batch(
+        self, run: Run, batch: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(audience, "_REPLAN_BATCH", batch)
+        replan(run)
+        assert due(run) == self.NOONS
+        assert run.messages.exclude(due_at=NINE).count() == 9
+        assert again(run).replan_from is None
+
+    def test_what_waits_for_its_next_attempt_keeps_its_time(self, run: Run) -> None:
+        tried = run.messages.filter(contact__timezone=KAMCHATKA)
+        tried.update(attempts=1, due_at=NINE + 7 * MINUTE)
+        replan(run)
+        assert due(run) == self.NOONS | {KAMCHATKA: NINE + 7 * MINUTE}
+
+    def test_what_waits_for_a_window_after_an_attempt_moves_with_it(self, run: Run) -> None:
+        run.messages.update(attempts=1, due_at=NINE + 5 * HOUR)
+        replan(run)
+        assert due(run) == self.NOONS
+
+    def test_it_goes_on_where_it_was_interrupted(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(audience, "_REPLAN_BATCH", 4)
+        with monkeypatch.context() as dying:
+            dying.setattr(audience, "_plan", _dies_at_its_second_call(audience._plan))
+            with pytest.raises(SystemExit):
+                replan(run)
+        done = list(run.messages.order_by("pk").exclude(due_at=NINE).values_list("pk", flat=True))
+        assert len(done) == 4
+        assert again(run).replan_from == done[-1] + 1
+        replan(again(run))
+        assert due(run) == self.NOONS
+
+    def test_a_second_change_meanwhile_begins_anew(
+        self, run: Run, clock: Any, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(audience, "_REPLAN_BATCH", 4)
+        stale = again(run)
+        clock.shift(MINUTE)
+        Campaign.objects.filter(pk=run.campaign_id).update(status="running")
+        services.campaign_update(campaign=run.campaign, by=alice, window=(time(18), time(19)))
+        replan(stale)
         assert set(due(run).values()) == {NINE}
-        assert again(run).joined_at == NINE
+        assert again(run).replan_from == 0
+        replan(again(run))
+        assert due(run)[MOSCOW] == NINE + 9 * HOUR
+
+    def test_no_recipient_is_frozen_by_a_plan_that_has_changed(self, run: Run, alice: User, clock: Any) -> None:
+        stale = again(run)
+        stale.joined_at = None
+        factories.contact(alice, timezone=MOSCOW)
+        clock.shift(MINUTE)
+        Campaign.objects.filter(pk=run.campaign_id).update(updated_at=NINE + MINUTE)
+        assert freeze(stale) == 0
+        assert run.messages.count() == again(run).pending == 9
+
+
+class TestRetry:
+    @pytest.fixture
+    def run(self, alice: User) -> Run:
+        """Six messages, of which two failed, and one will."""
+        for _ in range(6):
+            factories.contact(alice)
+        run = run_of(alice)
+        freeze(run)
+        self.fail(run, 2)
+        return again(run)
+
+    def fail(self, run: Run, number: int) -> None:
+        """So many more fail."""
+        ids = list(run.messages.filter(status="pending").order_by("pk").values_list("pk", flat=True)[:number])
+        run.messages.filter(pk__in=ids).update(status="failed", reason="http_400", attempts=3, changed_at=now())
+        count(run.pk, {"pending": -number, "failed": number})
+
+    @pytest.mark.parametrize("batch", [1, 2, 100])
+    def test_what_failed_until_it_was_asked_for_waits_again(
+        self, run: Run, batch: int, clock: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(audience, "_REPLAN_BATCH", batch)
+        assert retry_failed(run.campaign) == 2
+        assert again(run).failed == 2
+        clock.shift(MINUTE)
+        self.fail(run, 1)
+        replan(again(run))
+        assert_counters_true(run.campaign)
+        row = again(run)
+        assert (row.pending, row.failed, row.replan_from, row.retry_before) == (5, 1, None, None)
+        assert set(run.messages.filter(status="pending").values_list("attempts", "reason")) == {(0, "")}
+
+    def test_a_run_that_is_to_be_retried_does_not_close(self, run: Run, clock: Any) -> None:
+        self.fail(run, 4)
+        clock.shift(MINUTE)
+        Campaign.objects.filter(pk=run.campaign_id).update(status="running")
+        retry_failed(run.campaign)
+        lifecycle._close(again(run))
+        assert again(run).finished_at is None
+        campaign_advance(run.campaign_id)
+        assert (again(run).pending, again(run).finished_at) == (6, None)
+
+
+def _dies_at_its_second_call(function: Callable[..., None]) -> Callable[..., None]:
+    """The process ends in the middle of the second call's work."""
+    calls = iter([False, True])
+
+    def dying(*args: Any) -> None:
+        function(*args)
+        if next(calls):
+            raise SystemExit
+
+    return dying

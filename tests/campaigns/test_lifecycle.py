@@ -4,18 +4,23 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
+import psycopg2
+import psycopg2.extensions
 import pytest
 import time_machine
+from django.db import connection
 from django_q.models import OrmQ
 
 from accounts.models import User
 from campaigns import lifecycle, services
+from campaigns.audience import freeze
 from campaigns.lifecycle import ADVANCE, SEND, campaign_advance
 from campaigns.models import Attempt, Campaign, Message, Run
-from campaigns.states import CampaignStatus
+from campaigns.states import CampaignStatus, MessageStatus
 from directory.models import Audience
 from tests.campaigns.engine import assert_counters_true, hints, statuses
 from tests.factories import contact
+from tests.stack import wait_for
 
 NOON = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)  # 12:00 in Moscow
 
@@ -209,13 +214,17 @@ def test_of_missed_days_only_the_latest_is_made_up_for(clock: time_machine.Trave
     assert Run.objects.get().occurrence == NOON + timedelta(days=4)
 
 
-def test_a_cancel_gives_up_everything_that_waits(clock: time_machine.Traveller, alice: User) -> None:
-    contact(alice)
+def test_a_cancel_gives_up_what_never_left_and_doubts_what_may_have(clock: time_machine.Traveller, alice: User) -> None:
+    for _ in range(3):
+        contact(alice)
     campaign = make(alice)
     campaign_advance(campaign.pk)
+    doubtful, refused, _ = Message.objects.order_by("pk")
+    Attempt.objects.create(message=doubtful, at=NOON, reason="reset", uncertain=True)
+    Attempt.objects.create(message=refused, at=NOON, reason="http_503", uncertain=False)
     services.campaign_cancel(campaign=campaign, by=alice)
     campaign_advance(campaign.pk)
-    assert statuses(campaign) == {"cancelled": 1}
+    assert statuses(campaign) == {"unknown": 1, "cancelled": 2}
     assert campaign.runs.get().finished_at
     assert_counters_true(campaign)
 
@@ -267,6 +276,109 @@ def test_a_campaign_whose_end_was_put_off_meanwhile_does_not_finish(clock: time_
     lifecycle._tend(Run.objects.select_related("campaign").get())
     run = Run.objects.get()
     run.campaign = stale
-    lifecycle._expire(run)
+    lifecycle._settle(run, MessageStatus.EXPIRED)
     assert not lifecycle._finish(stale, None)
     assert statuses(campaign) == {"pending": 1}
+
+
+class TestOneBadThing:
+    """It is logged and kept as a failure, and stops nothing else."""
+
+    def test_contacts_of_a_removed_zone_keep_nobody_else_waiting(
+        self, clock: time_machine.Traveller, alice: User, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        contact(alice, timezone="Europe/Moscow")
+        contact(alice, timezone="Mars/Base")
+        campaign = make(alice, window=(time(9), time(21)), local_time=True)
+        campaign_advance(campaign.pk)
+        assert list(Message.objects.values_list("contact__timezone", flat=True)) == ["Europe/Moscow"]
+        assert_counters_true(campaign)
+        assert f"'campaign': {campaign.pk}" in caplog.text
+        assert "Mars/Base" in caplog.text
+
+    def test_where_the_hour_does_not_matter_they_are_written_to(
+        self, clock: time_machine.Traveller, alice: User
+    ) -> None:
+        contact(alice, timezone="Mars/Base")
+        campaign = make(alice)
+        campaign_advance(campaign.pk)
+        assert statuses(campaign) == {"pending": 1}
+
+    def test_a_campaign_of_a_removed_zone_goes_on_with_its_run_and_ends(
+        self, clock: time_machine.Traveller, alice: User, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        contact(alice)
+        campaign = make(alice, repeat="daily", ends_at=NOON + timedelta(hours=30))
+        campaign_advance(campaign.pk)
+        Campaign.objects.filter(pk=campaign.pk).update(timezone="Mars/Base")
+        finish_messages(campaign.runs.get())
+        for moment, status in ((NOON + timedelta(hours=1), "running"), (NOON + timedelta(hours=30), "finished")):
+            clock.move_to(moment)
+            with pytest.raises(ExceptionGroup):
+                campaign_advance(campaign.pk)
+            campaign.refresh_from_db()
+            assert campaign.status == status
+            assert campaign.runs.get().finished_at == NOON + timedelta(hours=1)
+        assert f"'campaign': {campaign.pk}" in caplog.text
+
+    def test_a_run_that_can_not_be_frozen_does_not_stop_the_others(
+        self, clock: time_machine.Traveller, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        campaign = make(alice, audience=Audience(tags=("late",)), starts_at=NOON - timedelta(days=1), repeat="daily")
+        for days in (1, 0):
+            Run.objects.create(campaign=campaign, occurrence=NOON - timedelta(days=days))
+        first, second = Run.objects.order_by("pk")
+        contact(alice, tags=("late",))
+        monkeypatch.setattr(lifecycle, "freeze", lambda run: freeze(run) if run == second else 1 // 0)
+        with pytest.raises(ExceptionGroup):
+            campaign_advance(campaign.pk)
+        assert (first.messages.count(), second.messages.count()) == (0, 1)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+class TestAlone:
+    """Of several workers that are asked to look at a campaign, one does."""
+
+    @pytest.fixture
+    def other(self, clock: time_machine.Traveller, alice: User) -> Iterator[psycopg2.extensions.connection]:
+        """The connection of a worker that advances one of two campaigns, and is in the middle of a long freeze."""
+        make(alice)
+        services.campaign_create(
+            owner=alice, name="Other", text="Other", audience=Audience(), ends_at=NOON + timedelta(days=1)
+        )
+        OrmQ.objects.all().delete()
+        other = psycopg2.connect(**connection.get_connection_params())
+        with other.cursor() as cursor:
+            key = f"campaign {Campaign.objects.get(name='Sale').pk}"
+            cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [key])
+        yield other
+        other.close()
+
+    def test_a_second_one_leaves_at_once_and_has_it_looked_at_again(
+        self, other: psycopg2.extensions.connection
+    ) -> None:
+        campaign = Campaign.objects.get(name="Sale")
+        campaign_advance(campaign.pk)
+        assert not Run.objects.exists()
+        hint = OrmQ.objects.get()
+        assert (hint.task["args"], hint.lock) == ((campaign.pk,), NOON + timedelta(seconds=1))
+
+    def test_the_dead_keep_nobody_waiting(self, other: psycopg2.extensions.connection) -> None:
+        campaign = Campaign.objects.get(name="Sale")
+        other.close()
+
+        def begun() -> bool:
+            campaign_advance(campaign.pk)
+            return Run.objects.exists()
+
+        wait_for(begun, "the lock of the dead")
+
+    def test_another_campaign_is_not_kept_waiting(self, other: psycopg2.extensions.connection) -> None:
+        campaign_advance(Campaign.objects.get(name="Other").pk)
+        assert Run.objects.exists()
+
+    def test_who_is_done_leaves_no_lock(self, other: psycopg2.extensions.connection) -> None:
+        campaign_advance(Campaign.objects.get(name="Other").pk)
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
+            assert cursor.fetchone() == (0,)

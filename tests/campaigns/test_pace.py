@@ -37,6 +37,12 @@ def departures(pacers: Iterable[Pacer], clock: Clock, seconds: float) -> list[fl
     return left
 
 
+def change(pacers: Iterable[Pacer], rate: float) -> None:
+    """Somebody changes the rate, and all workers hear of it."""
+    for pacer in pacers:
+        pacer.rate = rate
+
+
 def most_in_a_second(left: Sequence[float]) -> int:
     """The greatest number of departures in any second."""
     return max(sum(1 for moment in left if first <= moment < first + 1) for first in left)
@@ -81,3 +87,27 @@ class TestPacer:
         for _ in range(20):
             left += departures([Pacer("gateway:probe", rate, clock) for _ in range(2)], clock, 20)
         assert len(left) == pytest.approx(400 * rate, rel=0.02, abs=1)
+
+    @pytest.mark.parametrize("workers", [1, 3])
+    @pytest.mark.parametrize(("before", "after"), [(0.01, 100), (1, 50), (0.02, 0.5), (20, 500)])
+    def test_a_higher_rate_counts_at_once(self, clock: Clock, before: float, after: float, workers: int) -> None:
+        pacers = [Pacer("gateway:probe", before, clock) for _ in range(workers)]
+        departures(pacers, clock, 2)
+        change(pacers, after)
+        left = departures(pacers, clock, 10)
+        assert len(left) == pytest.approx(10 * after, rel=0.02, abs=1)
+        assert left[0] - 2 <= max(0.1, 1 / after) + 2 * TICK
+        assert most_in_a_second(left) <= after * 1.1 + 1
+
+    @pytest.mark.parametrize("workers", [1, 3])
+    @pytest.mark.parametrize(("before", "after"), [(100, 0.05), (500, 1), (333.3, 10), (None, 2)])
+    def test_a_lower_rate_does_too_and_nothing_taken_before_is_left(
+        self, clock: Clock, before: float | None, after: float, workers: int
+    ) -> None:
+        pacers = [Pacer("gateway:probe", before, clock) for _ in range(workers)]
+        if before:
+            departures(pacers, clock, 2.05)
+        change(pacers, after)
+        left = departures(pacers, clock, 40)
+        assert len(left) == pytest.approx(40 * after, rel=0.02, abs=1)
+        assert most_in_a_second(left) <= after * 1.1 + 1

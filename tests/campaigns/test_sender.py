@@ -51,6 +51,7 @@ def test_every_message_goes_out_once_and_the_campaign_finishes(alice: User, sand
     message = Message.objects.filter(run=run).first()
     assert message
     assert message.text == "Привет, Ира!"
+    assert message.contact
     assert message.phone == message.contact.phone
 
 

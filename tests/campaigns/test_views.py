@@ -250,6 +250,7 @@ def test_what_failed_is_tried_again_by_one_button(alice: User) -> None:
     page = client.get(f"/campaigns/{running.pk}/").content.decode()
     assert f'action="/campaigns/{running.pk}/retry-failed/"' in page
     act(client, running, "retry-failed")
+    campaign_advance(running.pk)
     run.refresh_from_db()
     assert (run.pending, run.failed) == (3, 0)
     assert (

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from campaigns.sending.slots import shared_file
 from project.queue import enqueue
 from project.watchdog import Watchdog, run_tree
 
@@ -23,7 +24,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, tree: bool, **options: Any) -> None:
         """Sweep at once, for who knows what has been left behind, and watch."""
         if tree:
+            shared_file()
             run_tree()
             return
         enqueue(SWEEP)
-        Watchdog().run()
+        Watchdog(SWEEP).run()

@@ -1,0 +1,56 @@
+"""Slots among processes that fork from one, as a worker's do."""
+
+import multiprocessing
+from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
+
+import pytest
+from pytest_django import Settings
+
+from campaigns.sending.slots import shared_file, slot
+from tests.stack import wait_for
+
+fork = multiprocessing.get_context("fork")
+Worker = tuple[ForkProcess, Connection]
+
+
+def hold(free: Connection) -> None:
+    """A worker that takes a slot, says whether it got one, and keeps it until it is told to leave."""
+    with slot() as got:
+        free.send(got)
+        free.recv()
+
+
+@pytest.fixture
+def start(settings: Settings) -> Iterator[Callable[[], Worker]]:
+    """Start one more of four workers."""
+    settings.WORKERS = 4
+    shared_file()
+    workers: list[Worker] = []
+
+    def new() -> Worker:
+        here, there = fork.Pipe()
+        process = fork.Process(target=hold, args=[there])
+        process.start()
+        workers.append((process, here))
+        return workers[-1]
+
+    yield new
+    for process, _ in workers:
+        process.kill()
+        process.join()
+
+
+def test_all_but_one_may_send(start: Callable[[], Worker]) -> None:
+    assert [start()[1].recv() for _ in range(4)] == [True, True, True, False]
+
+
+def test_a_slot_is_free_again_when_its_holder_leaves_or_is_killed(start: Callable[[], Worker]) -> None:
+    leaving, killed, _ = workers = [start() for _ in range(3)]
+    assert all(connection.recv() for _, connection in workers)
+    leaving[1].send("leave")
+    wait_for(lambda: leaving[0].exitcode == 0, "the end of one")
+    killed[0].kill()
+    killed[0].join()
+    assert [start()[1].recv() for _ in range(3)] == [True, True, False]
