@@ -130,7 +130,7 @@ def message_list(request: Signed, campaign_id: Id, query: Query[MessageQuery]) -
     """The messages of a campaign, newest first."""
     found = Message.objects.filter(run__campaign=_own(request, campaign_id)).select_related("run", "contact")
     if query.status is not None:
-        found = found.filter(status=query.status)
+        found = found.in_status(query.status)
     return page_of(keyset(found, query.cursor, query.limit), lambda row: row)
 
 

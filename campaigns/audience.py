@@ -151,9 +151,9 @@ def _to_plan(run: Run) -> list[tuple[int, str, str]]:
     locked is due already.
     """
     window = Q(attempts=0) | Q(due_at__gt=now() + timedelta(seconds=settings.RETRY_CAP))
-    planned = Q(window, status=MessageStatus.PENDING)
+    planned = Q(window, listed_status=MessageStatus.PENDING)
     if run.retry_before is not None:
-        planned |= Q(status=MessageStatus.FAILED, changed_at__lte=run.retry_before)
+        planned |= Q(listed_status=MessageStatus.FAILED, changed_at__lte=run.retry_before)
     rows = run.messages.filter(planned, pk__gte=run.replan_from).order_by("pk")
     locked = rows.select_for_update(skip_locked=True, of=("self",))
     return list(locked.values_list("pk", "status", "contact__timezone")[:_REPLAN_BATCH])

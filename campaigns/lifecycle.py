@@ -206,7 +206,7 @@ def _settle(run: Run, status: MessageStatus) -> None:
     In batches that hold no lock for long; it stops if the campaign is changed meanwhile.
     """
     uncertain = Exists(Attempt.objects.filter(message=OuterRef("pk"), uncertain=True))
-    waiting = run.messages.filter(status=MessageStatus.PENDING).annotate(doubtful=uncertain).order_by("pk")
+    waiting = run.messages.waiting().annotate(doubtful=uncertain).order_by("pk")
     last = 0
     while True:
         with transaction.atomic():

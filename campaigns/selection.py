@@ -15,7 +15,7 @@ _PAGE: Final = 25
 _REASONS_SHOWN: Final = 10
 _FAILED: Final = (MessageStatus.FAILED, MessageStatus.UNDELIVERED, MessageStatus.UNKNOWN)
 _GROUPS: Final[dict[str, Q]] = {
-    "retrying": Q(status=MessageStatus.PENDING, attempts__gt=0),
+    "retrying": Q(listed_status=MessageStatus.PENDING, attempts__gt=0),
     "waiting": Q(status=MessageStatus.PENDING, attempts=0) | Q(status=MessageStatus.SENDING),
 }
 
@@ -42,7 +42,7 @@ def _narrowed(found: MessageQuerySet, status: str | None, q: str | None) -> Mess
     if status in _GROUPS:
         found = found.filter(_GROUPS[status])
     elif status in MessageStatus.values:
-        found = found.filter(status=status)
+        found = found.in_status(status)
     return found.filter(contact__in=Contact.objects.search(q)) if q else found
 
 
@@ -50,6 +50,6 @@ def failure_reasons(statistics: Statistics) -> list[Reason]:
     """The commonest reasons of what failed, most messages first."""
     if not any(statistics.by_status[status] for status in _FAILED):
         return []
-    failed = Message.objects.filter(run__in=statistics.runs, status__in=_FAILED)
+    failed = Message.objects.filter(run__in=statistics.runs, listed_status__in=_FAILED)
     rows = failed.values("reason").annotate(number=Count("pk")).order_by("-number", "reason")
     return [Reason(row["reason"], row["number"]) for row in rows[:_REASONS_SHOWN]]

@@ -70,6 +70,8 @@ MESSAGE_TRANSITIONS: Final[dict[MessageStatus, frozenset[MessageStatus]]] = {
 # A campaign in one of these still has, or may get, messages to send; its twin is refused while it stands.
 UNFINISHED: Final = (_C.SCHEDULED, _C.RUNNING, _C.PAUSED)
 OPEN: Final = (_M.PENDING, _M.SENDING)
+# What a message passes through when all goes well.
+SMOOTH: Final = (_M.SENDING, _M.SENT, _M.DELIVERED)
 # Few of a run's messages end like this, and these are what people look for.
 RARE: Final = (_M.UNDELIVERED, _M.FAILED, _M.EXPIRED, _M.CANCELLED, _M.UNKNOWN)
 

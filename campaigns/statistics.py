@@ -66,7 +66,7 @@ def _retrying(active: list[Run]) -> tuple[int, datetime | None]:
     """How many messages wait for another attempt after one that failed, and when the first is due."""
     if not any(run.pending for run in active):
         return 0, None
-    waiting = Message.objects.filter(run__in=active, status=MessageStatus.PENDING, attempts__gt=0)
+    waiting = Message.objects.waiting().filter(run__in=active, attempts__gt=0)
     found = waiting.aggregate(number=Count("pk"), first=Min("due_at"))
     return found["number"], found["first"]
 

@@ -5,9 +5,9 @@ Sources: 3GPP TS 23.038 (GSM 7-bit default alphabet and its extension table, UCS
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Final, Literal
+from collections.abc import Mapping, Set
+from functools import lru_cache
+from typing import Final, Literal, NamedTuple
 
 from directory.attributes import written
 
@@ -22,8 +22,7 @@ _GSM7: Final = GSM7_BASIC | GSM7_EXTENSION
 Encoding = Literal["GSM-7", "UCS-2"]
 
 
-@dataclass(frozen=True)
-class Size:
+class Size(NamedTuple):
     """How a text is sent: `characters` are units of its encoding (an emoji is two, `€` in GSM-7 too)."""
 
     encoding: Encoding
@@ -33,14 +32,35 @@ class Size:
     """Characters that this many parts can hold."""
 
 
+class Slot(NamedTuple):
+    """A placeholder, and the words that stand before it."""
+
+    before: str
+    name: str
+    fallback: str
+
+
+@lru_cache(maxsize=100)
+def _cut(text: str) -> tuple[list[Slot], str]:
+    """A text as its placeholders and the words after the last of them."""
+    pieces = PLACEHOLDER.split(text)
+    slots = [Slot(pieces[n], pieces[n + 1], pieces[n + 2] or "") for n in range(0, len(pieces) - 1, 3)]
+    return slots, pieces[-1]
+
+
+def placeholders(text: str) -> set[str]:
+    """The names that a text is filled from."""
+    return {slot.name for slot in _cut(text)[0]}
+
+
 def render(text: str, values: Mapping[str, object]) -> str:
     """Fill `{name}` from `values`; where the value is missing or empty, `{name|fallback}` reads its fallback."""
-
-    def fill(match: re.Match[str]) -> str:
-        value = values.get(match[1])
-        return (match[2] or "") if value is None or value == "" else str(value)
-
-    return PLACEHOLDER.sub(fill, text)
+    slots, after = _cut(text)
+    pieces: list[str] = []
+    for before, name, fallback in slots:
+        value = values.get(name)
+        pieces += (before, fallback if value is None or value == "" else str(value))
+    return "".join([*pieces, after])
 
 
 def values_of(*, first_name: str, last_name: str, phone: int, attributes: Mapping[str, object]) -> dict[str, object]:
@@ -57,18 +77,25 @@ def beyond_gsm7(text: str) -> list[str]:
 def measure(text: str) -> Size:
     """Encoding, characters and parts of a text as it would be sent; an empty text is one part."""
     if _GSM7.issuperset(text):
-        return _size("GSM-7", [2 if character in GSM7_EXTENSION else 1 for character in text], single=160, part=153)
-    return _size("UCS-2", [2 if character > "\uffff" else 1 for character in text], single=70, part=67)
+        return _size("GSM-7", text, wide=GSM7_EXTENSION.intersection(text), single=160, part=153)
+    wide = {character for character in text if character > "\uffff"} if max(text) > "\uffff" else set()
+    return _size("UCS-2", text, wide=wide, single=70, part=67)
 
 
-def _size(encoding: Encoding, widths: list[int], single: int, part: int) -> Size:
-    """Cut into parts so that no two-unit character is torn."""
-    characters = sum(widths)
+def _size(encoding: Encoding, text: str, *, wide: Set[str], single: int, part: int) -> Size:
+    """Cut into parts so that none of the `wide` characters, of two units each, is torn."""
+    characters = len(text) + (sum(map(text.count, wide)) if wide else 0)
     if characters <= single:
         return Size(encoding, characters, 1, single)
+    parts = _parts(text, wide, part) if wide else -(-characters // part)
+    return Size(encoding, characters, parts, parts * part)
+
+
+def _parts(text: str, wide: Set[str], part: int) -> int:
     parts, filled = 1, 0
-    for width in widths:
+    for character in text:
+        width = 2 if character in wide else 1
         if filled + width > part:
             parts, filled = parts + 1, 0
         filled += width
-    return Size(encoding, characters, parts, parts * part)
+    return parts

@@ -38,8 +38,8 @@ def test_the_worker_is_killed_in_the_middle_and_nothing_is_lost(stack: Stack, ap
     accepted = stack.sandbox.ledger.accepted
     assert accepted < 80
     # As if the leases of the dead had run out: nobody wants to wait a minute for that.
-    past = "from campaigns.models import Message; from django.utils.timezone import now; "
-    stack.manage("shell", "-v0", "-c", past + "Message.objects.filter(status='sending').update(leased_until=now())")
+    past = "from campaigns.models import Lease; from django.utils.timezone import now; "
+    stack.manage("shell", "-v0", "-c", past + "Lease.objects.update(until=now())")
     stack.start_worker()
     stats = wait_for(lambda: finished(api, campaign), "the campaign's end", 60)
     assert stats["by_status"]["sent"] == stats["total"] == 80

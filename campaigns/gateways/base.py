@@ -3,9 +3,8 @@
 The rules that hold for every HTTP gateway stand here once; an adapter adds how its own gateway says yes.
 """
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 KEPT_ANSWER_CHARACTERS: Final = 500
@@ -36,16 +35,14 @@ class Trouble(StrEnum):
 _CERTAIN: Final = frozenset({Trouble.UNREACHABLE, Trouble.UNRESOLVED, Trouble.TLS, Trouble.TOO_LATE})
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """One HTTP POST."""
 
     url: str
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What came back: an HTTP answer, or the trouble that kept it away. `retry_after` in seconds."""
 
     status: int = 0
@@ -55,8 +52,7 @@ class Answer:
     duration_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """An answer's meaning. `reason` is a short code for grouping; `uncertain`: it may have been accepted all the same.
 
     `hold` (seconds) keeps every message from the gateway, not just this one.

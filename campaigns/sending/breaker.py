@@ -7,7 +7,7 @@ closes the breaker or keeps it open for longer. A hold (`Retry-After`) only wait
 import time
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.db.models import F
 from django.db.models.functions import Coalesce, Greatest
@@ -28,6 +28,14 @@ class Permit:
     wait_until: datetime | None = None
 
 
+class Tally(NamedTuple):
+    """What a streak has to tell: failures in a row, the last one's reason, and whether a success came before them."""
+
+    failures: int
+    reason: str
+    succeeded: bool
+
+
 class Streak:
     """Failures in a row as one slice sees them. One that began before the last success says nothing of the present."""
 
@@ -44,17 +52,23 @@ class Streak:
         if started > self._last_success:
             self._failures, self._reason = self._failures + 1, reason
 
-    def report(self, name: str) -> None:
-        """Add to the streak that all workers share; a long one opens the breaker."""
-        row = Gateway.objects.filter(name=name)
-        if self._succeeded:
-            row.filter(failures__gt=0).update(failures=0)
-        if self._failures:
-            row.update(failures=F("failures") + self._failures)
-            row.filter(failures__gte=FAILURES_TO_OPEN, open_until=None).update(
-                opened_at=now(), open_until=now() + FIRST_PAUSE, alert=self._reason
-            )
+    def taken(self) -> Tally:
+        """What there is to report, once."""
+        tally = Tally(self._failures, self._reason, self._succeeded)
         self._failures, self._succeeded = 0, False
+        return tally
+
+
+def report(name: str, tally: Tally) -> None:
+    """Add to the streak that all workers share; a long one opens the breaker."""
+    row = Gateway.objects.filter(name=name)
+    if tally.succeeded:
+        row.filter(failures__gt=0).update(failures=0)
+    if tally.failures:
+        row.update(failures=F("failures") + tally.failures)
+        row.filter(failures__gte=FAILURES_TO_OPEN, open_until=None).update(
+            opened_at=now(), open_until=now() + FIRST_PAUSE, alert=tally.reason
+        )
 
 
 def pause_after(openings: int) -> timedelta:

@@ -51,6 +51,12 @@ class Hand:
         turn.queue.extend(messages)
         self._size += len(turn.queue) - before
 
+    def pace(self, runs: Iterable[Run]) -> None:
+        """Follow a change of those campaigns' rates."""
+        for run in runs:
+            if run.pk in self._turns:
+                self._turns[run.pk].pacer.rate = run.campaign.rate_limit
+
     def next(self) -> Leased | None:
         """The next message, from each run in turn as far as its pace allows; None if nothing may leave now."""
         for _ in range(len(self._order)):

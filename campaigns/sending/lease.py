@@ -4,37 +4,35 @@ A message is taken by one worker only (`FOR UPDATE SKIP LOCKED` where the databa
 that took it by more than one request, so a healthy worker never loses one.
 """
 
+import json
 import time
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F
-from django.utils.timezone import now
+from django.db.models import Exists, F, OuterRef
+from django.db.models.functions import Coalesce
 
 from campaigns import calendar
-from campaigns.audience import still_recipient
+from campaigns.audience import known_zones, still_recipient
 from campaigns.counters import count, moved
-from campaigns.models import Message, Run
-from campaigns.sending.sql import TABLE, fenced, stamp, uuid
+from campaigns.models import Attempt, Lease, Message, Run
+from campaigns.sending.sql import TABLE, bare_rows, fenced, table, table_rows, uuid
 from campaigns.states import CampaignStatus, MessageStatus
-from campaigns.text import measure, render, values_of
+from campaigns.text import measure, placeholders, render, values_of
+from project.clock import now
 
 SLICE_SECONDS = 20.0
 _MARGIN_SECONDS = 30.0
-# SQLite allows 32 766 parameters a statement, and a first attempt takes four.
-MAX_BATCH = 2000
-
-_FIELDS = ("pk", "contact_id", "attempts", "phone", "text", "parts")
-_CONTACT = ("contact__phone", "contact__first_name", "contact__last_name", "contact__timezone", "contact__attributes")
+_CONTACT_FIELDS = frozenset({"first_name", "last_name", "phone"})
+_PAYLOAD = ("id", "phone", "text", "parts")
 
 
-@dataclass(slots=True)
-class Leased:
+class Leased(NamedTuple):
     """A message in a worker's hands: its frozen payload, and the last moment at which it may leave."""
 
     id: int
@@ -43,9 +41,33 @@ class Leased:
     text: str
     parts: int
     attempts: int
-    leave_before: datetime
+    leave_before: float
+    """Seconds since the epoch, by the database's clock."""
     leased_at: float
     """By the monotonic clock of the worker that holds it."""
+
+
+class _Due(NamedTuple):
+    """A due message and what is needed to render it."""
+
+    id: int
+    attempts: int
+    phone: int | None
+    text: str
+    parts: int
+    contact_phone: int
+    first_name: str
+    last_name: str
+    attributes: str
+    zone: str
+    wanted: bool
+
+
+_COLUMNS = (
+    *("pk", "attempts", "phone", "text", "parts"),
+    *("contact__phone", "contact__first_name", "contact__last_name", "contact__attributes"),
+    *("zone", "wanted"),
+)
 
 
 def lease_seconds() -> float:
@@ -61,105 +83,114 @@ def lease(run: Run, token: UUID, limit: int) -> list[Leased]:
     """
     with transaction.atomic():
         moment = now()
-        # A sender's view of a campaign may be a tenth of a second old, and much may have been changed in that time.
+        # A sender's view of a campaign may be a second old, and much may have been changed in that time.
         run.campaign.refresh_from_db()
         if run.campaign.status != CampaignStatus.RUNNING:
             return []
-        rows = _due_rows(run, moment, min(limit, MAX_BATCH))
+        rows = _due_rows(run, moment, limit)
         if not rows:
             return []
-        _cancel(run, [row["pk"] for row in rows if not row["wanted"]])
-        wanted = _put_off(run, [row for row in rows if row["wanted"]], moment)
-        deadlines = _deadlines(run, wanted, moment)
-        leased = [_leased(run, row, deadlines[row["contact__timezone"]]) for row in wanted]
-        _take(leased, token, moment)
-        count(run.pk, moved(MessageStatus.PENDING, MessageStatus.SENDING, len(leased)))
+        _cancel(run, [row.id for row in rows if not row.wanted])
+        deadlines = _deadlines(run, [row for row in rows if row.wanted], moment)
+        leased = _leased(run, (row for row in rows if row.wanted and row.zone in deadlines), deadlines)
+        if leased:
+            _take(leased, token, moment)
+            count(run.pk, moved(MessageStatus.PENDING, MessageStatus.SENDING, len(leased)))
     return leased
 
 
-def _due_rows(run: Run, moment: datetime, limit: int) -> list[dict[str, Any]]:
-    """The longest due messages with what is needed to render them, locked until the transaction ends."""
+def give_up(token: UUID) -> None:
+    """Forget what `token` stood for: its holder has recorded or released everything that it could."""
+    Lease.objects.filter(token=token).delete()
+
+
+def _due_rows(run: Run, moment: datetime, limit: int) -> list[_Due]:
+    """The longest due messages, locked until the transaction ends."""
     due = run.messages.due(moment).select_for_update(skip_locked=True, of=("self",)).order_by("due_at", "pk")
-    return list(due.values(*_FIELDS, *_CONTACT, wanted=still_recipient(run.campaign))[:limit])
+    zoned = due.annotate(zone=Coalesce("contact__timezone", "run__campaign__timezone"))
+    found = zoned.annotate(wanted=still_recipient(run.campaign)).values_list(*_COLUMNS)
+    return [_Due._make(row) for row in bare_rows(found[:limit])]
 
 
 def _cancel(run: Run, ids: list[int]) -> None:
-    """Give up messages to contacts that opted out, were deactivated or no longer match."""
-    if ids:
-        cancelled = Message.objects.filter(pk__in=ids).update(
-            status=MessageStatus.CANCELLED, reason="not_recipient", changed_at=now()
-        )
-        count(run.pk, moved(MessageStatus.PENDING, MessageStatus.CANCELLED, cancelled))
+    """Give up messages to contacts that opted out, were deactivated or no longer match.
+
+    One that the gateway may have accepted is unknown.
+    """
+    if not ids:
+        return
+    uncertain = Exists(Attempt.objects.filter(message=OuterRef("pk"), uncertain=True))
+    doubtful = set(Message.objects.filter(uncertain, pk__in=ids).values_list("pk", flat=True))
+    _settle(run, sorted(doubtful), MessageStatus.UNKNOWN, "not_recipient")
+    _settle(run, [pk for pk in ids if pk not in doubtful], MessageStatus.CANCELLED, "not_recipient")
 
 
-def _put_off(run: Run, rows: list[dict[str, Any]], moment: datetime) -> list[dict[str, Any]]:
-    """Move messages whose local window is closed to its next opening, and return the others."""
+def _settle(run: Run, ids: list[int], status: MessageStatus, reason: str) -> None:
+    """Give up messages that were locked as waiting."""
+    settled = Message.objects.filter(pk__in=ids).update(status=status, reason=reason, changed_at=now())
+    count(run.pk, moved(MessageStatus.PENDING, status, settled))
+
+
+def _deadlines(run: Run, rows: list[_Due], moment: datetime) -> dict[str, float]:
+    """By zone, the moment before which a message must leave: the run's end, or the closing of its window.
+
+    Messages of a zone whose window is closed are put off to its next opening, those of a zone that nobody knows fail;
+    such zones have no deadline.
+    """
+    by_zone: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        by_zone[row.zone].append(row.id)
     window = run.campaign.window
     if window is None:
-        return rows
-    by_zone: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in rows:
-        by_zone[row["contact__timezone"]].append(row)
-    open_rows = []
-    for zone, members in by_zone.items():
+        return dict.fromkeys(by_zone, run.deadline.timestamp())
+    known, deadlines = known_zones(run.campaign, by_zone), {}
+    for zone in known:
         if calendar.is_open(window, moment, zone):
-            open_rows += members
+            deadlines[zone] = min(run.deadline, calendar.next_closing(window, moment, zone)).timestamp()
         else:
             opening = calendar.next_opening(window, moment, zone)
-            Message.objects.filter(pk__in=[row["pk"] for row in members]).update(due_at=opening)
-    return open_rows
+            Message.objects.filter(pk__in=by_zone[zone]).update(due_at=opening)
+    unknown = [pk for zone in by_zone.keys() - set(known) for pk in by_zone[zone]]
+    _settle(run, unknown, MessageStatus.FAILED, "unknown_zone")
+    return deadlines
 
 
-def _deadlines(run: Run, rows: list[dict[str, Any]], moment: datetime) -> dict[str, datetime]:
-    """By zone, the moment before which a message must leave: the run's end, or the closing of its window."""
-    zones, window = {row["contact__timezone"] for row in rows}, run.campaign.window
-    if window is None:
-        return dict.fromkeys(zones, run.deadline)
-    return {zone: min(run.deadline, calendar.next_closing(window, moment, zone)) for zone in zones}
+def _leased(run: Run, rows: Iterable[_Due], deadlines: dict[str, float]) -> list[Leased]:
+    """The payloads: as frozen, or rendered from the contact if this is the first attempt."""
+    template, leased_at = run.campaign.text, time.monotonic()
+    names = placeholders(template)
+    leased = []
+    for row in rows:
+        phone, text, parts = row.phone, row.text, row.parts
+        if phone is None:
+            phone, text = row.contact_phone, render(template, _values(row, names)) if names else template
+            parts = measure(text).parts
+        before = deadlines[row.zone]
+        leased.append(Leased(row.id, run.pk, phone, text, parts, row.attempts + 1, before, leased_at))
+    return leased
 
 
-def _leased(run: Run, row: dict[str, Any], leave_before: datetime) -> Leased:
-    """The payload: as frozen, or rendered from the contact if this is the first attempt."""
-    phone, text, parts = row["phone"], row["text"], row["parts"]
-    if phone is None:
-        phone, text = row["contact__phone"], _rendered(run.campaign.text, row)
-        parts = measure(text).parts
-    return Leased(row["pk"], run.pk, phone, text, parts, row["attempts"] + 1, leave_before, time.monotonic())
-
-
-def _rendered(text: str, row: dict[str, Any]) -> str:
-    """The campaign's text for the contact of `row`."""
-    if "{" not in text:
-        return text
-    fields = ("first_name", "last_name", "phone", "attributes")
-    return render(text, values_of(**{name: row[f"contact__{name}"] for name in fields}))
+def _values(row: _Due, names: set[str]) -> dict[str, object]:
+    """What the placeholders of those names are filled with; attributes are read only if one of them is asked for."""
+    attributes = {} if names <= _CONTACT_FIELDS else json.loads(row.attributes)
+    return values_of(first_name=row.first_name, last_name=row.last_name, phone=row.contact_phone, attributes=attributes)
 
 
 def _take(leased: list[Leased], token: UUID, moment: datetime) -> None:
     """Mark the batch as ours and freeze its payloads: one statement for the first attempts, one for the others."""
     until = moment + timedelta(seconds=lease_seconds())
+    Lease.objects.create(token=token, until=until, message_ids=[message.id for message in leased])
     again = [message.id for message in leased if message.attempts > 1]
     if again:
         Message.objects.filter(pk__in=again).update(
-            status=MessageStatus.SENDING,
-            lease_token=token,
-            leased_until=until,
-            attempts=F("attempts") + 1,
-            leases=F("leases") + 1,
+            status=MessageStatus.SENDING, lease_token=token, attempts=F("attempts") + 1, leases=F("leases") + 1
         )
     first = [message for message in leased if message.attempts == 1]
     if first:
-        _freeze_and_take(first, token, until)
-
-
-def _freeze_and_take(first: list[Leased], token: UUID, until: datetime) -> None:
-    values = ", ".join(["(%s, %s, %s, %s)"] * len(first))
-    payloads = (item for m in first for item in (m.id, m.phone, m.text, m.parts))
-    fenced(
-        f"WITH payload (id, phone, text, parts) AS (VALUES {values}) "  # noqa: S608
-        f"UPDATE {TABLE} SET status = 'sending', lease_token = %s, leased_until = %s, "
-        "attempts = attempts + 1, leases = leases + 1, "
-        "phone = payload.phone, text = payload.text, parts = payload.parts "
-        f"FROM payload WHERE {TABLE}.id = payload.id RETURNING {TABLE}.id",
-        [*payloads, uuid(token), stamp(until)],
-    )
+        fenced(
+            f"WITH {table('payload', _PAYLOAD)} "  # noqa: S608
+            f"UPDATE {TABLE} SET status = 'sending', lease_token = %s, attempts = attempts + 1, leases = leases + 1, "
+            "phone = payload.phone, text = payload.text, parts = payload.parts "
+            f"FROM payload WHERE {TABLE}.id = payload.id RETURNING {TABLE}.id",
+            [table_rows((m.id, m.phone, m.text, m.parts) for m in first), uuid(token)],
+        )

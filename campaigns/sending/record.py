@@ -4,24 +4,25 @@ import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
-from django.utils.timezone import now
 
 from campaigns.counters import count, count_minute, moved
 from campaigns.gateways.base import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
 from campaigns.models import Attempt, Message
 from campaigns.sending.lease import Leased
-from campaigns.sending.sql import TABLE, among, fenced, id_list, stamp, uuid
+from campaigns.sending.sql import TABLE, among, fenced, id_list, stamp, table, table_rows, uuid
 from campaigns.states import MessageStatus
+from project.clock import now
+
+_FATE = ("id", "status", "reason", "due_at", "attempts")
 
 
-@dataclass(slots=True)
-class Done:
+class Done(NamedTuple):
     """A request that ended: its message, what came back, and what that means."""
 
     message: Leased
@@ -92,7 +93,7 @@ def _write_sent(token: UUID, ids: list[int], moment: datetime) -> set[int]:
         return set()
     return fenced(
         f"UPDATE {TABLE} SET status = 'sent', reason = '', changed_at = %s, "  # noqa: S608
-        "lease_token = NULL, leased_until = NULL, leases = 0 "
+        "lease_token = NULL, leases = 0 "
         f"WHERE {among('id')} AND lease_token = %s AND status = 'sending' RETURNING id",
         [stamp(moment), id_list(ids), uuid(token)],
     )
@@ -102,17 +103,17 @@ def _write_fates(token: UUID, others: list[tuple[Done, Fate]], moment: datetime)
     """One statement for all, each with a row of its own; returns the ids that the token still held."""
     if not others:
         return set()
-    values = ", ".join(["(%s, %s, %s, %s, %s)"] * len(others))
-    parameters: list[Any] = []
-    for done, row in others:
-        parameters += [done.message.id, row.status.value, done.outcome.reason, stamp(row.due_at), row.attempts]
+    rows = (
+        (done.message.id, row.status.value, done.outcome.reason, str(stamp(row.due_at)), row.attempts)
+        for done, row in others
+    )
     return fenced(
-        f"WITH fate (id, status, reason, due_at, attempts) AS (VALUES {values}) "  # noqa: S608
+        f"WITH {table('fate', _FATE)} "  # noqa: S608
         f"UPDATE {TABLE} SET status = fate.status, reason = fate.reason, due_at = fate.due_at, "
-        "attempts = fate.attempts, changed_at = %s, lease_token = NULL, leased_until = NULL, leases = 0 "
+        "attempts = fate.attempts, changed_at = %s, lease_token = NULL, leases = 0 "
         f"FROM fate WHERE {TABLE}.id = fate.id AND lease_token = %s AND {TABLE}.status = 'sending' "
         f"RETURNING {TABLE}.id",
-        [*parameters, stamp(moment), uuid(token)],
+        [table_rows(rows), stamp(moment), uuid(token)],
     )
 
 
@@ -150,22 +151,21 @@ def _count(sent: list[Done], others: list[tuple[Done, Fate]], moment: datetime) 
 def release(token: UUID, messages: list[Leased]) -> None:
     """Give back messages that never left: as if they had not been leased.
 
-    One that no earlier attempt has shown to the gateway is thawed, so that a change of text still reaches it.
+    One that no earlier attempt has shown to the gateway is thawed, so that a change of text still reaches it; a message
+    to a single phone has nothing to be frozen from anew.
     """
+    ids = [message.id for message in messages]
     with transaction.atomic():
-        held = Message.objects.leased_by(token).filter(pk__in=[message.id for message in messages])
+        held = Message.objects.leased_by(token).filter(pk__in=ids)
         by_run = Counter(held.select_for_update().values_list("run_id", flat=True))
-        ids = [message.id for message in messages]
         back = {
             "status": MessageStatus.PENDING,
             "attempts": F("attempts") - 1,
             "leases": F("leases") - 1,
             "lease_token": None,
-            "leased_until": None,
         }
         shown = Exists(Attempt.objects.filter(message=OuterRef("pk")))
-        mine = Message.objects.leased_by(token).filter(pk__in=ids)
-        mine.filter(~shown, attempts=1).update(**back, phone=None, text="", parts=0)
-        mine.update(**back)
+        held.filter(~shown, attempts=1, contact__isnull=False).update(**back, phone=None, text="", parts=0)
+        held.update(**back)
         for run_id in sorted(by_run):
             count(run_id, moved(MessageStatus.SENDING, MessageStatus.PENDING, by_run[run_id]))

@@ -1,40 +1,40 @@
 """A slice: for at most 20 seconds, one worker sends what is due, taking turns among the runs.
 
-The loop never blocks on the network: it leases while requests are in flight, starts as many as concurrency, pace and
-deadlines allow, and records outcomes in batches. What it holds but has not sent in a second goes back, so that pause,
-cancel and opt-out reach messages that are leased already.
+The loop never blocks, neither on the network nor on the database: the clerk leases and records while requests are in
+flight, and the loop starts as many as concurrency, pace and deadlines allow. What it holds but has not sent in a second
+goes back, and nothing leaves on an old view, so that pause, cancel and opt-out reach messages that are leased already.
 """
 
 import time
 import uuid
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
-from datetime import datetime
-from operator import attrgetter
 
 import structlog
 from django.conf import settings
-from django.utils.timezone import now
 
 from campaigns.gateways.base import Adapter, Verdict
 from campaigns.models import Run
 from campaigns.sending import breaker
 from campaigns.sending.breaker import Permit
+from campaigns.sending.clerk import Clerk, Taken, View
 from campaigns.sending.hand import IN_HAND_SECONDS, Hand
-from campaigns.sending.lease import MAX_BATCH, SLICE_SECONDS, Leased, lease
+from campaigns.sending.lease import SLICE_SECONDS, Leased, lease_seconds
 from campaigns.sending.pace import Pacer
 from campaigns.sending.record import Done, record, release
 from campaigns.sending.transport import Transport
+from project.clock import seconds as clock_seconds
 
 log = structlog.get_logger("vestnik.sending")
 
-GUARD_SECONDS = 0.1
+LOOK_SECONDS, VIEW_SECONDS = 0.1, 0.4
 RECORD_SECONDS, RECORD_BATCH = 0.25, 500
 # Longer than any request may take, see GATEWAY_TIMEOUT.
 GRACE_SECONDS = 16.0
 # A lease costs a transaction, so even the smallest share should be worth one.
-LEAST_SHARE = 20
+LEAST_SHARE, MAX_BATCH, MAX_HAND = 20, 2000, 4000
 
 
 @dataclass(slots=True)
@@ -47,7 +47,7 @@ class InFlight:
 
 
 class Slice:
-    """One worker's turn at one gateway."""
+    """One worker's turn at one gateway; `executor` runs the clerk, in a thread of its own unless another is given."""
 
     def __init__(
         self,
@@ -56,31 +56,35 @@ class Slice:
         *,
         stopping: Callable[[], bool] = lambda: False,
         seconds: float = SLICE_SECONDS,
+        executor: Executor | None = None,
     ) -> None:
         self.adapter, self.transport, self.stopping = adapter, transport, stopping
         self.token = uuid.uuid4()
         self.deadline = time.monotonic() + seconds
+        self.clerk = Clerk(adapter.name, self.token, time.monotonic() + lease_seconds(), executor)
         self.pacer = Pacer(f"gateway:{adapter.name}", settings.GATEWAY_RATE)
         self.least_batch = 2 * settings.GATEWAY_CONCURRENCY
         if settings.GATEWAY_RATE:
             self.least_batch = min(self.least_batch, max(1, int(settings.GATEWAY_RATE * IN_HAND_SECONDS)))
         self.batch = self.least_batch
+        self.timeout, self.concurrency = settings.GATEWAY_TIMEOUT, settings.GATEWAY_CONCURRENCY
         self.hand = Hand()
         self.runs: deque[Run] = deque()
         self.done: list[Done] = []
         self.touched: set[int] = set()
-        self.permit = Permit(free=True)
+        self.view, self.permit = View(), Permit(free=True)
         self.streak = breaker.Streak()
-        self._probing, self._due, self._served = False, True, 0
-        self._guarded_at = self._recorded_at = self._leased_at = 0.0
+        self._looking: Future[View] | None = None
+        self._leasing: Future[list[Taken]] | None = None
+        self._probing, self._served = False, 0
+        self._asked_at = self._stopped_at = self._recorded_at = self._leased_at = 0.0
 
     def run(self) -> set[int]:
         """Send until nothing is due, the gateway stops, or time is up; return the ids of the runs that it moved."""
         try:
             while not self._over():
+                self._look()
                 self._lease()
-                # Right before messages leave, for a lease may have taken long enough for another sender to be told off.
-                self._guard()
                 self._start()
                 self._collect(0.02)
         finally:
@@ -88,124 +92,138 @@ class Slice:
         return self.touched
 
     def _over(self) -> bool:
-        """Time is up, or there is nothing to do: nothing in hand, in flight or due."""
+        """Time is up, or there is nothing to do: nothing in hand, in flight, asked for or due."""
         if self.stopping() or time.monotonic() >= self.deadline:
             return True
-        idle = not self.transport.in_flight and not self.hand
-        return idle and not (self._due and (self.permit.free or self.permit.probe))
+        idle = not (self.transport.in_flight or self.hand or self._leasing or self._looking)
+        return idle and bool(self.view.at) and not (self.view.due and (self.permit.free or self.permit.probe))
 
-    def _guard(self) -> None:
-        """Ten times a second: see which runs are due, give back what has waited too long, and ask the breaker last."""
+    def _look(self) -> None:
+        """Ten times a second: have the clerk see which runs are due, and ask the breaker."""
         moment = time.monotonic()
-        if moment - self._guarded_at < GUARD_SECONDS:
-            return
-        self._guarded_at = moment
-        runs = list(Run.objects.sendable().select_related("campaign"))
-        due = [run for run in runs if _is_due(run)]
+        if self._looking is None and moment - self._asked_at >= LOOK_SECONDS:
+            if self._probing and not (self.transport.in_flight or self.hand or self._leasing):
+                self._withdraw_probe()
+            self._asked_at = moment
+            self._looking = self.clerk.look(ask_breaker=not self._probing)
+        if self._looking is not None and self._looking.done():
+            looking, self._looking = self._looking, None
+            self._see(looking.result())
+
+    def _see(self, view: View) -> None:
+        """Go by what the clerk saw: give back what may not leave, or has waited too long."""
+        self.view = view
         # Go on behind the run that was served last, so that everyone gets a turn.
-        self.runs = deque(sorted(due, key=lambda run: (run.pk <= self._served, run.pk)))
-        self._due = bool(due)
-        stale = self.hand.stale({run.pk for run in runs})
+        self.runs = deque(sorted(view.due, key=lambda run: (run.pk <= self._served, run.pk)))
+        self.hand.pace(view.sendable)
+        stale = self.hand.stale({run.pk for run in view.sendable})
         if stale:
             self.batch = max(self.least_batch, self.batch // 2)
-            release(self.token, stale)
-        if self._probing and not self.transport.in_flight and not self.hand:
+            self._release(stale)
+        if view.permit is not None and self._asked_at >= self._stopped_at:
+            self.permit = view.permit
+        elif view.permit is not None and view.permit.probe:
             self._withdraw_probe()
-        if not self._probing:
-            self.permit = breaker.permit(self.adapter.name)
         if not self.permit.free and not self.permit.probe:
-            self._give_back()
+            self._release(self.hand.everything())
 
     def _lease(self) -> None:
-        """Fill up from each run in turn, so that a small campaign never waits for a large one."""
-        if self.permit.probe:
-            self._lease_probe()
+        """Have the clerk fill up from each run in turn, so that a small campaign never waits for a large one."""
+        if self._leasing is not None and self._leasing.done():
+            leasing, self._leasing = self._leasing, None
+            self._receive(leasing.result())
+        if self._leasing is not None:
             return
-        want = self.batch - len(self.hand)
-        if not self.permit.free or not self.runs or want < self.batch // 2:
+        if self.permit.probe and not self._probing:
+            self._probing, self._leasing = True, self.clerk.lease_one(self.runs)
+        elif self.permit.free and self.runs:
+            self._fill_up()
+
+    def _fill_up(self) -> None:
+        want = min(self.batch - len(self.hand), MAX_BATCH)
+        if want < self.batch // 2:
             return
-        if time.monotonic() - self._leased_at < IN_HAND_SECONDS / 4:
-            self.batch = min(2 * self.batch, MAX_BATCH)
+        moment = time.monotonic()
+        if moment - self._leased_at < IN_HAND_SECONDS / 4:
+            self.batch = min(2 * self.batch, MAX_HAND)
+        self._leased_at = moment
+        self._leasing = self.clerk.lease(self._wishes(want))
+
+    def _wishes(self, want: int) -> list[tuple[Run, int]]:
+        """How many messages to ask of which run. One that is asked has its next turn when it has given them all."""
         share = max(LEAST_SHARE, want // len(self.runs))
+        wishes = []
         while self.runs and want > 0:
             run = self.runs.popleft()
-            asked = min(share, want)
-            got = self._lease_from(run, asked)
-            want -= got
-            if got == asked:
+            self._served = run.pk
+            room = self.hand.room(run, min(share, want))
+            if room > 0:
+                wishes.append((run, room))
+                want -= room
+        return wishes
+
+    def _receive(self, taken: list[Taken]) -> None:
+        """Take in hand what runs gave; one that gave less than it was asked for is left alone until the next look."""
+        for run, asked, messages in taken:
+            self.touched.add(run.pk)
+            self.hand.add(run, messages)
+            if len(messages) == asked:
                 self.runs.append(run)
-        self._leased_at = time.monotonic()
-
-    def _lease_from(self, run: Run, limit: int) -> int:
-        """Take up to `limit` messages of a run in hand; a run that gives fewer is left alone until the next guard."""
-        self._served = run.pk
-        room = self.hand.room(run, limit)
-        if room <= 0:
-            return 0
-        self.touched.add(run.pk)
-        messages = lease(run, self.token, room)
-        self.hand.add(run, messages)
-        return len(messages)
-
-    def _lease_probe(self) -> None:
-        """One message is enough to learn whether the gateway is back: the one that has been due the longest."""
-        if self._probing:
-            return
-        self._probing = any(self._lease_from(run, 1) for run in sorted(self.runs, key=attrgetter("first_due")))
-        if not self._probing:
-            self._withdraw_probe()
 
     def _withdraw_probe(self) -> None:
         """There was nothing to send, or its time was over before it could leave."""
-        breaker.withdraw(self.adapter.name)
+        self.clerk.write(breaker.withdraw, self.adapter.name)
         self._probing, self.permit = False, Permit()
 
     def _start(self) -> None:
         """Let messages leave, one of each run in turn, as far as concurrency and pace allow."""
-        moment = now()
+        if time.monotonic() - self.view.at > VIEW_SECONDS:
+            return
+        moment = clock_seconds()
+        room = self.concurrency - self.transport.in_flight
         late: list[Leased] = []
-        while self.hand and self.transport.in_flight < settings.GATEWAY_CONCURRENCY and self.pacer.ready():
+        while room > 0 and self.hand and self.pacer.ready():
             message = self.hand.next()
             if message is None:
                 break
             if message.leave_before > moment:
                 self._send(message, moment)
+                room -= 1
             else:
                 late.append(message)
-        if late:
-            release(self.token, late)
+        self._release(late)
 
-    def _send(self, message: Leased, moment: datetime) -> None:
+    def _send(self, message: Leased, moment: float) -> None:
         request = self.adapter.build(message.id, message.phone, message.text)
-        timeout = min(settings.GATEWAY_TIMEOUT, (message.leave_before - moment).total_seconds())
+        timeout = min(self.timeout, message.leave_before - moment)
         self.transport.submit(InFlight(message, self._probing, time.monotonic()), request, timeout)
         self.pacer.spend()
 
     def _collect(self, wait: float) -> None:
-        """Take what has ended, tell the breaker, and record when enough has gathered."""
+        """Take what has ended, tell the breaker, and have it recorded when enough has gathered."""
         for flight, answer in self.transport.poll(wait):
             done = Done(flight.message, answer, self.adapter.parse(answer), flight.probe)
             self.done.append(done)
             self._judge(flight, done)
         overdue = time.monotonic() - self._recorded_at > RECORD_SECONDS
-        if self.done and (overdue or len(self.done) >= RECORD_BATCH):
+        if self.done and (overdue or len(self.done) >= RECORD_BATCH) and not self.clerk.writing:
             self._record()
 
     def _judge(self, flight: InFlight, done: Done) -> None:
         """What an outcome says of the gateway as a whole."""
         name, outcome = self.adapter.name, done.outcome
         if outcome.hold is not None:
-            breaker.hold(name, outcome.hold)
+            self.clerk.write(breaker.hold, name, outcome.hold)
             self._stop_here()
         if flight.probe:
             self._probing = False
             self._stop_here()
             if outcome.verdict in (Verdict.SENT, Verdict.REFUSED) or done.answer.status == 429:
-                breaker.succeeded(name)
+                self.clerk.write(breaker.succeeded, name)
             else:
-                breaker.probe_failed(name, outcome.reason)
+                self.clerk.write(breaker.probe_failed, name, outcome.reason)
         elif outcome.verdict == Verdict.UNAUTHORISED:
-            breaker.refused(name, outcome.reason)
+            self.clerk.write(breaker.refused, name, outcome.reason)
             self._stop_here()
         elif outcome.verdict != Verdict.RETRY:
             self.streak.success()
@@ -215,34 +233,34 @@ class Slice:
     def _stop_here(self) -> None:
         """Nothing more leaves from this slice until the breaker has been asked again, which is at once."""
         self.permit = Permit()
-        self._guarded_at = 0.0
-        self._give_back()
+        self._stopped_at, self._asked_at = time.monotonic(), 0.0
+        self._release(self.hand.everything())
 
     def _record(self) -> None:
         batch, self.done = self.done, []
         self._recorded_at = time.monotonic()
-        record(self.token, batch, idempotent=self.adapter.idempotent)
-        self.streak.report(self.adapter.name)
-        sent = sum(done.sent for done in batch)
-        log.info("recorded", gateway=self.adapter.name, sent=sent, others=len(batch) - sent)
+        self.clerk.write(record, self.token, batch, idempotent=self.adapter.idempotent)
+        self.clerk.write(breaker.report, self.adapter.name, self.streak.taken())
 
-    def _give_back(self) -> None:
+    def _release(self, messages: list[Leased]) -> None:
         """Return what has not left, for anyone to lease and look at anew."""
-        messages = self.hand.everything()
         if messages:
-            release(self.token, messages)
+            self.clerk.write(release, self.token, messages)
 
     def _drain(self) -> None:
         """Nothing new leaves; what is in flight ends and is recorded; the rest goes back."""
-        self._give_back()
-        patience = time.monotonic() + GRACE_SECONDS
-        while self.transport.in_flight and time.monotonic() < patience:
-            self._collect(0.1)
-        if self.done:
-            self._record()
-
-
-def _is_due(run: Run) -> bool:
-    """Whether a run that `sendable` found has a message whose time has come."""
-    first_due: datetime | None = run.first_due  # type: ignore[attr-defined]
-    return first_due is not None and first_due <= now()
+        try:
+            if self._looking is not None and self._looking.exception() is None:
+                self._see(self._looking.result())
+            if self._leasing is not None and self._leasing.exception() is None:
+                self._receive(self._leasing.result())
+            self._release(self.hand.everything())
+            patience = time.monotonic() + GRACE_SECONDS
+            while self.transport.in_flight and time.monotonic() < patience:
+                self._collect(0.1)
+            if self.done:
+                self._record()
+            if self.permit.probe:
+                self._withdraw_probe()
+        finally:
+            self.clerk.finish()

@@ -1,20 +1,28 @@
 """The few statements that the ORM can't write, in the words that PostgreSQL and SQLite share.
 
 An UPDATE of many rows, each with values of its own, and RETURNING: thousands of messages a second leave no room for a
-query per message.
+query per message, nor for making objects of what is read.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import QuerySet
 
 from campaigns.models import Message
 
 TABLE: Final = Message._meta.db_table
+
+
+def bare_rows(queryset: QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
+    """The rows of a `values_list` as the driver gives them: JSON is text, and SQLite's truth is 0 or 1."""
+    with connection.cursor() as cursor:
+        cursor.execute(*queryset.query.sql_with_params())
+        return list(cursor.fetchall())
 
 
 def fenced(statement: str, parameters: Sequence[Any]) -> set[int]:
@@ -24,16 +32,34 @@ def fenced(statement: str, parameters: Sequence[Any]) -> set[int]:
         return {row[0] for row in cursor.fetchall()}
 
 
+def table(name: str, columns: Sequence[str]) -> str:
+    """A common table expression of `columns` of messages, filled from one parameter, see `table_rows`."""
+    if connection.vendor == "postgresql":
+        types = [Message._meta.get_field(column).db_type(connection) for column in columns]
+        values = ", ".join(f"CAST(value ->> {number} AS {kind})" for number, kind in enumerate(types))
+        source = "json_array_elements(%s)"
+    else:
+        values = ", ".join(f"value ->> {number}" for number in range(len(columns)))
+        source = "json_each(%s)"
+    return f"{name} ({', '.join(columns)}) AS (SELECT {values} FROM {source})"  # noqa: S608
+
+
+def table_rows(rows: Iterable[Sequence[Any]]) -> str:
+    """The parameter of `table`."""
+    return json.dumps(list(rows))
+
+
 def among(column: str) -> str:
     """The condition that `column` is one of an `id_list`: a single parameter, however many ids."""
     if connection.vendor == "postgresql":
-        return f"{column} = ANY(%s)"
+        return f"{column} = ANY(CAST(%s AS bigint[]))"
     return f"{column} IN (SELECT value FROM json_each(%s))"  # noqa: S608
 
 
-def id_list(ids: list[int]) -> Any:
+def id_list(ids: Iterable[int]) -> str:
     """The parameter of `among`."""
-    return ids if connection.vendor == "postgresql" else json.dumps(ids)
+    listed = ",".join(map(str, ids))
+    return f"{{{listed}}}" if connection.vendor == "postgresql" else f"[{listed}]"
 
 
 def stamp(moment: datetime) -> Any:

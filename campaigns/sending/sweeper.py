@@ -6,14 +6,13 @@ import structlog
 from django.db import transaction
 
 from campaigns.counters import count
-from campaigns.models import Attempt, Message
+from campaigns.models import Attempt, Lease, Message
 from campaigns.states import MessageStatus
 from project.clock import now
 
 log = structlog.get_logger("vestnik.sending")
 
 MAX_LEASES = 3
-_BATCH = 2000
 
 
 def rescue(*, idempotent: bool) -> int:
@@ -25,18 +24,23 @@ def rescue(*, idempotent: bool) -> int:
     rescued = 0
     while True:
         with transaction.atomic():
-            expired = list(
-                Message.objects.filter(status=MessageStatus.SENDING, leased_until__lt=now())
-                .select_for_update(skip_locked=True)
-                .values_list("pk", "run_id", "leases")[:_BATCH]
-            )
-            if not expired:
+            expired = Lease.objects.filter(until__lt=now()).select_for_update(skip_locked=True).first()
+            if expired is None:
                 return rescued
-            again = [(pk, run_id) for pk, run_id, leases in expired if idempotent and leases < MAX_LEASES]
-            lost = [(pk, run_id) for pk, run_id, leases in expired if not (idempotent and leases < MAX_LEASES)]
-            _settle({MessageStatus.PENDING: again, MessageStatus.UNKNOWN: lost})
-        rescued += len(expired)
-        log.warning("leases rescued", again=len(again), unknown=len(lost))
+            rescued += _take_back(expired, idempotent=idempotent)
+            expired.delete()
+
+
+def _take_back(lease: Lease, *, idempotent: bool) -> int:
+    """Put right what the lease still holds."""
+    held = Message.objects.leased_by(lease.token).filter(pk__in=lease.message_ids).select_for_update(of=("self",))
+    rows = list(held.values_list("pk", "run_id", "leases"))
+    again = [(pk, run_id) for pk, run_id, leases in rows if idempotent and leases < MAX_LEASES]
+    lost = [(pk, run_id) for pk, run_id, leases in rows if not (idempotent and leases < MAX_LEASES)]
+    if rows:
+        _settle({MessageStatus.PENDING: again, MessageStatus.UNKNOWN: lost})
+        log.warning("lease rescued", again=len(again), unknown=len(lost))
+    return len(rows)
 
 
 def _settle(rows: dict[MessageStatus, list[tuple[int, int]]]) -> None:
@@ -45,7 +49,7 @@ def _settle(rows: dict[MessageStatus, list[tuple[int, int]]]) -> None:
     changes: dict[int, Counter[str]] = defaultdict(Counter)
     for status, members in rows.items():
         Message.objects.filter(pk__in=[pk for pk, _ in members]).update(
-            status=status, reason="worker_died", due_at=moment, changed_at=moment, lease_token=None, leased_until=None
+            status=status, reason="worker_died", due_at=moment, changed_at=moment, lease_token=None
         )
         Attempt.objects.bulk_create(
             Attempt(message_id=pk, at=moment, reason="worker_died", uncertain=True) for pk, _ in members

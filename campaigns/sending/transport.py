@@ -4,7 +4,6 @@ libcurl brings what must not be home-made: total deadlines, TLS, keep-alive.
 """
 
 import time
-from collections.abc import Iterator
 from io import BytesIO
 from typing import Any, Final, Protocol
 
@@ -45,21 +44,59 @@ class Transport(Protocol):
         ...
 
 
-class _Body:
-    """Collects an answer and cuts it off at the limit: a short write makes libcurl end the transfer."""
+class _Exchange:
+    """A reusable handle with the request that it sends and the answer that it collects, cut off at the limit."""
 
-    __slots__ = ("chunks", "size")
+    __slots__ = ("chunks", "handle", "key", "request", "size")
 
-    def __init__(self) -> None:
+    def __init__(self, headers: list[str]) -> None:
+        self.key: Any = None
+        self.request = BytesIO()
         self.chunks: list[bytes] = []
         self.size = 0
+        self.handle = pycurl.Curl()
+        self.handle.setopt(pycurl.POST, 1)
+        self.handle.setopt(pycurl.HTTPHEADER, headers)
+        self.handle.setopt(pycurl.FOLLOWLOCATION, 0)
+        self.handle.setopt(pycurl.NOSIGNAL, 1)
+        self.handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
+        self.handle.setopt(pycurl.PROXY, "")
+        # A body that can't be rewound: libcurl would silently repeat a request when a reused connection dies.
+        self.handle.setopt(pycurl.READFUNCTION, self.read)
+        self.handle.setopt(pycurl.WRITEFUNCTION, self.write)
 
-    def write(self, chunk: bytes) -> int:
+    def prepare(self, key: Any, request: Request, timeout_ms: int) -> pycurl.Curl:
+        """Load the next request, and return the handle that sends it."""
+        self.key, self.request, self.chunks, self.size = key, BytesIO(request.body), [], 0
+        handle = self.handle
+        handle.setopt(pycurl.URL, request.url)
+        handle.setopt(pycurl.POSTFIELDSIZE, len(request.body))
+        handle.setopt(pycurl.TIMEOUT_MS, timeout_ms)
+        return handle
+
+    def read(self, size: int) -> bytes:
+        """Hand libcurl the next bytes of the request."""
+        return self.request.read(size)
+
+    def write(self, chunk: bytes) -> int | None:
+        """Keep a piece of the answer; a short count makes libcurl end the transfer."""
         self.size += len(chunk)
         if self.size > MAX_ANSWER_BYTES:
             return 0
         self.chunks.append(chunk)
-        return len(chunk)
+        return None
+
+    def answer(self, error: int | None) -> Answer:
+        """What came back. Only an answer that is no success can ask to wait."""
+        handle = self.handle
+        status = handle.getinfo(pycurl.RESPONSE_CODE)
+        return Answer(
+            status=status,
+            body=b"".join(self.chunks),
+            retry_after=(handle.getinfo(pycurl.RETRY_AFTER) or None) if status >= 400 else None,
+            trouble=None if error is None else _trouble(handle, error),
+            duration_ms=int(handle.getinfo(pycurl.TOTAL_TIME) * 1000),
+        )
 
 
 class CurlTransport:
@@ -68,36 +105,30 @@ class CurlTransport:
     def __init__(self, headers: list[str], concurrency: int) -> None:
         self.in_flight = 0
         self._headers = [*headers, "Expect:"]
-        self._idle: list[pycurl.Curl] = []
-        self._busy: dict[pycurl.Curl, tuple[Any, _Body]] = {}
+        self._idle: list[_Exchange] = []
+        self._busy: dict[pycurl.Curl, _Exchange] = {}
         self._multi = pycurl.CurlMulti()
         self._multi.setopt(pycurl.M_MAXCONNECTS, concurrency)
 
     def submit(self, key: Any, request: Request, timeout: float) -> None:
         """See `Transport`."""
-        handle = self._idle.pop() if self._idle else self._new_handle()
-        body = _Body()
-        handle.setopt(pycurl.URL, request.url)
-        handle.setopt(pycurl.POSTFIELDSIZE, len(request.body))
-        # A body that can't be rewound: libcurl would silently repeat a request when a reused connection dies.
-        handle.setopt(pycurl.READFUNCTION, BytesIO(request.body).read)
-        handle.setopt(pycurl.TIMEOUT_MS, max(1, int(timeout * 1000)))
-        handle.setopt(pycurl.WRITEFUNCTION, body.write)
-        self._busy[handle] = (key, body)
+        exchange = self._idle.pop() if self._idle else _Exchange(self._headers)
+        handle = exchange.prepare(key, request, max(1, int(timeout * 1000)))
+        self._busy[handle] = exchange
         self.in_flight += 1
         self._multi.add_handle(handle)
 
     def poll(self, wait: float) -> list[tuple[Any, Answer]]:
         """See `Transport`."""
         self._multi.perform()
-        ended = list(self._ended())
+        ended = self._ended()
         if not ended and wait > 0:
             if self.in_flight:
                 self._multi.select(wait)
             else:
                 time.sleep(wait)
             self._multi.perform()
-            ended = list(self._ended())
+            ended = self._ended()
         return ended
 
     def close(self) -> None:
@@ -108,37 +139,20 @@ class CurlTransport:
         self.in_flight = 0
         self._multi.close()
 
-    def _ended(self) -> Iterator[tuple[Any, Answer]]:
-        queued = 1
+    def _ended(self) -> list[tuple[Any, Answer]]:
+        ended, queued = [], 1
         while queued:
             queued, good, bad = self._multi.info_read()
-            for handle in good:
-                yield self._end(handle, None)
-            for handle, code, _message in bad:
-                yield self._end(handle, code)
+            ended += [self._end(handle, None) for handle in good]
+            ended += [self._end(handle, code) for handle, code, _ in bad]
+        return ended
 
     def _end(self, handle: pycurl.Curl, error: int | None) -> tuple[Any, Answer]:
-        key, body = self._busy.pop(handle)
+        exchange = self._busy.pop(handle)
         self._multi.remove_handle(handle)
         self.in_flight -= 1
-        self._idle.append(handle)
-        return key, Answer(
-            status=handle.getinfo(pycurl.RESPONSE_CODE),
-            body=b"".join(body.chunks),
-            retry_after=handle.getinfo(pycurl.RETRY_AFTER) or None,
-            trouble=None if error is None else _trouble(handle, error),
-            duration_ms=int(handle.getinfo(pycurl.TOTAL_TIME) * 1000),
-        )
-
-    def _new_handle(self) -> pycurl.Curl:
-        handle = pycurl.Curl()
-        handle.setopt(pycurl.POST, 1)
-        handle.setopt(pycurl.HTTPHEADER, self._headers)
-        handle.setopt(pycurl.FOLLOWLOCATION, 0)
-        handle.setopt(pycurl.NOSIGNAL, 1)
-        handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
-        handle.setopt(pycurl.PROXY, "")
-        return handle
+        self._idle.append(exchange)
+        return exchange.key, exchange.answer(error)
 
 
 class ConsoleTransport:

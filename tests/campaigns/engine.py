@@ -2,7 +2,9 @@
 
 import time
 from collections import Counter
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django_q.models import OrmQ
@@ -15,13 +17,28 @@ from campaigns.sending.sender import Slice
 from campaigns.sending.transport import CurlTransport
 from campaigns.states import MessageStatus
 
+Result = TypeVar("Result")
+
+
+class Inline(Executor):
+    """Does at once, in the caller's thread and thus in the test's transaction, what it is asked to do."""
+
+    def submit(self, job: Callable[..., Result], /, *args: Any, **options: Any) -> Future[Result]:
+        """The result, or the error, is there when this returns."""
+        future: Future[Result] = Future()
+        try:
+            future.set_result(job(*args, **options))
+        except Exception as error:
+            future.set_exception(error)
+        return future
+
 
 def slice_of(sandbox: Sandbox, *, token: str | None = None, **options: Any) -> set[int]:
     """Run one slice to its end, and return the runs that it moved."""
     adapter = Probe(sandbox.url, token or settings.GATEWAY_TOKEN)
     transport = CurlTransport(adapter.headers, settings.GATEWAY_CONCURRENCY)
     try:
-        return Slice(adapter, transport, **options).run()
+        return Slice(adapter, transport, executor=Inline(), **options).run()
     finally:
         transport.close()
 

@@ -90,7 +90,7 @@ class TestFreeze:
         message = Message.objects.get()
         assert (message.contact, message.status, message.due_at, message.changed_at) == (contact, "pending", NINE, NINE)
         assert (message.attempts, message.leases, message.parts, message.reason, message.text) == (0, 0, 0, "", "")
-        assert (message.phone, message.lease_token, message.leased_until) == (None, None, None)
+        assert (message.phone, message.lease_token) == (None, None)
 
     def test_nobody_is_no_error(self, alice: User) -> None:
         run = run_of(alice)

@@ -26,7 +26,7 @@ def fail(times: int, reason: str = "timeout") -> None:
     streak = Streak()
     for _ in range(times):
         streak.failure(time.monotonic(), reason)
-    streak.report(NAME)
+    breaker.report(NAME, streak.taken())
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ class TestOpening:
         fail(FAILURES_TO_OPEN - 1)
         lucky = Streak()
         lucky.success()
-        lucky.report(NAME)
+        breaker.report(NAME, lucky.taken())
         fail(FAILURES_TO_OPEN - 1)
         assert breaker.permit(NAME).free
 
@@ -62,7 +62,7 @@ class TestOpening:
         for _ in range(FAILURES_TO_OPEN):
             streak.failure(time.monotonic(), "timeout")
         streak.success()
-        streak.report(NAME)
+        breaker.report(NAME, streak.taken())
         assert breaker.permit(NAME).free
 
     def test_a_failure_that_began_before_the_last_success_says_nothing(self) -> None:
@@ -71,15 +71,15 @@ class TestOpening:
         streak.success()
         for _ in range(2 * FAILURES_TO_OPEN):
             streak.failure(began, "timeout")
-        streak.report(NAME)
+        breaker.report(NAME, streak.taken())
         assert breaker.permit(NAME).free
         assert row().failures == 0
 
     def test_a_report_is_made_once(self, clock: Clock) -> None:
         streak = Streak()
         streak.failure(time.monotonic(), "timeout")
-        streak.report(NAME)
-        streak.report(NAME)
+        breaker.report(NAME, streak.taken())
+        breaker.report(NAME, streak.taken())
         assert row().failures == 1
 
     def test_more_failures_do_not_move_the_probe(self, clock: Clock) -> None:
