@@ -1,0 +1,1 @@
+"""`make bench`: one JSON line per figure; comparisons are ratios within one run, for machines differ."""

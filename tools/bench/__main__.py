@@ -1,0 +1,31 @@
+"""Measure: `python -m tools.bench --help`."""
+
+import argparse
+import os
+
+from tools.bench.database import database
+
+
+def main() -> None:
+    """Run what is asked for, on a database that is made for it and removed again."""
+    parser = argparse.ArgumentParser(prog="make bench ARGS=…", description="One JSON line per figure.")
+    parser.add_argument("--messages", type=int, help="how many the comparisons send (60 000, on SQLite 10 000)")
+    parser.add_argument("--scale", type=int, metavar="MESSAGES", help="how many the large campaign has, say 1000000")
+    parser.add_argument("--only", nargs="+", metavar="NAME", help="throughput, slow, scale")
+    options = parser.parse_args()
+    number = options.messages or (60_000 if os.environ.get("DATABASE_URL", "").startswith("postgres") else 10_000)
+    with database():
+        from tools.bench import figures  # noqa: PLC0415 - its settings are made by now
+
+        chosen = options.only or ["throughput", "slow", "scale"]
+        figures.prepare(max(number, options.scale or 0))
+        if "throughput" in chosen:
+            figures.throughput(number)
+        if "slow" in chosen:
+            figures.slow_gateway(number)
+        if "scale" in chosen:
+            figures.scale(number // 6, options.scale or number)
+
+
+if __name__ == "__main__":
+    main()

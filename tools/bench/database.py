@@ -1,0 +1,39 @@
+"""A database for the benchmarks alone: made on what DATABASE_URL names, or as a file, and removed again."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg2
+
+_NAME = "vestnik_bench"
+
+
+@contextmanager
+def database() -> Iterator[None]:
+    """Point the environment, and so every process that is started, to it."""
+    os.environ.update({"DJANGO_SETTINGS_MODULE": "project.settings", "SECRET_KEY": "bench-only-" + "k" * 50})
+    os.environ.setdefault("LOG_LEVEL", "WARNING")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["DATA_DIR"] = folder
+        url = os.environ.get("DATABASE_URL", "")
+        if not url.startswith("postgres"):
+            yield
+            return
+        os.environ["DATABASE_URL"] = urlunsplit(urlsplit(url)._replace(path=f"/{_NAME}"))
+        _execute(url, f"DROP DATABASE IF EXISTS {_NAME} WITH (FORCE)", f"CREATE DATABASE {_NAME}")
+        try:
+            yield
+        finally:
+            _execute(url, f"DROP DATABASE {_NAME} WITH (FORCE)")
+
+
+def _execute(url: str, *statements: str) -> None:
+    connection = psycopg2.connect(url)
+    connection.autocommit = True
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+    connection.close()

@@ -1,0 +1,208 @@
+"""The figures: what is sent, by whom, and what it is compared with."""
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+
+import django
+
+django.setup()
+
+from django.conf import settings  # noqa: E402
+from django.core.management import call_command  # noqa: E402
+from django.db import connection  # noqa: E402
+from django.test import Client  # noqa: E402
+from django.utils.timezone import now  # noqa: E402
+
+from accounts.models import ApiToken, User  # noqa: E402
+from campaigns import services  # noqa: E402
+from campaigns.audience import freeze  # noqa: E402
+from campaigns.models import Campaign, Run  # noqa: E402
+from directory.models import Audience, Contact  # noqa: E402
+from tools.bench import rivals, sinks  # noqa: E402
+
+TASKS = 500
+
+
+def figure(name: str, value: float, unit: str, **more: float) -> None:
+    """Print one line."""
+    rounded = {key: round(number, 3) for key, number in more.items()}
+    print(json.dumps({"figure": name, "value": round(value, 2), "unit": unit, **rounded}), flush=True)
+
+
+def prepare(number: int) -> None:
+    """Make the tables, an owner, and that many contacts."""
+    call_command("migrate", verbosity=0)
+    owner = User.objects.create_user("bench@example.org")
+    first = Contact.objects.create(phone=79000000000, first_name="Анна", owner=owner)
+    table, columns = Contact._meta.db_table, [str(field.column) for field in Contact._meta.concrete_fields[2:]]
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < %s) "  # noqa: S608
+            f"INSERT INTO {table} (phone, {', '.join(columns)}) SELECT phone + n, {', '.join(columns)} "
+            f"FROM {table} CROSS JOIN numbers WHERE id = %s",
+            [number - 1, first.pk],
+        )
+        cursor.execute("ANALYZE")
+
+
+def make_run(number: int) -> Run:
+    """A running campaign for that many of the contacts, all of them waiting."""
+    contacts = Contact.objects.order_by("pk")
+    contacts.update(is_active=True)
+    if number < contacts.count():
+        contacts.filter(pk__gte=contacts[number].pk).update(is_active=False)
+    Campaign.objects.update(status="cancelled")
+    campaign = services.campaign_create(
+        owner=User.objects.get(),
+        name="Bench",
+        text=rivals.TEXT,
+        audience=Audience(),
+        ends_at=now() + timedelta(hours=1),
+    )
+    Campaign.objects.filter(pk=campaign.pk).update(status="running")
+    campaign.refresh_from_db()
+    return Run.objects.create(campaign=campaign, occurrence=campaign.starts_at)
+
+
+def frozen_run(number: int) -> tuple[Run, float]:
+    """A run with its messages, and the seconds that it took to make them."""
+    run = make_run(number)
+    started = time.perf_counter()
+    freeze(run)
+    seconds = time.perf_counter() - started
+    with connection.cursor() as cursor:
+        cursor.execute("ANALYZE campaigns_message")
+    return run, seconds
+
+
+def send(run: Run, url: str, workers: int = 1, **environment: str) -> dict[str, float]:
+    """Have so many workers send a run: their messages per second together, and what the first of them used."""
+    with tempfile.TemporaryFile() as log:
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "tools.bench.sender"],
+                env={**os.environ, "GATEWAY_URL": url, **environment},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+            for _ in range(workers)
+        ]
+        for process in processes:
+            assert process.stdout
+            process.stdout.readline()
+        started = time.perf_counter()
+        for process in processes:
+            assert process.stdin
+            process.stdin.write("go\n")
+            process.stdin.flush()
+        reports = [json.loads(process.communicate()[0]) for process in processes]
+        wall = time.perf_counter() - started
+        log.seek(0)
+        if "LOG_LEVEL" not in environment:
+            sys.stderr.write(log.read().decode())
+    run.refresh_from_db()
+    assert run.sent == run.total, f"{run.sent} of {run.total} sent"
+    cpu_us = reports[0]["cpu"] / (run.sent / workers) * 1e6
+    return {"rate": run.sent / wall, "cpu_us": cpu_us, "memory_mb": reports[0]["memory_mb"]}
+
+
+def throughput(number: int) -> None:
+    """One worker, everything recorded, beside loops that only send, two workers, and one task for each message."""
+    concurrency = settings.GATEWAY_CONCURRENCY
+    with sinks.fast() as url:
+        bare = number / rivals.bare_curl(url, number, concurrency)
+        figure("bare CurlMulti loop", bare, "messages/s")
+        aiohttp = number / 4 / rivals.bare_aiohttp(url, number // 4, concurrency)
+        figure("bare aiohttp loop", aiohttp, "messages/s")
+        each = TASKS / rivals.task_each(url, TASKS)
+        figure("one django-q2 task a message", each, "messages/s")
+        run, seconds = frozen_run(number)
+        figure("freeze", number / seconds, "messages/s")
+        one = send(run, url)
+        bare = (bare + number / rivals.bare_curl(url, number, concurrency)) / 2
+        figure(
+            "one worker",
+            one["rate"],
+            "messages/s",
+            of_bare_curl=one["rate"] / bare,
+            of_bare_aiohttp=one["rate"] / aiohttp,
+            of_task_each=one["rate"] / each,
+            cpu_us=one["cpu_us"],
+            memory_mb=one["memory_mb"],
+        )
+        two = send(frozen_run(number)[0], url, workers=2)
+        figure("two workers", two["rate"], "messages/s", of_one=two["rate"] / one["rate"])
+        silent = send(frozen_run(number)[0], url, LOG_LEVEL="WARNING")
+        told = send(frozen_run(number)[0], url, LOG_LEVEL="INFO")
+        figure(
+            "one worker, every attempt in the log", told["rate"], "messages/s", of_silent=told["rate"] / silent["rate"]
+        )
+
+
+def slow_gateway(number: int) -> None:
+    """A gateway that takes its time, with 1 000 requests in flight."""
+    for delay in (0.05, 0.2):
+        with sinks.slow(delay) as url:
+            sent = send(frozen_run(number)[0], url, GATEWAY_CONCURRENCY="1000")
+            figure(
+                f"gateway that takes {delay * 1000:.0f} ms",
+                sent["rate"],
+                "messages/s",
+                of_possible=sent["rate"] * delay / 1000,
+                cpu_us=sent["cpu_us"],
+            )
+
+
+def scale(small: int, large: int) -> None:
+    """The same for a small campaign and a large one; and what looking at it costs meanwhile."""
+    with sinks.fast() as url:
+        few = send(frozen_run(small)[0], url)
+        run, seconds = frozen_run(large)
+        figure("freeze", large / seconds, "messages/s", messages=large, seconds=seconds)
+        with looking(run.campaign) as looks:
+            many = send(run, url)
+    figure("rate of a large campaign", many["rate"], "messages/s", messages=large, of_small=many["rate"] / few["rate"])
+    figure("memory of a worker", many["memory_mb"], "MB", messages=large, with_small=few["memory_mb"])
+    for name, times in looks.items():
+        figure(f"{name} while it runs", statistics.median(times), "ms", worst=max(times), looks=len(times))
+
+
+@contextmanager
+def looking(campaign: Campaign) -> Iterator[dict[str, list[float]]]:
+    """Ask for the campaign's page and its figures twice a second, and keep the milliseconds."""
+    page, token = Client(), ApiToken.issue(campaign.owner)[1]
+    page.force_login(campaign.owner)
+    addresses = {
+        "page": (page, f"/campaigns/{campaign.pk}/"),
+        "stats call": (Client(headers={"Authorization": f"Bearer {token}"}), f"/api/v1/campaigns/{campaign.pk}/stats"),
+    }
+    times: dict[str, list[float]] = {name: [] for name in addresses}
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(0.5):
+            for name, (client, address) in addresses.items():
+                started = time.perf_counter()
+                answer = client.get(address)
+                times[name].append((time.perf_counter() - started) * 1000)
+                assert answer.status_code == 200, answer
+        connection.close()
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield times
+    finally:
+        over.set()
+        thread.join()
