@@ -21,14 +21,18 @@ from campaigns.schemas import (
     CampaignOut,
     CampaignPatch,
     CampaignSummary,
+    MarkIn,
     MessageOut,
     MessageQuery,
+    MessageState,
     MessageSummary,
     PreviewIn,
     PreviewOut,
     StatsOut,
+    TestIn,
+    UnknownIn,
 )
-from campaigns.states import CampaignStatus
+from campaigns.states import CampaignStatus, Remedy
 from campaigns.statistics import campaign_statistics
 from directory.models import Audience
 from project.http import Error, ListQuery, Page, Signed, keyset, page_of
@@ -113,6 +117,22 @@ def campaign_retry_failed(request: Signed, campaign_id: Id) -> Campaign:
     return services.campaign_retry_failed(campaign=_own(request, campaign_id), by=request.user)
 
 
+@campaigns.post("/{campaign_id}/unknown", response={200: CampaignOut, ERRORS | {400, 409}: Error})
+def campaign_unknown(request: Signed, campaign_id: Id, body: UnknownIn) -> Campaign:
+    """Make the same of everything that is unknown: `resend` as new messages, or take for `sent` or `failed`.
+
+    `retry` tries those once more, with the same ids, that were stopped because their attempts had no outcome.
+    """
+    return services.campaign_remedy(campaign=_own(request, campaign_id), by=request.user, remedy=Remedy(body.action))
+
+
+@campaigns.post("/{campaign_id}/test", response={202: MessageState, ERRORS | {400}: Error})
+def campaign_test(request: Signed, campaign_id: Id, body: TestIn) -> Status[Message]:
+    """Send one message now, with the text as the contact of that phone would read it; no figure of it changes."""
+    campaign = _own(request, campaign_id)
+    return Status(202, services.campaign_test(campaign=campaign, by=request.user, phone=body.phone))
+
+
 @campaigns.post("/{campaign_id}/duplicate", response={201: CampaignOut, ERRORS: Error})
 def campaign_duplicate(request: Signed, campaign_id: Id) -> Status[Campaign]:
     """A draft with the same text and audience."""
@@ -128,7 +148,7 @@ def stats(request: Signed, campaign_id: Id) -> Any:
 @campaigns.get("/{campaign_id}/messages", response={200: Page[MessageSummary], ERRORS: Error})
 def message_list(request: Signed, campaign_id: Id, query: Query[MessageQuery]) -> dict[str, Any]:
     """The messages of a campaign, newest first."""
-    found = Message.objects.filter(run__campaign=_own(request, campaign_id)).select_related("run", "contact")
+    found = Message.objects.filter(run__campaign=_own(request, campaign_id)).select_related("run__campaign", "contact")
     if query.status is not None:
         found = found.in_status(query.status)
     return page_of(keyset(found, query.cursor, query.limit), lambda row: row)
@@ -137,8 +157,35 @@ def message_list(request: Signed, campaign_id: Id, query: Query[MessageQuery]) -
 @messages.get("/{message_id}", response={200: MessageOut, ERRORS: Error})
 def message_read(request: Signed, message_id: Id) -> Any:
     """One message with its failed attempts, oldest first."""
-    failures = Prefetch("failures", Attempt.objects.order_by("at", "pk"))
-    found = Message.objects.select_related("run__campaign", "contact").prefetch_related(failures)
+    return _own_message(request, message_id, Prefetch("failures", Attempt.objects.order_by("at", "pk")))
+
+
+@messages.post("/{message_id}/resend", response={202: MessageState, ERRORS | {409}: Error})
+def message_resend(request: Signed, message_id: Id) -> Status[Message]:
+    """Send an unknown one again as a new message, which is the answer; the person may get it twice."""
+    return _remedied(request, message_id, Remedy.RESEND)
+
+
+@messages.post("/{message_id}/retry", response={202: MessageState, ERRORS | {409}: Error})
+def message_retry(request: Signed, message_id: Id) -> Status[Message]:
+    """Try one once more, with the same id, that was stopped because its attempts had no outcome."""
+    return _remedied(request, message_id, Remedy.RETRY)
+
+
+@messages.post("/{message_id}/mark", response={202: MessageState, ERRORS | {400, 409}: Error})
+def message_mark(request: Signed, message_id: Id, body: MarkIn) -> Status[Message]:
+    """Take an unknown one for `sent` or `failed`."""
+    return _remedied(request, message_id, Remedy(body.status))
+
+
+def _remedied(request: Signed, message_id: int, remedy: Remedy) -> Status[Message]:
+    message = _own_message(request, message_id)
+    return Status(202, services.message_remedy(message=message, by=request.user, remedy=remedy))
+
+
+def _own_message(request: Signed, message_id: int, *prefetched: Prefetch[Any]) -> Message:
+    """The message, if the user may open its campaign."""
+    found = Message.objects.select_related("run__campaign", "contact").prefetch_related(*prefetched)
     message = get_object_or_404(found, pk=message_id)
     _check_owner(request, message.run.campaign)
     return message

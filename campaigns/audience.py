@@ -8,6 +8,7 @@ import structlog
 from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Case, DateTimeField, Exists, F, Max, Min, OuterRef, Q, Value, When
+from django.db.models.expressions import Combinable
 
 from accounts.models import known_timezones
 from campaigns import calendar
@@ -33,8 +34,13 @@ def recipients(campaign: Campaign) -> ContactQuerySet:
     return Contact.objects.writable().matching(campaign.picks)
 
 
-def still_recipient(campaign: Campaign) -> Exists:
-    """For a query of messages: whether the contact still is one of `recipients`."""
+def still_recipient(campaign: Campaign) -> Combinable:
+    """For a query of messages: whether the contact still is one of `recipients`.
+
+    A message to a single phone asks only that no contact of that phone has opted out or is deactivated.
+    """
+    if campaign.direct:
+        return ~Exists(Contact.objects.unwritable().filter(phone=OuterRef("phone")))
     return Exists(recipients(campaign).filter(pk=OuterRef("contact_id")))
 
 
@@ -119,8 +125,7 @@ def _insert(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
     select, parameters = rows.query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {Message._meta.db_table} ({', '.join(_COLUMNS)}) {select} "
-            "ON CONFLICT (run_id, contact_id) DO NOTHING",
+            f"INSERT INTO {Message._meta.db_table} ({', '.join(_COLUMNS)}) {select} ON CONFLICT DO NOTHING",
             parameters,
         )
         return int(cursor.rowcount)
@@ -167,8 +172,14 @@ def _plan(run: Run, rows: list[tuple[int, str, str]]) -> None:
         status=MessageStatus.PENDING, reason="", attempts=0, leases=0, changed_at=moment
     )
     count(run.pk, moved(MessageStatus.FAILED, MessageStatus.PENDING, retried))
+    set_due(run, ((pk, zone) for pk, _, zone in rows))
+
+
+def set_due(run: Run, rows: Iterable[tuple[int, str]]) -> None:
+    """Set when the messages of those ids may leave, each by the clock of its contact's time zone."""
+    moment = now()
     by_zone: dict[str, list[int]] = defaultdict(list)
-    for pk, _, zone in rows:
+    for pk, zone in rows:
         by_zone[zone].append(pk)
     for zone in known_zones(run.campaign, by_zone):
         Message.objects.filter(pk__in=by_zone[zone]).update(due_at=zone_due(run.campaign, run, zone, moment))

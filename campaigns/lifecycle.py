@@ -17,6 +17,7 @@ from campaigns.audience import freeze, known_zones, recipients, replan
 from campaigns.counters import count, moved
 from campaigns.models import Attempt, Campaign, Message, Run
 from campaigns.states import UNFINISHED, CampaignStatus, MessageStatus
+from campaigns.unknown import remedy_marked
 from project.clock import now
 from project.queue import enqueue
 
@@ -65,8 +66,9 @@ def _alone(campaign_id: int) -> Iterator[bool]:
 
 def _advance(campaign_id: int) -> None:
     campaign = Campaign.objects.filter(pk=campaign_id).first()
-    if campaign is None or campaign.direct:
+    if campaign is None:
         return
+    remedy_marked(campaign)
     if campaign.status == CampaignStatus.CANCELLED:
         _cancel_waiting(campaign)
     elif campaign.status in UNFINISHED:
@@ -126,7 +128,10 @@ def _begin(campaign: Campaign) -> datetime | None:
     """Start the run whose time has come, if it has not, and return when the next one's comes.
 
     Of occurrences that were missed, while nothing worked or the campaign was paused, only the latest is made up for.
+    Nothing is planned of direct messages.
     """
+    if campaign.direct:
+        return campaign.ends_at
     moment, zones = now(), _zones(campaign)
     latest: datetime | None = None
     for occurrence in calendar.occurrences(campaign.starts_at, campaign.repeat, campaign.timezone, moment):
@@ -187,7 +192,7 @@ def _tend(run: Run) -> None:
 
 def _close(run: Run) -> None:
     """Mark a run finished if none of its messages may still leave."""
-    idle = Run.objects.filter(pk=run.pk, finished_at=None, pending=0, sending=0, replan_from=None)
+    idle = Run.objects.filter(pk=run.pk, finished_at=None, pending=0, sending=0, replan_from=None, remedy="")
     with transaction.atomic():
         if run.campaign.hold():
             idle.update(finished_at=now())

@@ -14,7 +14,18 @@ from django.db.models.functions import Coalesce
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
-from campaigns.states import OPEN, RARE, SMOOTH, UNFINISHED, CampaignStatus, MessageStatus, Repeat
+from campaigns.states import (
+    OPEN,
+    QUARANTINED,
+    RARE,
+    RESENT,
+    SMOOTH,
+    UNFINISHED,
+    CampaignStatus,
+    MessageStatus,
+    Remedy,
+    Repeat,
+)
 from directory.models import Audience, Contact
 from project import clock
 
@@ -118,7 +129,7 @@ class Campaign(models.Model):
     def retryable(self) -> bool:
         """Whether what failed may be given its attempts anew."""
         begun = (CampaignStatus.RUNNING, CampaignStatus.PAUSED, CampaignStatus.FINISHED)
-        return self.status in begun and self.ends_at > clock.now()
+        return self.deleted_at is None and self.status in begun and self.ends_at > clock.now()
 
     @property
     def window(self) -> tuple[time, time] | None:
@@ -175,7 +186,7 @@ class Run(models.Model):
     The counters change in the same transaction as the messages they count, so that they always add up to the total.
 
     `replan_from` asks for messages to be planned anew, from that id on; `retry_before` asks that, with them, those that
-    failed until then wait again.
+    failed until then wait again. `remedy` asks that those be made up for that were unknown at `remedy_before`.
     """
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="runs")
@@ -186,6 +197,8 @@ class Run(models.Model):
     finished_at = models.DateTimeField(_("finished"), null=True)
     replan_from = models.BigIntegerField(null=True, editable=False)
     retry_before = models.DateTimeField(null=True, editable=False)
+    remedy = models.CharField(max_length=6, choices=Remedy.choices, default="", blank=True, editable=False)
+    remedy_before = models.DateTimeField(null=True, editable=False)
 
     pending = models.PositiveIntegerField(default=0)
     sending = models.PositiveIntegerField(default=0)
@@ -214,6 +227,11 @@ class Run(models.Model):
     def deadline(self) -> datetime:
         """No message leaves from here on: the campaign's end, or the next run's beginning."""
         return min(self.ends_at or self.campaign.ends_at, self.campaign.ends_at)
+
+    @property
+    def retryable(self) -> bool:
+        """Whether messages that came to their end may leave once more."""
+        return self.campaign.retryable and clock.now() < self.deadline
 
     @property
     def total(self) -> int:
@@ -261,6 +279,14 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """Those that this lease still holds: the fence around every outcome."""
         return self.filter(status=MessageStatus.SENDING, lease_token=token)
 
+    def unresolved(self) -> "MessageQuerySet":
+        """Those whose outcome nobody knows, and that nobody has sent again."""
+        return self.in_status(MessageStatus.UNKNOWN).exclude(reason=RESENT)
+
+    def quarantined(self) -> "MessageQuerySet":
+        """Those that were stopped after too many leases without an outcome."""
+        return self.in_status(MessageStatus.UNKNOWN).filter(reason=QUARANTINED)
+
 
 _WAITING = Q(listed_status=MessageStatus.PENDING)
 
@@ -273,6 +299,8 @@ class Message(models.Model):
 
     Indexes know the state by `listed_status`, which stays the same when a request succeeds: PostgreSQL then writes the
     success beside the row and into no index (a heap-only tuple), at half the cost.
+
+    A run has one message for each contact, and one more for each time that a person has sent an unknown one again.
     """
 
     # Other indexes serve both foreign keys: each one less makes sending faster.
@@ -291,6 +319,10 @@ class Message(models.Model):
     phone = models.BigIntegerField(_("phone"), null=True)
     text = models.TextField(_("text"), default="", blank=True)
     parts = models.PositiveSmallIntegerField(_("parts"), default=0)
+    # Without an index or a constraint of its own, which each message would pay for.
+    resend_of = models.ForeignKey(
+        "self", on_delete=models.DO_NOTHING, related_name="+", null=True, db_index=False, db_constraint=False
+    )
     lease_token = models.UUIDField(null=True)
     leases = models.PositiveSmallIntegerField(default=0)
 
@@ -299,7 +331,7 @@ class Message(models.Model):
     class Meta:
         verbose_name = _("message")
         verbose_name_plural = _("messages")
-        constraints = [models.UniqueConstraint(fields=["contact", "run"], name="message_once_per_run")]
+        constraints = [models.UniqueConstraint("contact", "run", Coalesce("resend_of", 0), name="message_once_per_run")]
         indexes = [
             models.Index(fields=["run", "due_at", "id"], condition=_WAITING, name="message_waiting"),
             models.Index(fields=["run"], condition=_WAITING & Q(attempts__gt=0), name="message_retried"),
@@ -317,6 +349,16 @@ class Message(models.Model):
     def recipient(self) -> int:
         """The phone it goes to: as frozen, or else as the contact has it now."""
         return self.phone if self.phone is not None else cast("Contact", self.contact).phone
+
+    @property
+    def unresolved(self) -> bool:
+        """See `MessageQuerySet.unresolved`."""
+        return self.status == MessageStatus.UNKNOWN and self.reason != RESENT
+
+    @property
+    def quarantined(self) -> bool:
+        """See `MessageQuerySet.quarantined`."""
+        return self.status == MessageStatus.UNKNOWN and self.reason == QUARANTINED
 
 
 class Lease(models.Model):

@@ -8,6 +8,7 @@ from pydantic import AfterValidator
 
 from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
+from directory.api import Phone
 from directory.models import Audience
 from project.http import Body, Line, ListQuery, Text
 
@@ -157,6 +158,24 @@ class CampaignOut(CampaignSummary):
         return {"start": f"{start:%H:%M}", "end": f"{end:%H:%M}"}
 
 
+class TestIn(Body):
+    """Where to."""
+
+    phone: Phone
+
+
+class UnknownIn(Body):
+    """What to make of a campaign's unknown messages."""
+
+    action: Literal["resend", "retry", "sent", "failed"]
+
+
+class MarkIn(Body):
+    """What to take an unknown message for."""
+
+    status: Literal["sent", "failed"]
+
+
 class SampleOut(Schema):
     """The text as one contact would read it."""
 
@@ -220,15 +239,20 @@ class AttemptOut(Schema):
     uncertain: bool = Field(description="The gateway may have accepted the message all the same")
 
 
-class MessageSummary(Schema):
-    """One contact in one run; `id` is the gateway's message id."""
+class MessageState(Schema):
+    """A message, and where it stands at this moment."""
 
     id: int
-    campaign: int
-    run: int = Field(alias="run_id")
-    contact: int = Field(alias="contact_id")
-    phone: str
     status: MessageStatus
+
+
+class MessageSummary(MessageState):
+    """One contact in one run; `id` is the gateway's message id. One to a single phone has no campaign, nor contact."""
+
+    campaign: int | None
+    run: int | None
+    contact: int | None = Field(alias="contact_id")
+    phone: str
     reason: str
     attempts: int
     parts: int
@@ -236,9 +260,14 @@ class MessageSummary(Schema):
     changed_at: datetime
 
     @staticmethod
-    def resolve_campaign(message: Message) -> int:
-        """Through the run."""
-        return message.run.campaign_id
+    def resolve_campaign(message: Message) -> int | None:
+        """Through the run; the campaign of direct messages is nobody's business."""
+        return None if message.run.campaign.direct else message.run.campaign_id
+
+    @staticmethod
+    def resolve_run(message: Message) -> int | None:
+        """Of the campaign."""
+        return None if message.run.campaign.direct else message.run_id
 
     @staticmethod
     def resolve_phone(message: Message) -> str:

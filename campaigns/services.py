@@ -14,9 +14,10 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from campaigns import direct, gateways, unknown
 from campaigns.lifecycle import hint_advance, retry_failed
-from campaigns.models import MAX_TEXT_LENGTH, Campaign
-from campaigns.states import CampaignStatus, campaign_may
+from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message, Run
+from campaigns.states import CampaignStatus, Remedy, campaign_may
 from directory.models import Audience
 from project.http import Conflict
 
@@ -122,11 +123,61 @@ def campaign_retry_failed(*, campaign: Campaign, by: User) -> Campaign:
     def change(locked: Campaign) -> None:
         if not locked.retryable or not retry_failed(locked):
             raise Conflict(_("Nothing can be retried: nothing failed, or the campaign’s end has passed."))
-        if locked.status == CampaignStatus.FINISHED:
-            locked.status, locked.finished_at = CampaignStatus.RUNNING, None
-        _save(locked)
+        _reopen(locked)
 
     return _change(campaign, by, change)
+
+
+def campaign_remedy(*, campaign: Campaign, by: User, remedy: Remedy) -> Campaign:
+    """Make the same of everything in a campaign that is unknown now; a finished one runs again if that is to send it.
+
+    It may be a million messages, so `campaign_advance` does it.
+    """
+
+    def change(locked: Campaign) -> None:
+        _check_gateway(remedy)
+        if locked.runs.exclude(remedy="").exists():
+            raise Conflict(_("What is unknown is being worked on already."))
+        if not unknown.mark(locked, remedy):
+            raise Conflict(_("There is nothing of the kind, or the campaign’s end has passed."))
+        if remedy in unknown.SENDING:
+            _reopen(locked)
+
+    return _change(campaign, by, change)
+
+
+def message_remedy(*, message: Message, by: User, remedy: Remedy) -> Message:
+    """Make something of one message that is unknown; return it, or the one that is sent instead, as it is now."""
+    found = unknown.remediable(remedy).filter(pk=message.pk).select_related("run", "contact")
+    told = message
+
+    def change(locked: Campaign) -> None:
+        nonlocal told
+        _check_gateway(remedy)
+        row = found.select_for_update(of=("self",)).first()
+        if row is None:
+            raise Conflict(_("This message is not unknown, or it has been sent again already."))
+        row.run.campaign = locked
+        if locked.direct and remedy == Remedy.RESEND:
+            told = direct.message_resend(row)
+            return
+        if not unknown.allows(row.run, remedy):
+            raise Conflict(_("The campaign’s end has passed: nothing leaves any more."))
+        told = unknown.apply(row.run, [row], remedy)[0]
+        if remedy in unknown.SENDING:
+            Run.objects.filter(pk=row.run_id).update(finished_at=None)
+            if not locked.direct:
+                _reopen(locked)
+
+    _change(message.run.campaign, by, change)
+    return Message.objects.select_related("run__campaign", "contact").get(pk=told.pk)
+
+
+def campaign_test(*, campaign: Campaign, by: User, phone: str | int) -> Message:
+    """Send the campaign's text to one phone, now and whatever its state; none of its figures change."""
+    if not by.may_change(campaign):
+        raise PermissionDenied(_("This campaign is not yours."))
+    return direct.message_send(owner=by, phone=phone, text=campaign.text)
 
 
 def campaign_cancel(*, campaign: Campaign, by: User) -> Campaign:
@@ -165,6 +216,19 @@ def campaign_duplicate(*, campaign: Campaign, by: User) -> Campaign:
         draft=True,
         zone=campaign.timezone,
     )
+
+
+def _check_gateway(remedy: Remedy) -> None:
+    """The same id may go to the gateway again only if that is the same message to it."""
+    if remedy == Remedy.RETRY and not gateways.adapter().idempotent:
+        raise Conflict(_("This gateway may write twice when it is tried again. Send a new message instead."))
+
+
+def _reopen(campaign: Campaign) -> None:
+    """A campaign that has something to send again, runs again if it was finished; whatever looks at it starts anew."""
+    if campaign.status == CampaignStatus.FINISHED:
+        campaign.status, campaign.finished_at = CampaignStatus.RUNNING, None
+    _save(campaign)
 
 
 def _go(campaign: Campaign, by: User, target: CampaignStatus, refusal: str) -> Campaign:

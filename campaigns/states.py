@@ -47,6 +47,24 @@ class MessageStatus(TextChoices):
 
 
 _C, _M = CampaignStatus, MessageStatus
+# Why a message stands where it does, if neither the gateway nor the way to it has said so.
+QUARANTINED: Final = "quarantined"
+RESENT: Final = "resent"
+MARKED: Final = "marked"
+
+
+class Remedy(TextChoices):
+    """What a person makes of messages that are unknown.
+
+    `retry` gives those that were stopped their attempts anew, with the same ids; `resend` sends new messages instead,
+    which the person may get twice; `sent` and `failed` are what they are then taken for.
+    """
+
+    RETRY = "retry"
+    RESEND = "resend"
+    SENT = "sent"
+    FAILED = "failed"
+
 
 CAMPAIGN_TRANSITIONS: Final[dict[CampaignStatus, frozenset[CampaignStatus]]] = {
     _C.DRAFT: frozenset({_C.SCHEDULED, _C.CANCELLED}),
@@ -65,7 +83,7 @@ MESSAGE_TRANSITIONS: Final[dict[MessageStatus, frozenset[MessageStatus]]] = {
     _M.FAILED: frozenset({_M.PENDING}),
     _M.EXPIRED: frozenset(),
     _M.CANCELLED: frozenset(),
-    _M.UNKNOWN: frozenset(),
+    _M.UNKNOWN: frozenset({_M.PENDING, _M.SENT, _M.FAILED}),
 }
 # A campaign in one of these still has, or may get, messages to send; its twin is refused while it stands.
 UNFINISHED: Final = (_C.SCHEDULED, _C.RUNNING, _C.PAUSED)

@@ -54,9 +54,10 @@ def _hand_on(gateway: str, moved: set[int]) -> None:
 
 def sweep() -> None:
     """Twice a minute: make lost hints anew for all campaigns that are or may soon be active, and rescue lost leases."""
-    alive = Campaign.objects.filter(status__in=UNFINISHED, starts_at__lt=now() + _STARTS_SOON)
-    ended = Campaign.objects.filter(status=CampaignStatus.CANCELLED, runs__finished_at=None, runs__isnull=False)
-    for campaign_id in alive.union(ended).values_list("pk", flat=True):
+    alive = Campaign.objects.filter(status__in=UNFINISHED, starts_at__lt=now() + _STARTS_SOON, direct=False)
+    ended = Q(status=CampaignStatus.CANCELLED) | Q(direct=True)
+    left = Campaign.objects.filter(ended & Q(runs__finished_at=None, runs__isnull=False) | Q(runs__remedy__gt=""))
+    for campaign_id in alive.union(left).values_list("pk", flat=True):
         hint_advance(campaign_id)
     hint_send()
     sweeper.rescue(idempotent=gateways.adapter().idempotent)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from campaigns.calendar import occurrences
 from campaigns.gateways.base import Trouble
 from campaigns.models import Campaign
-from campaigns.states import CampaignStatus, Repeat
+from campaigns.states import MARKED, QUARANTINED, RESENT, CampaignStatus, Repeat
 from campaigns.statistics import Statistics
 from campaigns.text import beyond_gsm7
 from project.templatetags import number
@@ -30,6 +30,9 @@ _REASONS: Final[dict[str, str | Promise]] = {
     "not_json": gettext_lazy("The answer could not be understood"),
     "wrong_code": gettext_lazy("The gateway did not say that it accepts"),
     "not_recipient": gettext_lazy("The contact is no longer a recipient"),
+    QUARANTINED: gettext_lazy("Stopped after three tries without an outcome; it may crash the worker"),
+    RESENT: gettext_lazy("Sent again as a new message"),
+    MARKED: gettext_lazy("Marked by hand"),
     "worker_died": gettext_lazy("The worker died while sending"),
     "http_401": gettext_lazy("The gateway refuses our token (401)"),
     "http_403": gettext_lazy("The gateway refuses our token (403)"),

@@ -98,6 +98,10 @@ class ContactQuerySet(models.QuerySet["Contact"]):
         """Those who may be written to: active, and not opted out."""
         return self.filter(is_active=True, opted_out=False)
 
+    def unwritable(self) -> "ContactQuerySet":
+        """Those who must not be written to."""
+        return self.filter(Q(is_active=False) | Q(opted_out=True))
+
     def matching(self, audience: Audience) -> "ContactQuerySet":
         """Those an audience picks."""
         found = self

@@ -47,7 +47,7 @@ def collect() -> CollectorRegistry:
     for status in MessageStatus:
         messages.labels(state=status.value).set(figures[status])
     campaigns = Gauge("vestnik_campaigns", "Campaigns by state", ["state"], registry=registry)
-    counts = dict(Campaign.objects.values_list("status").annotate(Count("pk")).order_by())
+    counts = dict(Campaign.objects.filter(direct=False).values_list("status").annotate(Count("pk")).order_by())
     for state in CampaignStatus:
         campaigns.labels(state=state.value).set(counts.get(state, 0))
     breaker = Gauge("vestnik_gateway_open", "1 while the gateway's breaker is open", ["gateway"], registry=registry)

@@ -7,7 +7,7 @@ from django.db import transaction
 
 from campaigns.counters import count
 from campaigns.models import Attempt, Lease, Message
-from campaigns.states import MessageStatus
+from campaigns.states import QUARANTINED, MessageStatus
 from project.clock import now
 
 log = structlog.get_logger("vestnik.sending")
@@ -19,7 +19,8 @@ def rescue(*, idempotent: bool) -> int:
     """Take messages back from leases that ran out, and return how many.
 
     Nobody knows whether they left. An idempotent gateway takes the same id again as the same message, so they wait for
-    another attempt; after three leases without an outcome, or with a gateway that would write twice, they are unknown.
+    another attempt. With a gateway that would write twice they are unknown, and so they are after three leases without
+    an outcome: in quarantine, for they may be what kills the workers.
     """
     rescued = 0
     while True:
@@ -38,18 +39,19 @@ def _take_back(lease: Lease, *, idempotent: bool) -> int:
     again = [(pk, run_id) for pk, run_id, leases in rows if idempotent and leases < MAX_LEASES]
     lost = [(pk, run_id) for pk, run_id, leases in rows if not (idempotent and leases < MAX_LEASES)]
     if rows:
-        _settle({MessageStatus.PENDING: again, MessageStatus.UNKNOWN: lost})
+        _settle({MessageStatus.PENDING: again, MessageStatus.UNKNOWN: lost}, idempotent=idempotent)
         log.warning("lease rescued", again=len(again), unknown=len(lost))
     return len(rows)
 
 
-def _settle(rows: dict[MessageStatus, list[tuple[int, int]]]) -> None:
+def _settle(rows: dict[MessageStatus, list[tuple[int, int]]], *, idempotent: bool) -> None:
     """Write each message's new status; runs are counted in the order in which everyone counts them."""
     moment = now()
     changes: dict[int, Counter[str]] = defaultdict(Counter)
     for status, members in rows.items():
+        reason = QUARANTINED if idempotent and status == MessageStatus.UNKNOWN else "worker_died"
         Message.objects.filter(pk__in=[pk for pk, _ in members]).update(
-            status=status, reason="worker_died", due_at=moment, changed_at=moment, lease_token=None
+            status=status, reason=reason, due_at=moment, changed_at=moment, lease_token=None
         )
         Attempt.objects.bulk_create(
             Attempt(message_id=pk, at=moment, reason="worker_died", uncertain=True) for pk, _ in members

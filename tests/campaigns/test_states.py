@@ -30,12 +30,15 @@ def test_every_state_has_its_row_and_the_final_ones_have_no_exit() -> None:
     assert {status.value for status, exits in CAMPAIGN_TRANSITIONS.items() if not exits} == FINAL_CAMPAIGN - {
         "finished"
     }
-    assert {status.value for status, exits in MESSAGE_TRANSITIONS.items() if not exits} == FINAL_MESSAGE - {"failed"}
+    ends = {status.value for status, exits in MESSAGE_TRANSITIONS.items() if not exits}
+    assert ends == FINAL_MESSAGE - {"failed", "unknown"}
 
 
-def test_a_retry_of_what_failed_is_the_only_way_back() -> None:
+def test_only_a_person_brings_back_what_failed_or_is_unknown() -> None:
     assert CAMPAIGN_TRANSITIONS[CampaignStatus.FINISHED] == {CampaignStatus.RUNNING}
     assert MESSAGE_TRANSITIONS[MessageStatus.FAILED] == {MessageStatus.PENDING}
+    by_hand = {MessageStatus.PENDING, MessageStatus.SENT, MessageStatus.FAILED}
+    assert MESSAGE_TRANSITIONS[MessageStatus.UNKNOWN] == by_hand
 
 
 @pytest.mark.parametrize("status", CampaignStatus)

@@ -1,0 +1,94 @@
+"""Messages to single phones, outside any campaign: they leave at once, by the gateway's own pace and no other.
+
+Each user has one hidden campaign for them, and in it a run for each day (UTC), so that they are leased, sent, recorded
+and counted like all others.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+from django.db.models import F
+from django.utils.translation import gettext as _
+
+from accounts.models import User
+from campaigns.lifecycle import hint_send
+from campaigns.models import Campaign, Message, Run
+from campaigns.states import RESENT, UNFINISHED, CampaignStatus
+from campaigns.text import measure, render, values_of
+from campaigns.unknown import copy_of
+from directory import phones
+from directory.models import Contact
+from project.clock import now
+
+_FOREVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
+_LASTS: Final = timedelta(days=2)
+
+
+@transaction.atomic
+def message_send(*, owner: User, phone: str | int, text: str, contact: Contact | None = None) -> Message:
+    """Send `text` to a phone as people write it, now. ValidationError if it is none, or must not be written to.
+
+    Placeholders are filled from `contact`, or else from the contact of that phone; where there is none, `{phone}` is
+    all that is known.
+    """
+    try:
+        number = phones.normalise(phone)
+    except ValidationError as error:
+        raise ValidationError({"phone": error}) from error
+    known = contact or Contact.objects.filter(phone=number).first()
+    values = (
+        {"phone": number}
+        if known is None
+        else values_of(
+            first_name=known.first_name, last_name=known.last_name, phone=number, attributes=known.attributes
+        )
+    )
+    rendered = render(text, values)
+    return _put(Message(run=_today(owner), phone=number, text=rendered, parts=measure(rendered).parts, due_at=now()))
+
+
+@transaction.atomic
+def message_resend(message: Message) -> Message:
+    """Send a direct message, locked, once more under a new id; errors as of `message_send`."""
+    again = _put(copy_of(message, _today(message.run.campaign.owner)))
+    Message.objects.filter(pk=message.pk).update(reason=RESENT, changed_at=now())
+    return again
+
+
+def _put(message: Message) -> Message:
+    """Have a new message sent, unless its phone is that of a contact who must not be written to."""
+    if Contact.objects.unwritable().filter(phone=message.recipient).exists():
+        raise ValidationError({"phone": _("The contact with this phone has opted out or is deactivated.")})
+    message.save(force_insert=True)
+    Run.objects.filter(pk=message.run_id).update(pending=F("pending") + 1, finished_at=None)
+    hint_send()
+    return message
+
+
+def _today(owner: User) -> Run:
+    """The run of the day. A day more than that is left for messages that leave late."""
+    midnight = now().replace(hour=0, minute=0, second=0, microsecond=0)
+    run, _created = Run.objects.get_or_create(
+        campaign=_campaign_of(owner), occurrence=midnight, defaults={"ends_at": midnight + _LASTS}
+    )
+    return run
+
+
+def _campaign_of(owner: User) -> Campaign:
+    """The hidden campaign of a user; of two requests at once the database lets one make it."""
+    mine = Campaign.objects.filter(owner=owner, direct=True, status__in=UNFINISHED)
+    try:
+        with transaction.atomic():
+            return mine.first() or Campaign.objects.create(
+                owner=owner,
+                direct=True,
+                name="Direct messages",
+                status=CampaignStatus.RUNNING,
+                starts_at=now(),
+                ends_at=_FOREVER,
+                timezone=owner.timezone,
+            )
+    except IntegrityError:
+        return mine.get()
