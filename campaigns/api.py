@@ -163,24 +163,23 @@ def message_read(request: Signed, message_id: Id) -> Any:
 @messages.post("/{message_id}/resend", response={202: MessageState, ERRORS | {409}: Error})
 def message_resend(request: Signed, message_id: Id) -> Status[Message]:
     """Send an unknown one again as a new message, which is the answer; the person may get it twice."""
-    return _remedied(request, message_id, Remedy.RESEND)
+    return Status(202, _remedied(request, message_id, Remedy.RESEND))
 
 
 @messages.post("/{message_id}/retry", response={202: MessageState, ERRORS | {409}: Error})
 def message_retry(request: Signed, message_id: Id) -> Status[Message]:
     """Try one once more, with the same id, that was stopped because its attempts had no outcome."""
-    return _remedied(request, message_id, Remedy.RETRY)
+    return Status(202, _remedied(request, message_id, Remedy.RETRY))
 
 
-@messages.post("/{message_id}/mark", response={202: MessageState, ERRORS | {400, 409}: Error})
-def message_mark(request: Signed, message_id: Id, body: MarkIn) -> Status[Message]:
+@messages.post("/{message_id}/mark", response={200: MessageState, ERRORS | {400, 409}: Error})
+def message_mark(request: Signed, message_id: Id, body: MarkIn) -> Message:
     """Take an unknown one for `sent` or `failed`."""
     return _remedied(request, message_id, Remedy(body.status))
 
 
-def _remedied(request: Signed, message_id: int, remedy: Remedy) -> Status[Message]:
-    message = _own_message(request, message_id)
-    return Status(202, services.message_remedy(message=message, by=request.user, remedy=remedy))
+def _remedied(request: Signed, message_id: int, remedy: Remedy) -> Message:
+    return services.message_remedy(message=_own_message(request, message_id), by=request.user, remedy=remedy)
 
 
 def _own_message(request: Signed, message_id: int, *prefetched: Prefetch[Any]) -> Message:

@@ -252,6 +252,7 @@ class MessageSummary(MessageState):
     campaign: int | None
     run: int | None
     contact: int | None = Field(alias="contact_id")
+    resend_of: int | None = Field(alias="resend_of_id", description="The unknown message that it is sent instead of")
     phone: str
     reason: str
     attempts: int

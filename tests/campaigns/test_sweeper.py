@@ -76,6 +76,7 @@ def test_three_leases_without_an_outcome_are_enough(running: Campaign) -> None:
         die(leased)
         sweeper.rescue(idempotent=True)
     assert statuses(running) == {"unknown": 3}
+    assert set(Message.objects.values_list("reason", flat=True)) == {"quarantined"}
     assert_counters_true(running)
 
 
@@ -84,6 +85,7 @@ def test_a_gateway_that_would_write_twice_is_not_asked_again(running: Campaign) 
     die(leased)
     sweeper.rescue(idempotent=False)
     assert statuses(running) == {"unknown": 3}
+    assert set(Message.objects.values_list("reason", flat=True)) == {"worker_died"}
 
 
 def test_what_never_left_goes_back_as_if_nothing_had_happened(running: Campaign) -> None:
