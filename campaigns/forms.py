@@ -201,6 +201,27 @@ def _initial_of(campaign: Campaign) -> dict[str, Any]:
     }
 
 
+class SendTestForm(forms.Form):
+    """Where a test goes; in the composer also what is written there at that moment."""
+
+    phone = forms.CharField(
+        label=_("Phone"),
+        max_length=40,
+        widget=forms.TextInput(attrs={"type": "tel", "autocomplete": "tel", "placeholder": "+7 999 123-45-67"}),
+    )
+
+    def __init__(self, data: Any = None, *, initial: Any = None, composing: bool = False) -> None:
+        super().__init__(data, initial=initial, auto_id="test_%s")
+        if composing:
+            self.fields["text"] = forms.CharField(
+                max_length=MAX_TEXT_LENGTH, error_messages={"required": _("Write the text first.")}
+            )
+
+    def clean_text(self) -> str:
+        """See `CampaignForm.clean_text`."""
+        return str(self.cleaned_data["text"].replace("\r\n", "\n"))
+
+
 class AddressForm(forms.Form):
     """What narrows a list; it lives in the page's address."""
 

@@ -6,7 +6,7 @@ from typing import Final
 from django.db.models import Count, Q
 
 from campaigns.models import Campaign, Message, MessageQuerySet, Run
-from campaigns.states import MessageStatus
+from campaigns.states import QUARANTINED, MessageStatus
 from campaigns.statistics import Statistics
 from directory.models import Contact
 from project.http import Slice, keyset
@@ -44,6 +44,28 @@ def _narrowed(found: MessageQuerySet, status: str | None, q: str | None) -> Mess
     elif status in MessageStatus.values:
         found = found.in_status(status)
     return found.filter(contact__in=Contact.objects.search(q)) if q else found
+
+
+@dataclass(frozen=True)
+class Doubts:
+    """How many messages are unknown and wait for somebody's word, and how many of them were stopped after three tries.
+
+    `working`: somebody has said it, and it is being done.
+    """
+
+    number: int = 0
+    quarantined: int = 0
+    working: bool = False
+
+
+def doubts_of(statistics: Statistics) -> Doubts:
+    """What a campaign's page says of messages that are unknown."""
+    if not statistics.by_status[MessageStatus.UNKNOWN]:
+        return Doubts()
+    unresolved = Message.objects.unresolved().filter(run__in=statistics.runs)
+    stopped = Count("pk", filter=Q(reason=QUARANTINED))
+    numbers = unresolved.aggregate(number=Count("pk"), quarantined=stopped)
+    return Doubts(**numbers, working=any(run.remedy for run in statistics.runs))
 
 
 def failure_reasons(statistics: Statistics) -> list[Reason]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import Any, Final
 
 from django.contrib import messages
@@ -17,13 +18,13 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh, replace_url
 
-from campaigns import charts, services
-from campaigns.forms import CampaignForm, FilterForm, MessageFilterForm
+from campaigns import charts, direct, gateways, services
+from campaigns.forms import CampaignForm, FilterForm, MessageFilterForm, SendTestForm
 from campaigns.models import Campaign, Message
 from campaigns.preview import campaign_preview
 from campaigns.progress import progress_of, progress_of_runs
-from campaigns.selection import failure_reasons, messages_page
-from campaigns.states import CampaignStatus, Repeat
+from campaigns.selection import doubts_of, failure_reasons, messages_page
+from campaigns.states import CampaignStatus, Remedy, Repeat
 from campaigns.statistics import campaign_statistics
 from campaigns.text import measure
 from campaigns.wording import plan_words, width_words
@@ -34,6 +35,7 @@ _PAGE: Final = 30
 _ATTRIBUTES_OFFERED: Final = 12
 _CONTACTS_LOOKED_AT: Final = 200
 _LAUNCH: Final = "launch"
+_LAST_PHONE: Final = "test_phone"
 # Seconds between two looks at the figures.
 _POLL: Final[dict[str, int]] = {CampaignStatus.SCHEDULED: 5, CampaignStatus.RUNNING: 2, CampaignStatus.PAUSED: 5}
 _POLL_SETTLING: Final = 2
@@ -44,8 +46,32 @@ _ACTIONS: Final[dict[str, tuple[Callable[..., Any], Any]]] = {
     "pause": (services.campaign_pause, gettext_lazy("“%(name)s” is paused: nothing more leaves.")),
     "resume": (services.campaign_resume, gettext_lazy("“%(name)s” goes on.")),
     "retry-failed": (services.campaign_retry_failed, gettext_lazy("What failed in “%(name)s” is tried again.")),
+    "unknown-retry": (
+        partial(services.campaign_remedy, remedy=Remedy.RETRY),
+        gettext_lazy("What was stopped in “%(name)s” is tried again."),
+    ),
+    "unknown-resend": (
+        partial(services.campaign_remedy, remedy=Remedy.RESEND),
+        gettext_lazy("What is unknown in “%(name)s” is sent again."),
+    ),
+    "unknown-sent": (
+        partial(services.campaign_remedy, remedy=Remedy.SENT),
+        gettext_lazy("What is unknown in “%(name)s” is marked as sent."),
+    ),
+    "unknown-failed": (
+        partial(services.campaign_remedy, remedy=Remedy.FAILED),
+        gettext_lazy("What is unknown in “%(name)s” is marked as failed."),
+    ),
     "cancel": (services.campaign_cancel, gettext_lazy("“%(name)s” is cancelled.")),
     "delete": (services.campaign_delete, gettext_lazy("“%(name)s” is deleted. Its figures stay in the reports.")),
+}
+
+
+_REMEDIED: Final[dict[str, Any]] = {
+    Remedy.RETRY: gettext_lazy("The message is tried again."),
+    Remedy.RESEND: gettext_lazy("The message is sent again as this new one."),
+    Remedy.SENT: gettext_lazy("The message is marked as sent."),
+    Remedy.FAILED: gettext_lazy("The message is marked as failed."),
 }
 
 
@@ -151,7 +177,7 @@ def campaign(request: Signed, pk: int) -> HttpResponse:
     context["page"] = messages_page(row, **wanted)
     if target == "rows":
         return _varied(render(request, "campaigns/campaign.html#rows", context))
-    context |= _figures(row, wanted["run"])
+    context |= {**_figures(row, wanted["run"]), "test_form": _test_form(request)}
     if not context["statistics"].runs:
         context["expected"] = campaign_preview(text=row.text, audience=row.picks)
     return _varied(render(request, "campaigns/campaign.html", {**context, "plan": plan_words(row)}))
@@ -168,13 +194,15 @@ def _figures(row: Campaign, run: int | None) -> dict[str, Any]:
     """What the counters tell; tabs and chart tell of the run whose messages are shown."""
     statistics = campaign_statistics(row)
     settling = statistics.done < statistics.total  # what was in flight at the end is still being recorded
-    progress = progress_of(statistics)
+    progress, doubts = progress_of(statistics), doubts_of(statistics)
     repeated = row.repeat != Repeat.ONCE
     shown = [each for each in statistics.runs if run in (None, each.pk)][:1]
     minutes = list(shown[0].minutes.order_by("minute")) if repeated and shown else statistics.minutes
     return {
         "statistics": statistics,
-        "poll": _poll(row) or (_POLL_SETTLING if settling else None),
+        "poll": _poll(row) or (_POLL_SETTLING if settling or doubts.working else None),
+        "doubts": doubts,
+        "idempotent": gateways.adapter().idempotent,
         "progress": progress,
         "tabs": progress_of_runs(shown) if repeated else progress,
         "run": shown[0] if repeated and shown else None,
@@ -201,10 +229,70 @@ def _varied(response: HttpResponse) -> HttpResponse:
 def message(request: Signed, pk: int, message_pk: int) -> HttpResponse:
     """What happened to one message, step by step; beside the table, or a page of its own."""
     row = _own(request, pk)
-    found = Message.objects.filter(run__campaign=row).select_related("contact", "run")
-    shown = get_object_or_404(found, pk=message_pk)
-    context = {"campaign": row, "message": shown, "failures": shown.failures.order_by("at", "pk")}
+    shown = _message_of(row, message_pk)
+    context = {
+        "campaign": row,
+        "message": shown,
+        "failures": shown.failures.order_by("at", "pk"),
+        "sent_again_as": Message.objects.filter(run=shown.run, contact=shown.contact, resend_of=shown).first(),
+        "idempotent": gateways.adapter().idempotent,
+    }
     return _varied(render(request, f"campaigns/message.html{'#beside' if request.htmx else ''}", context))
+
+
+def _message_of(row: Campaign, message_pk: int) -> Message:
+    """One of the campaign's messages."""
+    found = Message.objects.filter(run__campaign=row).select_related("contact", "run__campaign")
+    return get_object_or_404(found, pk=message_pk)
+
+
+@require_POST
+@login_required
+def message_act(request: Signed, pk: int, message_pk: int, action: str) -> HttpResponse:
+    """Make something of a message that is unknown, and show the one that tells of it then."""
+    shown = _message_of(_own(request, pk), message_pk)
+    if action not in _REMEDIED:
+        raise Http404
+    try:
+        shown = services.message_remedy(message=shown, by=request.user, remedy=Remedy(action))
+    except Conflict as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, _REMEDIED[action])
+    return redirect("campaigns:message", pk, shown.pk)
+
+
+@require_POST
+@login_required
+def send_test(request: Signed, pk: int | None = None) -> HttpResponse:
+    """Send one message now: the campaign's text, or, from the composer, what is written there at that moment."""
+    row = _own(request, pk) if pk is not None else None
+    form, sent = SendTestForm(request.POST, composing=row is None), None
+    if form.is_valid():
+        phone = request.session[_LAST_PHONE] = form.cleaned_data["phone"]
+        try:
+            if row is None:
+                sent = direct.message_send(owner=request.user, phone=phone, text=form.cleaned_data["text"])
+            else:
+                sent = services.campaign_test(campaign=row, by=request.user, phone=phone)
+        except ValidationError as error:
+            form.add_error(None, error)
+    context = {"test_form": form, "test_url": request.path, "sent": sent}
+    return render(request, "campaigns/test_form.html", context, status=200 if sent else 422)
+
+
+@require_safe
+@login_required
+def test_sent(request: Signed, message_pk: int) -> HttpResponse:
+    """What has become of a test so far."""
+    mine = Message.objects.filter(run__campaign__owner=request.user, run__campaign__direct=True)
+    sent = get_object_or_404(mine.select_related("run__campaign"), pk=message_pk)
+    return render(request, "campaigns/test_sent.html", {"sent": sent})
+
+
+def _test_form(request: Signed, *, composing: bool = False) -> SendTestForm:
+    """With the phone that this session has last used."""
+    return SendTestForm(initial={"phone": request.session.get(_LAST_PHONE, "")}, composing=composing)
 
 
 @require_POST
@@ -260,6 +348,7 @@ def _saved(form: CampaignForm, save: Callable[[], Campaign]) -> Campaign | None:
 
 def _composer(request: Signed, form: CampaignForm, row: Campaign | None = None) -> HttpResponse:
     context = {"form": form, "campaign": row, "attributes": _attributes(), **_previewed(form, row)}
+    context["test_form"] = _test_form(request, composing="text" not in form.locked)
     return render(request, "campaigns/composer.html", context, status=422 if form.is_bound else 200)
 
 

@@ -172,7 +172,7 @@ def test_the_refresh_brings_the_figures_and_stops_when_the_campaign_is_over(alic
     fresh = client.get(path, headers=htmx("progress")).content.decode()
     assert "2 of 3 messages" in fresh
     assert 'hx-trigger="every 2s"' in fresh
-    assert fresh.count('hx-swap-oob="true"') == 3
+    assert fresh.count('hx-swap-oob="true"') == 4
     assert "<html" not in fresh
     act(client, campaign, "cancel")
     assert client.get(path, headers=htmx("progress"))["HX-Refresh"] == "true"
