@@ -68,7 +68,8 @@ def _advance(campaign_id: int) -> None:
     campaign = Campaign.objects.filter(pk=campaign_id).first()
     if campaign is None:
         return
-    remedy_marked(campaign)
+    if remedy_marked(campaign):
+        hint_advance(campaign.pk)
     if campaign.status == CampaignStatus.CANCELLED:
         _cancel_waiting(campaign)
     elif campaign.status in UNFINISHED:

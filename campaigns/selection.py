@@ -6,7 +6,7 @@ from typing import Final
 from django.db.models import Count, Q
 
 from campaigns.models import Campaign, Message, MessageQuerySet, Run
-from campaigns.states import QUARANTINED, MessageStatus
+from campaigns.states import QUARANTINED, RESENT, MessageStatus
 from campaigns.statistics import Statistics
 from directory.models import Contact
 from project.http import Slice, keyset
@@ -69,9 +69,9 @@ def doubts_of(statistics: Statistics) -> Doubts:
 
 
 def failure_reasons(statistics: Statistics) -> list[Reason]:
-    """The commonest reasons of what failed, most messages first."""
+    """The commonest reasons of what failed, most messages first; what was sent again is told by the new message."""
     if not any(statistics.by_status[status] for status in _FAILED):
         return []
     failed = Message.objects.filter(run__in=statistics.runs, listed_status__in=_FAILED)
-    rows = failed.values("reason").annotate(number=Count("pk")).order_by("-number", "reason")
+    rows = failed.exclude(reason=RESENT).values("reason").annotate(number=Count("pk")).order_by("-number", "reason")
     return [Reason(row["reason"], row["number"]) for row in rows[:_REASONS_SHOWN]]

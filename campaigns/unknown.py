@@ -1,5 +1,6 @@
 """What people make of messages that are unknown: tried again, sent anew, or taken for sent or failed."""
 
+import time
 from collections.abc import Sequence
 from typing import Final
 
@@ -14,6 +15,7 @@ from project.clock import now
 
 SENDING: Final = (Remedy.RETRY, Remedy.RESEND)
 _BATCH: Final = 2000
+_SECONDS: Final = 20.0
 
 
 def remediable(remedy: str) -> MessageQuerySet:
@@ -39,16 +41,19 @@ def mark(campaign: Campaign, remedy: Remedy) -> bool:
     return marked.update(remedy=remedy, remedy_before=now()) > 0
 
 
-def remedy_marked(campaign: Campaign) -> None:
-    """Do what the marks of a campaign's runs ask for, in batches that hold no lock for long, and clear them.
+def remedy_marked(campaign: Campaign) -> bool:
+    """Do what the marks of a campaign's runs ask for, and clear them; return whether there is more to be done.
 
-    What is done is no longer unknown, or resent: so it goes on where it was interrupted. Whoever changes the campaign
-    meanwhile stops it, and has it called again.
+    It stops after a while, so that no task takes too long, and where the campaign is changed meanwhile. In batches that
+    hold no lock for long; what is done is no longer unknown, or resent: so it goes on where it was interrupted.
     """
-    for run in campaign.runs.exclude(remedy=""):
+    deadline = time.monotonic() + _SECONDS
+    marked = campaign.runs.exclude(remedy="")
+    for run in marked:
         run.campaign = campaign
-        while _remedy_batch(run):
+        while time.monotonic() < deadline and _remedy_batch(run):
             pass
+    return marked.exists()
 
 
 def _remedy_batch(run: Run) -> bool:

@@ -10,6 +10,7 @@ import pytest
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from playwright.sync_api import BrowserContext, Page, expect
 
+from campaigns.sandbox.faults import Faults
 from tests.browser.conftest import sign_in
 from tests.stack import Api, Stack, add_contacts, finished, launch, wait_for
 
@@ -136,6 +137,18 @@ class TestInside:
     @pytest.mark.parametrize("path", INSIDE)
     def test_a_user_sees(self, path: str, page: Page, complaints: list[str], places: dict[str, int]) -> None:
         look(page, path.format(**places))
+
+    def test_a_test_is_sent_in_a_dialog_and_seen_to_arrive(
+        self, page: Page, complaints: list[str], places: dict[str, int], stack: Stack
+    ) -> None:
+        stack.sandbox.faults = Faults()
+        look(page, f"/campaigns/{places['draft']}/")
+        page.get_by_role("button", name="Send a test…").click()
+        dialog = page.get_by_role("dialog", name="Send a test")
+        dialog.get_by_label("Phone").fill("8 (999) 123-45-67")
+        dialog.get_by_role("button", name="Send the test").click()
+        expect(dialog.get_by_text("Sent", exact=True)).to_be_visible()
+        assert stack.sandbox.ledger.last[-1].message.phone == 79991234567
 
 
 def test_no_page_is_forgotten() -> None:

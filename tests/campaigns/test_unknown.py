@@ -11,7 +11,7 @@ from django.utils.timezone import now
 from django_q.models import OrmQ
 
 from accounts.models import User
-from campaigns import services, tasks, unknown
+from campaigns import lifecycle, services, tasks, unknown
 from campaigns.audience import freeze
 from campaigns.direct import message_send
 from campaigns.gateways.probe import Probe
@@ -256,6 +256,28 @@ class TestAll:
         OrmQ.objects.all().delete()
         tasks.sweep()
         assert hints(ADVANCE) == 1
+
+    def test_a_mark_that_comes_while_a_run_is_tended_keeps_it_open(
+        self, alice: User, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        campaign, run, _messages = in_doubt(alice, 1)
+        services.campaign_remedy(campaign=campaign, by=alice, remedy=Remedy.RESEND)
+        monkeypatch.setattr(lifecycle, "remedy_marked", lambda campaign: False)
+        campaign_advance(campaign.pk)
+        campaign.refresh_from_db()
+        run.refresh_from_db()
+        assert (campaign.status, run.finished_at) == ("running", None)
+
+    def test_what_takes_long_is_left_for_another_time(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        campaign, _run, _messages = in_doubt(alice, 1)
+        services.campaign_remedy(campaign=campaign, by=alice, remedy=Remedy.SENT)
+        OrmQ.objects.all().delete()
+        with monkeypatch.context() as late:
+            late.setattr(unknown, "_SECONDS", 0.0)
+            campaign_advance(campaign.pk)
+        assert (statuses(campaign), hints(ADVANCE)) == ({"unknown": 1}, 1)
+        campaign_advance(campaign.pk)
+        assert statuses(campaign) == {"sent": 1}
 
     def test_no_contact_is_written_to_twice_by_the_plan(self, alice: User) -> None:
         campaign, run, _messages = in_doubt(alice, 1)
