@@ -49,7 +49,7 @@ def remedy_marked(campaign: Campaign) -> bool:
     """
     deadline = time.monotonic() + _SECONDS
     marked = campaign.runs.exclude(remedy="")
-    for run in marked:
+    for run in marked.all():
         run.campaign = campaign
         while time.monotonic() < deadline and _remedy_batch(run):
             pass
