@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, DateTimeField, Exists, F, Max, Min, OuterRef, Q, Value, When
-from django.db.models.expressions import Combinable
+from django.db.models import Case, DateTimeField, F, Max, Min, Q, Value, When
 
 from accounts.models import known_timezones
 from campaigns import calendar
@@ -32,16 +31,6 @@ def recipients(campaign: Campaign) -> ContactQuerySet:
     if campaign.direct:
         return Contact.objects.none()
     return Contact.objects.writable().matching(campaign.picks)
-
-
-def still_recipient(campaign: Campaign) -> Combinable:
-    """For a query of messages: whether the contact still is one of `recipients`.
-
-    A message to a single phone asks only that no contact of that phone has opted out or is deactivated.
-    """
-    if campaign.direct:
-        return ~Exists(Contact.objects.unwritable().filter(phone=OuterRef("phone")))
-    return Exists(recipients(campaign).filter(pk=OuterRef("contact_id")))
 
 
 def known_zones(campaign: Campaign, zones: Iterable[str]) -> list[str]:

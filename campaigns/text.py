@@ -78,7 +78,8 @@ def measure(text: str) -> Size:
     """Encoding, characters and parts of a text as it would be sent; an empty text is one part."""
     if _GSM7.issuperset(text):
         return _size("GSM-7", text, wide=GSM7_EXTENSION.intersection(text), single=160, part=153)
-    wide = {character for character in text if character > "\uffff"} if max(text) > "\uffff" else set()
+    units = len(text.encode("utf-16-le", "surrogatepass")) // 2
+    wide = {character for character in text if character > "\uffff"} if units > len(text) else set()
     return _size("UCS-2", text, wide=wide, single=70, part=67)
 
 

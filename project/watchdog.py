@@ -7,6 +7,7 @@ does not see its sentinel die. So the tree runs in a session of its own, proves 
 and started again as a whole when it does not.
 """
 
+import gc
 import math
 import os
 import signal
@@ -30,6 +31,7 @@ log = structlog.get_logger("vestnik.worker")
 BEAT_SECONDS = 10.0
 SWEEP_SECONDS = 30
 STOP_SECONDS = 25.0
+_COLLECT_AFTER = 100_000
 _CANARY = f"{canary.__module__}.{canary.__qualname__}"
 
 
@@ -114,6 +116,7 @@ def next_sweep() -> datetime:
 def run_tree() -> None:
     """Run the django-q2 cluster as the watchdog's child, until SIGTERM or until the watchdog is gone."""
     os.register_at_fork(after_in_child=_follow_parent)
+    spare_the_collector()
     cluster = Cluster()
 
     def stop(signum: int, frame: FrameType | None) -> None:
@@ -125,6 +128,16 @@ def run_tree() -> None:
     cluster.start()
     _follow_parent()
     cluster.sentinel.join()
+
+
+def spare_the_collector() -> None:
+    """Keep the garbage collector from going through all that lives as long as the process, and from coming too often.
+
+    A sender makes and drops thousands of small objects a second, none of them in cycles: that costs it a tenth.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
 
 
 def _follow_parent() -> None:

@@ -1,6 +1,7 @@
-"""The clerk of a slice: the one thread that talks to the database, so that the network never waits for it.
+"""The clerk of a slice talks to the database, so that the network never waits for it.
 
-What it is asked to do, it does in that order: an outcome is written before the look that is asked for later.
+It has two threads, each with a connection of its own. One leases. The other does the rest, in the order in which it is
+asked: an outcome is written before the look that is asked for later.
 """
 
 import time
@@ -56,8 +57,9 @@ class Clerk:
     def __init__(self, gateway: str, token: UUID, write_until: float, executor: Executor | None = None) -> None:
         self.gateway, self.token = gateway, token
         self._write_until = write_until
-        self._executor = executor or ThreadPoolExecutor(1, "clerk")
-        self._own_thread = executor is None
+        self._threads = [] if executor else [ThreadPoolExecutor(1, name) for name in ("lease", "clerk")]
+        self._leasing: Executor = executor or self._threads[0]
+        self._executor: Executor = executor or self._threads[1]
         self._writes: list[Future[None]] = []
         self._barred: set[int] = set()
         self._sound = True
@@ -68,12 +70,12 @@ class Clerk:
 
     def lease(self, wishes: list[tuple[Run, int]]) -> "Future[list[Taken]]":
         """Take up to so many messages of each run."""
-        return self._executor.submit(lambda: [self._take(run, number) for run, number in wishes])
+        return self._leasing.submit(lambda: [self._take(run, number) for run, number in wishes])
 
     def lease_one(self, runs: Iterable[Run]) -> "Future[list[Taken]]":
         """Take one message: the one that has been due the longest."""
         ordered = sorted(runs, key=attrgetter("first_due"))
-        return self._executor.submit(self._take_one, ordered)
+        return self._leasing.submit(self._take_one, ordered)
 
     def write(self, job: Callable[..., None], *args: Any, **options: Any) -> None:
         """Have `job` done, again and again while the database is out of reach."""
@@ -89,9 +91,9 @@ class Clerk:
         """Wait until everything is done, and give the token up unless there may be messages that it still holds."""
         self.write(self._give_up)
         wait(self._writes)
-        if self._own_thread:
-            self._executor.submit(connection.close)
-            self._executor.shutdown()
+        for thread in self._threads:
+            thread.submit(connection.close)
+            thread.shutdown()
 
     def _look(self, ask_breaker: bool) -> View:
         at, moment = time.monotonic(), now()

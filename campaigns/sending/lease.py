@@ -7,23 +7,22 @@ that took it by more than one request, so a healthy worker never loses one.
 import json
 import time
 from collections import defaultdict
-from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import NamedTuple, cast
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
-from django.db.models.functions import Coalesce
 
 from campaigns import calendar
-from campaigns.audience import known_zones, still_recipient
+from campaigns.audience import known_zones, recipients
 from campaigns.counters import count, moved
-from campaigns.models import Attempt, Lease, Message, Run
-from campaigns.sending.sql import TABLE, bare_rows, fenced, table, table_rows, uuid
+from campaigns.models import Attempt, Campaign, Lease, Message, Run
+from campaigns.sending.sql import TABLE, bare_rows, fenced, is_among, table, table_rows, uuid
 from campaigns.states import CampaignStatus, MessageStatus
 from campaigns.text import measure, placeholders, render, values_of
+from directory.models import Contact
 from project.clock import now
 
 SLICE_SECONDS = 20.0
@@ -48,26 +47,24 @@ class Leased(NamedTuple):
 
 
 class _Due(NamedTuple):
-    """A due message and what is needed to render it."""
+    """A due message, its payload empty until its first attempt."""
 
     id: int
+    contact_id: int | None
     attempts: int
     phone: int | None
     text: str
     parts: int
-    contact_phone: int
+
+
+class _Reader(NamedTuple):
+    """Whom a message goes to; `attributes` is JSON."""
+
+    phone: int
     first_name: str
     last_name: str
     attributes: str
-    zone: str
-    wanted: bool
-
-
-_COLUMNS = (
-    *("pk", "attempts", "phone", "text", "parts"),
-    *("contact__phone", "contact__first_name", "contact__last_name", "contact__attributes"),
-    *("zone", "wanted"),
-)
+    timezone: str
 
 
 def lease_seconds() -> float:
@@ -90,9 +87,10 @@ def lease(run: Run, token: UUID, limit: int) -> list[Leased]:
         rows = _due_rows(run, moment, limit)
         if not rows:
             return []
-        _cancel(run, [row.id for row in rows if not row.wanted])
-        deadlines = _deadlines(run, [row for row in rows if row.wanted], moment)
-        leased = _leased(run, (row for row in rows if row.wanted and row.zone in deadlines), deadlines)
+        readers = _readers(run.campaign, rows)
+        _cancel(run, [row.id for row in rows if row.id not in readers])
+        deadlines = _deadlines(run, readers, moment)
+        leased = _leased(run, rows, readers, deadlines)
         if leased:
             _take(leased, token, moment)
             count(run.pk, moved(MessageStatus.PENDING, MessageStatus.SENDING, len(leased)))
@@ -106,10 +104,24 @@ def give_up(token: UUID) -> None:
 
 def _due_rows(run: Run, moment: datetime, limit: int) -> list[_Due]:
     """The longest due messages, locked until the transaction ends."""
-    due = run.messages.due(moment).select_for_update(skip_locked=True, of=("self",)).order_by("due_at", "pk")
-    zoned = due.annotate(zone=Coalesce("contact__timezone", "run__campaign__timezone"))
-    found = zoned.annotate(wanted=still_recipient(run.campaign)).values_list(*_COLUMNS)
-    return [_Due._make(row) for row in bare_rows(found[:limit])]
+    due = run.messages.due(moment).select_for_update(skip_locked=True).order_by("due_at", "pk")
+    return [_Due._make(row) for row in bare_rows(due.values_list(*_Due._fields)[:limit])]
+
+
+def _readers(campaign: Campaign, rows: list[_Due]) -> dict[int, _Reader]:
+    """By message, those who may still be written to.
+
+    A query of its own, for in one with the messages PostgreSQL would read the whole directory. Of a message to a single
+    phone it asks only that no contact of that phone has opted out or is deactivated.
+    """
+    if campaign.direct:
+        phones = {cast("int", row.phone) for row in rows}
+        shut = set(Contact.objects.unwritable().filter(phone__in=phones).values_list("phone", flat=True))
+        to = {phone: _Reader(phone, "", "", "{}", campaign.timezone) for phone in phones - shut}
+        return {row.id: to[row.phone] for row in rows if row.phone in to}
+    known = recipients(campaign).order_by().filter(is_among("id", {row.contact_id for row in rows}))
+    found = {row[0]: _Reader._make(row[1:]) for row in bare_rows(known.values_list("pk", *_Reader._fields))}
+    return {row.id: found[row.contact_id] for row in rows if row.contact_id in found}
 
 
 def _cancel(run: Run, ids: list[int]) -> None:
@@ -131,15 +143,15 @@ def _settle(run: Run, ids: list[int], status: MessageStatus, reason: str) -> Non
     count(run.pk, moved(MessageStatus.PENDING, status, settled))
 
 
-def _deadlines(run: Run, rows: list[_Due], moment: datetime) -> dict[str, float]:
+def _deadlines(run: Run, readers: dict[int, _Reader], moment: datetime) -> dict[str, float]:
     """By zone, the moment before which a message must leave: the run's end, or the closing of its window.
 
     Messages of a zone whose window is closed are put off to its next opening, those of a zone that nobody knows fail;
     such zones have no deadline.
     """
     by_zone: dict[str, list[int]] = defaultdict(list)
-    for row in rows:
-        by_zone[row.zone].append(row.id)
+    for pk, reader in readers.items():
+        by_zone[reader.timezone].append(pk)
     window = run.campaign.window
     if window is None:
         return dict.fromkeys(by_zone, run.deadline.timestamp())
@@ -155,25 +167,29 @@ def _deadlines(run: Run, rows: list[_Due], moment: datetime) -> dict[str, float]
     return deadlines
 
 
-def _leased(run: Run, rows: Iterable[_Due], deadlines: dict[str, float]) -> list[Leased]:
-    """The payloads: as frozen, or rendered from the contact if this is the first attempt."""
+def _leased(run: Run, rows: list[_Due], readers: dict[int, _Reader], deadlines: dict[str, float]) -> list[Leased]:
+    """The payloads: as frozen, or rendered for the reader if this is the first attempt."""
     template, leased_at = run.campaign.text, time.monotonic()
     names = placeholders(template)
     leased = []
     for row in rows:
+        reader = readers.get(row.id)
+        before = deadlines.get(reader.timezone) if reader else None
+        if reader is None or before is None:
+            continue
         phone, text, parts = row.phone, row.text, row.parts
         if phone is None:
-            phone, text = row.contact_phone, render(template, _values(row, names)) if names else template
+            phone, text = reader.phone, render(template, _values(reader, names)) if names else template
             parts = measure(text).parts
-        before = deadlines[row.zone]
         leased.append(Leased(row.id, run.pk, phone, text, parts, row.attempts + 1, before, leased_at))
     return leased
 
 
-def _values(row: _Due, names: set[str]) -> dict[str, object]:
+def _values(reader: _Reader, names: set[str]) -> dict[str, object]:
     """What the placeholders of those names are filled with; attributes are read only if one of them is asked for."""
-    attributes = {} if names <= _CONTACT_FIELDS else json.loads(row.attributes)
-    return values_of(first_name=row.first_name, last_name=row.last_name, phone=row.contact_phone, attributes=attributes)
+    phone, first_name, last_name, attributes, _ = reader
+    facts = {} if names <= _CONTACT_FIELDS else json.loads(attributes)
+    return values_of(first_name=first_name, last_name=last_name, phone=phone, attributes=facts)
 
 
 def _take(leased: list[Leased], token: UUID, moment: datetime) -> None:

@@ -132,8 +132,10 @@ def _attempt(done: Done, moment: datetime) -> Attempt:
 
 def _count(sent: list[Done], others: list[tuple[Done, Fate]], moment: datetime) -> None:
     changes: dict[int, Counter[str]] = defaultdict(Counter)
+    for run_id, number in Counter(done.message.run_id for done in sent).items():
+        changes[run_id].update(sending=-number, sent=number, attempts=number)
     for done in sent:
-        changes[done.message.run_id].update(sending=-1, sent=1, attempts=1, parts=done.message.parts)
+        changes[done.message.run_id]["parts"] += done.message.parts
     for done, row in others:
         changes[done.message.run_id].update({"sending": -1, row.status.value: 1, "attempts": 1})
     for run_id in sorted(changes):

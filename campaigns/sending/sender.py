@@ -30,11 +30,11 @@ from project.clock import seconds as clock_seconds
 log = structlog.get_logger("vestnik.sending")
 
 LOOK_SECONDS, VIEW_SECONDS = 0.1, 0.4
-RECORD_SECONDS, RECORD_BATCH = 0.25, 500
+RECORD_SECONDS, RECORD_BATCH = 0.25, 1000
 # Longer than any request may take, see GATEWAY_TIMEOUT.
 GRACE_SECONDS = 16.0
 # A lease costs a transaction, so even the smallest share should be worth one.
-LEAST_SHARE, MAX_BATCH, MAX_HAND = 20, 2000, 4000
+LEAST_SHARE, MAX_BATCH, MAX_HAND = 20, 2000, 8000
 
 
 @dataclass(slots=True)
@@ -63,10 +63,10 @@ class Slice:
         self.deadline = time.monotonic() + seconds
         self.clerk = Clerk(adapter.name, self.token, time.monotonic() + lease_seconds(), executor)
         self.pacer = Pacer(f"gateway:{adapter.name}", settings.GATEWAY_RATE)
-        self.least_batch = 2 * settings.GATEWAY_CONCURRENCY
+        self.least_room = 2 * settings.GATEWAY_CONCURRENCY
         if settings.GATEWAY_RATE:
-            self.least_batch = min(self.least_batch, max(1, int(settings.GATEWAY_RATE * IN_HAND_SECONDS)))
-        self.batch = self.least_batch
+            self.least_room = min(self.least_room, max(1, int(settings.GATEWAY_RATE * IN_HAND_SECONDS)))
+        self.room = self.least_room
         self.timeout, self.concurrency = settings.GATEWAY_TIMEOUT, settings.GATEWAY_CONCURRENCY
         self.hand = Hand()
         self.runs: deque[Run] = deque()
@@ -118,7 +118,7 @@ class Slice:
         self.hand.pace(view.sendable)
         stale = self.hand.stale({run.pk for run in view.sendable})
         if stale:
-            self.batch = max(self.least_batch, self.batch // 2)
+            self.room = max(self.least_room, self.room // 2)
             self._release(stale)
         if view.permit is not None and self._asked_at >= self._stopped_at:
             self.permit = view.permit
@@ -140,12 +140,13 @@ class Slice:
             self._fill_up()
 
     def _fill_up(self) -> None:
-        want = min(self.batch - len(self.hand), MAX_BATCH)
-        if want < self.batch // 2:
+        """Lease before the hand is empty, and no more than will leave in half a second."""
+        want = min(self.room - len(self.hand), MAX_BATCH)
+        if want < self.room // 4:
             return
         moment = time.monotonic()
-        if moment - self._leased_at < IN_HAND_SECONDS / 4:
-            self.batch = min(2 * self.batch, MAX_HAND)
+        if moment - self._leased_at < IN_HAND_SECONDS / 8:
+            self.room = min(2 * self.room, MAX_HAND)
         self._leased_at = moment
         self._leasing = self.clerk.lease(self._wishes(want))
 
@@ -167,7 +168,7 @@ class Slice:
         for run, asked, messages in taken:
             self.touched.add(run.pk)
             self.hand.add(run, messages)
-            if len(messages) == asked:
+            if len(messages) == asked and run not in self.runs:
                 self.runs.append(run)
 
     def _withdraw_probe(self) -> None:
@@ -180,15 +181,15 @@ class Slice:
         if time.monotonic() - self.view.at > VIEW_SECONDS:
             return
         moment = clock_seconds()
-        room = self.concurrency - self.transport.in_flight
+        free = self.concurrency - self.transport.in_flight
         late: list[Leased] = []
-        while room > 0 and self.hand and self.pacer.ready():
+        while free > 0 and self.hand and self.pacer.ready():
             message = self.hand.next()
             if message is None:
                 break
             if message.leave_before > moment:
                 self._send(message, moment)
-                room -= 1
+                free -= 1
             else:
                 late.append(message)
         self._release(late)

@@ -11,7 +11,8 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
+from django.db.models import BooleanField, QuerySet
+from django.db.models.expressions import RawSQL
 
 from campaigns.models import Message
 
@@ -46,7 +47,7 @@ def table(name: str, columns: Sequence[str]) -> str:
 
 def table_rows(rows: Iterable[Sequence[Any]]) -> str:
     """The parameter of `table`."""
-    return json.dumps(list(rows))
+    return json.dumps(list(rows), ensure_ascii=False)
 
 
 def among(column: str) -> str:
@@ -56,10 +57,15 @@ def among(column: str) -> str:
     return f"{column} IN (SELECT value FROM json_each(%s))"  # noqa: S608
 
 
-def id_list(ids: Iterable[int]) -> str:
+def id_list(ids: Iterable[int | None]) -> str:
     """The parameter of `among`."""
     listed = ",".join(map(str, ids))
     return f"{{{listed}}}" if connection.vendor == "postgresql" else f"[{listed}]"
+
+
+def is_among(column: str, ids: Iterable[int | None]) -> RawSQL:
+    """The same as a filter of a query of one table, whose `column` it is."""
+    return RawSQL(among(column), [id_list(ids)], output_field=BooleanField())  # noqa: S611
 
 
 def stamp(moment: datetime) -> Any:

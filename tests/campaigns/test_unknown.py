@@ -90,7 +90,7 @@ class TestOne:
             services.message_remedy(message=message, by=alice, remedy=remedy)
 
     @pytest.mark.parametrize("remedy", Remedy)
-    @pytest.mark.parametrize("status", set(MessageStatus) - {MessageStatus.UNKNOWN})
+    @pytest.mark.parametrize("status", sorted(set(MessageStatus) - {MessageStatus.UNKNOWN}))
     def test_only_what_is_unknown_needs_it(self, alice: User, remedy: Remedy, status: MessageStatus) -> None:
         _campaign, run = started(alice, contacts=1)
         Message.objects.update(status=status)

@@ -16,10 +16,12 @@ django.setup()
 
 from campaigns import tasks  # noqa: E402
 from campaigns.models import Run  # noqa: E402
+from project.watchdog import spare_the_collector  # noqa: E402
 
 
 def main() -> None:
     """Do as a worker does with the hint to send, until nothing is left."""
+    spare_the_collector()
     print("ready", flush=True)
     sys.stdin.readline()
     before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()
