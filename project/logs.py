@@ -3,16 +3,19 @@
 Phone numbers and message texts never appear in clear: `mask` is the only way a phone enters a log line.
 """
 
+import json
 import logging
 import logging.config
 import re
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 
 log = structlog.get_logger("vestnik.http")
@@ -26,6 +29,26 @@ def mask(phone: int | str) -> str:
     """`79991234567` → `7999***4567`: enough to recognise, not enough to write to."""
     digits = str(phone)
     return f"{digits[:4]}***{digits[-4:]}" if len(digits) > 8 else "***"
+
+
+class Formatter(structlog.stdlib.ProcessorFormatter):
+    """One line an event; what `log_each` has written already passes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """See `logging.Formatter`."""
+        return record.getMessage() if hasattr(record, "written") else super().format(record)
+
+
+def log_each(name: str, event: str, rows: Iterable[dict[str, Any]]) -> None:
+    """Log many events of one kind, each a line as if it had been logged alone, at a fraction of the cost."""
+    logger = logging.getLogger(name)
+    if not logger.isEnabledFor(logging.INFO):
+        return
+    same = {"event": event, "level": "info", "logger": name, "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
+    write = _renderers(settings.LOG_FORMAT)[-1]
+    lines = [write(None, "info", {**row, **same}) for row in rows]
+    if lines:
+        logger.info("\n".join(lines), extra={"written": True})
 
 
 def configure(options: dict[str, str]) -> None:
@@ -49,13 +72,21 @@ def configure(options: dict[str, str]) -> None:
     )
 
 
+_json = json.JSONEncoder(ensure_ascii=False, default=repr)
+
+
+def _serialized(event: Any, **_: Any) -> str:
+    """JSON by an encoder that is kept, unlike that of `json.dumps`."""
+    return _json.encode(event)
+
+
 def _renderers(form: str) -> list[Any]:
     """What turns an event into text. Tracebacks come without local variables, for those hold phones and passwords."""
     if form == "json":
         tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         return [
             structlog.processors.ExceptionRenderer(tracebacks),
-            structlog.processors.JSONRenderer(ensure_ascii=False),
+            structlog.processors.JSONRenderer(serializer=_serialized),
         ]
     return [
         structlog.dev.ConsoleRenderer(
@@ -71,7 +102,7 @@ def _handlers(shared: list[Any], renderers: list[Any], level: str) -> dict[str, 
         "disable_existing_loggers": False,
         "formatters": {
             "structured": {
-                "()": structlog.stdlib.ProcessorFormatter,
+                "()": Formatter,
                 "foreign_pre_chain": shared,
                 "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
             }

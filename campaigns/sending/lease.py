@@ -36,6 +36,7 @@ class Leased(NamedTuple):
 
     id: int
     run_id: int
+    campaign_id: int
     phone: int
     text: str
     parts: int
@@ -181,7 +182,7 @@ def _leased(run: Run, rows: list[_Due], readers: dict[int, _Reader], deadlines: 
         if phone is None:
             phone, text = reader.phone, render(template, _values(reader, names)) if names else template
             parts = measure(text).parts
-        leased.append(Leased(row.id, run.pk, phone, text, parts, row.attempts + 1, before, leased_at))
+        leased.append(Leased(row.id, run.pk, run.campaign_id, phone, text, parts, row.attempts + 1, before, leased_at))
     return leased
 
 

@@ -4,7 +4,7 @@ import random
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from django.conf import settings
@@ -18,6 +18,7 @@ from campaigns.sending.lease import Leased
 from campaigns.sending.sql import TABLE, among, fenced, id_list, stamp, table, table_rows, uuid
 from campaigns.states import MessageStatus
 from project.clock import now
+from project.logs import log_each, mask
 
 _FATE = ("id", "status", "reason", "due_at", "attempts")
 
@@ -85,6 +86,23 @@ def record(token: UUID, batch: list[Done], *, idempotent: bool) -> None:
         kept = [(done, row) for done, row in others if done.message.id in mine]
         Attempt.objects.bulk_create([_attempt(done, moment) for done, _ in kept])
         _count([done for done in sent if done.message.id in mine], kept, moment)
+    log_each("vestnik.sending", "attempt", map(_told, batch))
+
+
+def _told(done: Done) -> dict[str, Any]:
+    """What the log tells of an attempt."""
+    message, answer, outcome = done.message, done.answer, done.outcome
+    return {
+        "message": message.id,
+        "run": message.run_id,
+        "campaign": message.campaign_id,
+        "phone": mask(message.phone),
+        "attempt": message.attempts,
+        "outcome": outcome.verdict.value,
+        "reason": outcome.reason,
+        "http_status": answer.status,
+        "ms": answer.duration_ms,
+    }
 
 
 def _write_sent(token: UUID, ids: list[int], moment: datetime) -> set[int]:

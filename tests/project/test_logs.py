@@ -26,6 +26,9 @@ try:
     fail()
 except RuntimeError:
     log.exception("failed")
+from project.logs import log_each
+log_each("vestnik.sending", "attempt", ({"message": number, "reason": "отказ"} for number in (1, 2)))
+log_each("vestnik.sending", "attempt", [])
 """
 
 
@@ -49,12 +52,25 @@ def written(folder: Path, form: str) -> list[str]:
 
 
 def test_json_is_one_event_a_line_ours_and_the_libraries(tmp_path: Path) -> None:
-    ours, library, failure = map(json.loads, written(tmp_path, "json"))
+    ours, library, failure, *attempts = map(json.loads, written(tmp_path, "json"))
     assert ours["event"] == "привет"
     assert (ours["campaign"], ours["request_id"], ours["level"], ours["logger"]) == (7, "abc", "info", "vestnik.test")
     assert ours["timestamp"].endswith("Z")
     assert (library["event"], library["level"], library["logger"]) == ("plain words", "warning", "library")
     assert failure["exception"][0]["exc_value"] == "broken"
+    assert [(line["event"], line["message"], line["reason"]) for line in attempts] == [
+        ("attempt", 1, "отказ"),
+        ("attempt", 2, "отказ"),
+    ]
+    assert attempts[0].keys() - {"message", "reason"} == ours.keys() - {"campaign", "request_id"}
+    assert attempts[0]["timestamp"].endswith("Z")
+
+
+def test_many_events_are_a_line_each_for_people_too(tmp_path: Path) -> None:
+    first, second = written(tmp_path, "console")[-2:]
+    assert "attempt" in first
+    assert "message=1" in first
+    assert "message=2" in second
 
 
 @pytest.mark.parametrize("form", ["json", "console"])
