@@ -47,13 +47,14 @@ class Transport(Protocol):
 class _Exchange:
     """A reusable handle with the request that it sends and the answer that it collects, cut off at the limit."""
 
-    __slots__ = ("chunks", "handle", "key", "request", "size")
+    __slots__ = ("chunks", "handle", "key", "length", "request", "size", "timeout_ms")
 
     def __init__(self, headers: list[str]) -> None:
         self.key: Any = None
         self.request = BytesIO()
         self.chunks: list[bytes] = []
         self.size = 0
+        self.length = self.timeout_ms = -1
         self.handle = pycurl.Curl()
         self.handle.setopt(pycurl.POST, 1)
         self.handle.setopt(pycurl.HTTPHEADER, headers)
@@ -66,12 +67,16 @@ class _Exchange:
         self.handle.setopt(pycurl.WRITEFUNCTION, self.write)
 
     def prepare(self, key: Any, request: Request, timeout_ms: int) -> pycurl.Curl:
-        """Load the next request, and return the handle that sends it."""
+        """Load the next request, and return the handle that sends it. What stays the same is not set again."""
         self.key, self.request, self.chunks, self.size = key, BytesIO(request.body), [], 0
         handle = self.handle
         handle.setopt(pycurl.URL, request.url)
-        handle.setopt(pycurl.POSTFIELDSIZE, len(request.body))
-        handle.setopt(pycurl.TIMEOUT_MS, timeout_ms)
+        if len(request.body) != self.length:
+            self.length = len(request.body)
+            handle.setopt(pycurl.POSTFIELDSIZE, self.length)
+        if timeout_ms != self.timeout_ms:
+            self.timeout_ms = timeout_ms
+            handle.setopt(pycurl.TIMEOUT_MS, timeout_ms)
         return handle
 
     def read(self, size: int) -> bytes:

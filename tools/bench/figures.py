@@ -43,11 +43,13 @@ def prepare(number: int) -> None:
     call_command("migrate", verbosity=0)
     owner = User.objects.create_user("bench@example.org")
     first = Contact.objects.create(phone=79000000000, first_name="Анна", owner=owner)
-    table, columns = Contact._meta.db_table, [str(field.column) for field in Contact._meta.concrete_fields[2:]]
+    named = {"phone": "phone + n", "first_name": "first_name || n %% 500"}
+    columns = [str(field.column) for field in Contact._meta.concrete_fields[1:]]
+    table, values = Contact._meta.db_table, [named.get(column, column) for column in columns]
     with connection.cursor() as cursor:
         cursor.execute(
             "WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < %s) "  # noqa: S608
-            f"INSERT INTO {table} (phone, {', '.join(columns)}) SELECT phone + n, {', '.join(columns)} "
+            f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(values)} "
             f"FROM {table} CROSS JOIN numbers WHERE id = %s",
             [number - 1, first.pk],
         )
