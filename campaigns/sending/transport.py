@@ -9,7 +9,6 @@ from typing import Any, Final, Protocol
 
 import pycurl
 import structlog
-from django.conf import settings
 
 from campaigns.gateways.base import MAX_ANSWER_BYTES, Adapter, Answer, Request, Trouble
 
@@ -47,7 +46,7 @@ class Transport(Protocol):
 class _Exchange:
     """A reusable handle with the request that it sends and the answer that it collects, cut off at the limit."""
 
-    __slots__ = ("chunks", "handle", "key", "length", "request", "size", "timeout_ms")
+    __slots__ = ("chunks", "connection", "handle", "key", "length", "request", "size", "timeout_ms")
 
     def __init__(self, headers: list[str]) -> None:
         self.key: Any = None
@@ -62,6 +61,10 @@ class _Exchange:
         self.handle.setopt(pycurl.NOSIGNAL, 1)
         self.handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         self.handle.setopt(pycurl.PROXY, "")
+        # A connection of its own: in a pool of a thousand libcurl would search for a free one each time.
+        self.connection = pycurl.CurlShare()
+        self.connection.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_CONNECT)
+        self.handle.setopt(pycurl.SHARE, self.connection)
         # A body that can't be rewound: libcurl would silently repeat a request when a reused connection dies.
         self.handle.setopt(pycurl.READFUNCTION, self.read)
         self.handle.setopt(pycurl.WRITEFUNCTION, self.write)
@@ -78,6 +81,11 @@ class _Exchange:
             self.timeout_ms = timeout_ms
             handle.setopt(pycurl.TIMEOUT_MS, timeout_ms)
         return handle
+
+    def close(self) -> None:
+        """Free the handle, which knows this exchange as this does it: no collector must come to part them."""
+        self.handle.close()
+        self.connection.close()
 
     def read(self, size: int) -> bytes:
         """Hand libcurl the next bytes of the request."""
@@ -107,13 +115,12 @@ class _Exchange:
 class CurlTransport:
     """`Transport` over `CurlMulti`; handles and connections are reused for its whole life."""
 
-    def __init__(self, headers: list[str], concurrency: int) -> None:
+    def __init__(self, headers: list[str]) -> None:
         self.in_flight = 0
         self._headers = [*headers, "Expect:"]
         self._idle: list[_Exchange] = []
         self._busy: dict[pycurl.Curl, _Exchange] = {}
         self._multi = pycurl.CurlMulti()
-        self._multi.setopt(pycurl.M_MAXCONNECTS, concurrency)
 
     def submit(self, key: Any, request: Request, timeout: float) -> None:
         """See `Transport`."""
@@ -138,8 +145,11 @@ class CurlTransport:
 
     def close(self) -> None:
         """See `Transport`."""
-        for handle in list(self._busy):
+        for handle in self._busy:
             self._multi.remove_handle(handle)
+        for exchange in [*self._idle, *self._busy.values()]:
+            exchange.close()
+        self._idle.clear()
         self._busy.clear()
         self.in_flight = 0
         self._multi.close()
@@ -183,10 +193,10 @@ class ConsoleTransport:
 
 
 def transport_for(adapter: Adapter) -> Transport:
-    """The transport that carries an adapter's requests, with as many in flight as the settings allow."""
+    """The transport that carries an adapter's requests."""
     if adapter.name == "console":
         return ConsoleTransport()
-    return CurlTransport(adapter.headers, settings.GATEWAY_CONCURRENCY)
+    return CurlTransport(adapter.headers)
 
 
 def _trouble(handle: pycurl.Curl, error: int) -> Trouble:

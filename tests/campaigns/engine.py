@@ -36,7 +36,7 @@ class Inline(Executor):
 def slice_of(sandbox: Sandbox, *, token: str | None = None, **options: Any) -> set[int]:
     """Run one slice to its end, and return the runs that it moved."""
     adapter = Probe(sandbox.url, token or settings.GATEWAY_TOKEN)
-    transport = CurlTransport(adapter.headers, settings.GATEWAY_CONCURRENCY)
+    transport = CurlTransport(adapter.headers)
     try:
         return Slice(adapter, transport, executor=Inline(), **options).run()
     finally:
