@@ -1,8 +1,8 @@
 """The transport over real HTTP: what it keeps between requests, and what it leaves behind."""
 
 import gc
-import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from django.conf import settings
@@ -24,7 +24,7 @@ def no_collector() -> Iterator[None]:
 
 def files() -> int:
     """How many files this process has open."""
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 def exchanges() -> int:
