@@ -11,7 +11,7 @@ PRODUCTION := ENV_FILE=/dev/null DEBUG=0 SECRET_KEY=0123456789abcdefghijklmnopqr
 	PUBLIC_URL=https://sms.example.org ALLOWED_HOSTS=sms.example.org
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check bench messages lock clean
+.PHONY: help setup run test soak check bench messages lock clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -26,6 +26,9 @@ run: setup ## set up, fill with demo data, and run web, worker and the sandbox g
 test: .venv/dev $(RU).mo ## run the whole suite, on SQLite or on DATABASE_URL; ARGS goes to pytest
 	@$(BIN)/python -m tools.browser >/dev/null
 	@$(BIN)/python -m pytest $(ARGS)
+
+soak: .venv/dev $(RU).mo ## the long form of the fault suite, some 40 minutes; ARGS goes to pytest
+	@$(BIN)/python -m pytest -m soak tests/faults $(ARGS)
 
 check: .venv/dev $(RU).mo ## linters, types, import contracts, migrations, deployment, translations
 	@$(BIN)/ruff check --quiet

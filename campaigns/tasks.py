@@ -15,15 +15,18 @@ from campaigns.sending.transport import transport_for
 from campaigns.states import UNFINISHED, CampaignStatus
 from project import queue
 from project.clock import now
+from project.queue import lasting
 
 _STARTS_SOON = timedelta(days=1)
 
 
+@lasting
 def advance(campaign_id: int) -> None:
     """A campaign may have something to do."""
     campaign_advance(campaign_id)
 
 
+@lasting
 def send() -> None:
     """Messages may be due. Where senders enough are at work the hint is dropped, for they will see it."""
     with slot() as free:
@@ -52,6 +55,7 @@ def _hand_on(gateway: str, moved: set[int]) -> None:
         hint_send(max(next_due, breaker.blocked_until(gateway) or next_due))
 
 
+@lasting
 def sweep() -> None:
     """Twice a minute: make lost hints anew for all campaigns that are or may soon be active, and rescue lost leases."""
     alive = Campaign.objects.filter(status__in=UNFINISHED, starts_at__lt=now() + _STARTS_SOON, direct=False)

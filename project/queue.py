@@ -6,13 +6,17 @@ its kind waits; and a private lane for each worker, so that a canary in it prove
 """
 
 import os
+from collections.abc import Callable
 from ctypes import c_bool
 from datetime import datetime, timedelta
+from functools import wraps
 from multiprocessing.sharedctypes import RawValue
 from time import sleep
-from typing import Any
+from typing import Any, Final, ParamSpec
 
+import structlog
 from django.core.cache import cache
+from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F, Q
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
@@ -21,12 +25,18 @@ from django_q.tasks import async_task
 
 from project.clock import now
 
+log = structlog.get_logger("vestnik.worker")
+
 WORKER_VARIABLE = "VESTNIK_WORKER"
 LANE_PREFIX = "worker-"
 CANARY_KEY = "worker-alive:{}"
 ANY_WORKER = "any"
 ALIVE_SECONDS = 60
 TASKS_KEPT = 1000
+OUT_OF_REACH: Final = (OperationalError, InterfaceError)
+_PATIENCE_SECONDS: Final = 25
+
+P = ParamSpec("P")
 
 stopping = RawValue(c_bool, False)
 """True in every process of a worker's tree once it is asked to stop. It has no lock, which the dead could hold."""
@@ -57,13 +67,26 @@ class EtaBroker(ORM):  # type: ignore[misc]  # django-q2 is not typed
         return int(row.pk)
 
     def dequeue(self) -> list[tuple[int, str]] | None:
-        """Take the task that has been due the longest, from the shared queue or this worker's own lane."""
+        """Take the task that has been due the longest, from the shared queue or this worker's own lane.
+
+        While the database is out of reach there is none: django-q2's pusher would die of the error, for ten seconds.
+        """
+        try:
+            task = self._take()
+        except OUT_OF_REACH as error:
+            log.warning("database out of reach", error=str(error).strip())
+            connection.close()
+            task = None
+        if task is None:
+            sleep(Conf.POLL)
+        return task and [task]
+
+    def _take(self) -> tuple[int, str] | None:
         mine = Q(key__startswith=self.list_key) | Q(key=os.environ.get(WORKER_VARIABLE))
         rows, moment = self.get_connection(), now()
         for task in rows.filter(mine, lock__lte=moment).order_by("lock", "pk")[: Conf.BULK]:
             if rows.filter(pk=task.pk, lock=task.lock).update(lock=moment + timedelta(seconds=Conf.RETRY)):
-                return [(task.pk, task.payload)]
-        sleep(Conf.POLL)
+                return task.pk, task.payload
         return None
 
 
@@ -75,6 +98,31 @@ def enqueue(function: str, *args: Any, due: datetime | None = None, lane: str | 
     broker = EtaBroker(lane or ":".join([Conf.CLUSTER_NAME, function, *map(str, args)]), due)
     if not broker.waits():
         async_task(function, *args, broker=broker)
+
+
+def lasting(hint: Callable[P, None]) -> Callable[P, None]:
+    """Have a hint that fails because the database goes away left again as soon as it is back."""
+
+    @wraps(hint)
+    def outlast(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            hint(*args, **kwargs)
+        except OUT_OF_REACH as error:
+            log.warning("database out of reach", hint=hint.__name__, error=str(error).strip())
+            _leave_again(f"{hint.__module__}.{hint.__qualname__}", *args)
+
+    return outlast
+
+
+def _leave_again(function: str, *args: Any) -> None:
+    """Try for a while. What takes longer, a watchdog notices and asks for a sweep."""
+    for _ in range(_PATIENCE_SECONDS):
+        connection.close()
+        try:
+            return enqueue(function, *args)
+        except OUT_OF_REACH:
+            sleep(1)
+    return None
 
 
 def canary(worker: str) -> None:

@@ -20,11 +20,20 @@ from datetime import UTC, datetime
 from types import FrameType
 
 import structlog
-from django.db import Error, connection
+from django.db import connection
 from django_q.cluster import Cluster
 
 from project.clock import seconds
-from project.queue import ALIVE_SECONDS, LANE_PREFIX, WORKER_VARIABLE, canary, enqueue, stopping, worker_alive
+from project.queue import (
+    ALIVE_SECONDS,
+    LANE_PREFIX,
+    OUT_OF_REACH,
+    WORKER_VARIABLE,
+    canary,
+    enqueue,
+    stopping,
+    worker_alive,
+)
 
 log = structlog.get_logger("vestnik.worker")
 
@@ -66,29 +75,34 @@ class Watchdog:
 
     def _watch(self, tree: subprocess.Popen[bytes]) -> str:
         """Wait until something is wrong, or a stop is asked for; return what is wrong."""
-        beaten_at, trusted_until = 0.0, time.monotonic() + ALIVE_SECONDS
+        beat_at, trusted_until, cut_off = 0.0, time.monotonic() + ALIVE_SECONDS, False
         while not self.told_to_stop.wait(0.2):
             if tree.poll() is not None:
                 return f"main process ended with {tree.returncode}"
-            if time.monotonic() - beaten_at < BEAT_SECONDS:
+            if time.monotonic() < beat_at:
                 continue
-            beaten_at = time.monotonic()
+            beat_at = time.monotonic() + BEAT_SECONDS
             try:
-                alive = self.beat()
-            except Error as error:
+                alive = self.beat(sweep_now=cut_off)
+                cut_off = False
+            except OUT_OF_REACH as error:
                 log.warning("database out of reach", error=str(error).strip())
                 connection.close()
-                alive = True
+                alive = cut_off = True
+                beat_at = time.monotonic() + 1
             if alive:
                 trusted_until = time.monotonic() + ALIVE_SECONDS
             elif time.monotonic() > trusted_until:
                 return "no task completed"
         return ""
 
-    def beat(self) -> bool:
-        """Leave a canary and the hint for the next sweep, and tell whether canaries come back."""
+    def beat(self, *, sweep_now: bool = False) -> bool:
+        """Leave a canary and the hint for the next sweep, and tell whether canaries come back.
+
+        When the database has been away, hints have failed, and what they were for must not wait for the next sweep.
+        """
         enqueue(_CANARY, self.worker, lane=self.worker)
-        enqueue(self.sweep, due=next_sweep())
+        enqueue(self.sweep, due=None if sweep_now else next_sweep())
         return worker_alive(self.worker)
 
     def _end_gently(self, tree: subprocess.Popen[bytes]) -> None:

@@ -1,14 +1,16 @@
 """The whole program as it runs in earnest: gunicorn, `manage.py worker` and a sandbox, over a database of their own."""
 
+import io
 import itertools
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -18,6 +20,7 @@ import psycopg2
 import requests
 
 from campaigns.sandbox.faults import Faults
+from campaigns.sandbox.ledger import Ledger
 from campaigns.sandbox.server import Sandbox, running_sandbox
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,6 +64,8 @@ class Stack:
             "MAX_ATTEMPTS": "20",
         }
         self.worker: subprocess.Popen[bytes] | None = None
+        self.log = io.StringIO()
+        """One JSON line for each request that the sandbox has seen since `fresh_api`."""
 
     def manage(self, *arguments: str) -> str:
         """Run a management command to its end and return what it printed."""
@@ -69,6 +74,17 @@ class Stack:
             command, cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True, timeout=120
         )
         return done.stdout
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        """What the database says, past the program."""
+        url = self.environment["DATABASE_URL"]
+        connection = psycopg2.connect(url) if url.startswith("postgres") else sqlite3.connect(urlsplit(url).path[1:])
+        try:
+            cursor = connection.cursor()
+            cursor.execute(query)
+            return list(cursor.fetchall())
+        finally:
+            connection.close()
 
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
         """A process in a session of its own, with its output in a file of the folder."""
@@ -116,7 +132,8 @@ class Stack:
     def fresh_api(self) -> "Api":
         """The API for the administrator; the sandbox forgets what was, and misbehaves no more."""
         self.sandbox.faults = Faults()
-        self.sandbox.ledger.clear()
+        self.log = io.StringIO()
+        self.sandbox.ledger = Ledger(self.log)
         return self.api(self.api().call("POST", "/tokens", 201, email=EMAIL, password=PASSWORD)["token"])
 
 
@@ -156,10 +173,11 @@ def finished(api: Api, campaign: int) -> Any:
 
 
 @contextmanager
-def running_stack(folder: Path) -> Iterator[Stack]:
-    """Everything migrated and running, on the database kind that the suite runs on."""
-    with _database(folder) as url, running_sandbox(token=TOKEN, seed=1) as sandbox:
-        stack = Stack(folder, url, sandbox)
+def running_stack(folder: Path, database_url: str | None = None) -> Iterator[Stack]:
+    """Everything migrated and running, on that database or a new one of the kind that the suite runs on."""
+    with ExitStack() as context:
+        url = database_url or context.enter_context(_database(folder))
+        stack = Stack(folder, url, context.enter_context(running_sandbox(token=TOKEN, seed=1)))
         stack.manage("migrate", "-v0")
         stack.environment |= {"DJANGO_SUPERUSER_EMAIL": EMAIL, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
         stack.manage("createsuperuser", "--noinput")

@@ -1,6 +1,5 @@
 """The main job on the real thing: processes, HTTP and signals, by API alone as an integrator would."""
 
-import time
 from datetime import UTC, datetime, timedelta
 
 from tests.stack import Api, Stack, add_contacts, finished, launch, wait_for
@@ -16,17 +15,6 @@ def test_a_campaign_goes_from_nothing_to_the_last_message(stack: Stack, api: Api
     assert stack.sandbox.ledger.accepted == stack.sandbox.ledger.requests == 31
     page = api.call("GET", f"/campaigns/{campaign}/messages?status=sent&limit=500")
     assert {row["id"] for row in page["items"]} == set(stack.sandbox.ledger.messages)
-
-
-def test_a_misbehaving_gateway_loses_and_doubles_nothing(stack: Stack, api: Api) -> None:
-    kinds = ("error", "throttle", "reset", "html", "broken", "code", "lost", "unauthorized")
-    stack.sandbox.faults = stack.sandbox.faults.updated(dict.fromkeys(kinds, 0.03))
-    add_contacts(api, "faults", 60)
-    campaign = launch(api, "faults")
-    stats = wait_for(lambda: finished(api, campaign), "the campaign's end", 120)
-    assert stats["total"] == stats["by_status"]["sent"] == 60
-    assert stack.sandbox.ledger.accepted == 60
-    assert stack.sandbox.ledger.conflicts == 0
 
 
 def test_the_worker_is_killed_in_the_middle_and_nothing_is_lost(stack: Stack, api: Api) -> None:
@@ -54,22 +42,6 @@ def test_a_campaign_starts_on_the_second(stack: Stack, api: Api) -> None:
     wait_for(lambda: stack.sandbox.ledger.accepted, "the message")
     late = next(iter(stack.sandbox.ledger.messages.values())).first_at - start.timestamp()
     assert 0 <= late < 2
-
-
-def test_pause_holds_within_a_second_and_resume_goes_on(stack: Stack, api: Api) -> None:
-    add_contacts(api, "paused", 40)
-    campaign = launch(api, "paused", rate_limit=10)
-    wait_for(lambda: stack.sandbox.ledger.accepted >= 3, "the first messages")
-    assert api.call("POST", f"/campaigns/{campaign}/pause")["status"] == "paused"
-    paused_at = time.time()
-    by_status = api.call("GET", f"/campaigns/{campaign}/stats")["by_status"]
-    wait_for(lambda: time.time() > paused_at + 2.5, "two and a half seconds")
-    assert max(entry.last_at for entry in stack.sandbox.ledger.messages.values()) < paused_at + 1
-    assert by_status["pending"]
-    api.call("PATCH", f"/campaigns/{campaign}", rate_limit=None)
-    api.call("POST", f"/campaigns/{campaign}/resume")
-    stats = wait_for(lambda: finished(api, campaign), "the campaign's end")
-    assert stats["by_status"]["sent"] == 40
 
 
 def test_sigterm_stops_the_worker_and_leaves_no_process(stack: Stack) -> None:

@@ -98,7 +98,8 @@ class Ledger:
             self.last.append(Arrival(at, message, outcome))
         if self._log is not None:
             took = round(time.monotonic() - moment, 6)
-            entry = {"at": at, "monotonic": moment, "took": took, "id": msg_id, "outcome": outcome}
+            payload = message and message.digest.hex()
+            entry = {"at": at, "monotonic": moment, "took": took, "id": msg_id, "outcome": outcome, "payload": payload}
             self._log.write(json.dumps(entry) + "\n")
 
     def stats(self) -> dict[str, Any]:

@@ -47,10 +47,11 @@ class Streak:
         """A request was accepted, or refused for good: the gateway works."""
         self._failures, self._succeeded, self._last_success = 0, True, time.monotonic()
 
-    def failure(self, started: float, reason: str) -> None:
-        """A request that began at `started` (monotonic) came to nothing."""
+    def failure(self, started: float, reason: str) -> bool:
+        """A request that began at `started` (monotonic) came to nothing; return whether it is time to stop."""
         if started > self._last_success:
             self._failures, self._reason = self._failures + 1, reason
+        return self._failures >= FAILURES_TO_OPEN
 
     def taken(self) -> Tally:
         """What there is to report, once."""

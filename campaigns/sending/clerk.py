@@ -14,17 +14,17 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-from django.db import InterfaceError, OperationalError, connection
+from django.db import connection
 
 from campaigns.models import Run
 from campaigns.sending import breaker
 from campaigns.sending.breaker import Permit
 from campaigns.sending.lease import Leased, give_up, lease
 from project.clock import now
+from project.queue import OUT_OF_REACH
 
 log = structlog.get_logger("vestnik.sending")
 
-_OUT_OF_REACH = (OperationalError, InterfaceError)
 _PATIENCE_SECONDS = 0.5
 
 
@@ -107,7 +107,7 @@ class Clerk:
             return Taken(run, number, lease(run, self.token, number))
         except Exception as error:
             self._sound = False
-            if isinstance(error, _OUT_OF_REACH):
+            if isinstance(error, OUT_OF_REACH):
                 raise
             log.exception("run in trouble", run=run.pk, campaign=run.campaign_id)
             self._barred.add(run.pk)
@@ -125,7 +125,7 @@ class Clerk:
         while True:
             try:
                 job()
-            except _OUT_OF_REACH as error:
+            except OUT_OF_REACH as error:
                 log.warning("database out of reach", error=str(error).strip())
                 if time.monotonic() > self._write_until:
                     break

@@ -26,6 +26,8 @@ from directory.models import Contact
 from project.clock import now
 
 SLICE_SECONDS = 20.0
+# What leaves in the last moment would reach the gateway when it is over.
+TRAVEL_SECONDS = 0.1
 _MARGIN_SECONDS = 30.0
 _CONTACT_FIELDS = frozenset({"first_name", "last_name", "phone"})
 _PAYLOAD = ("id", "phone", "text", "parts")
@@ -155,11 +157,12 @@ def _deadlines(run: Run, readers: dict[int, _Reader], moment: datetime) -> dict[
         by_zone[reader.timezone].append(pk)
     window = run.campaign.window
     if window is None:
-        return dict.fromkeys(by_zone, run.deadline.timestamp())
+        return dict.fromkeys(by_zone, run.deadline.timestamp() - TRAVEL_SECONDS)
     known, deadlines = known_zones(run.campaign, by_zone), {}
     for zone in known:
         if calendar.is_open(window, moment, zone):
-            deadlines[zone] = min(run.deadline, calendar.next_closing(window, moment, zone)).timestamp()
+            closing = min(run.deadline, calendar.next_closing(window, moment, zone))
+            deadlines[zone] = closing.timestamp() - TRAVEL_SECONDS
         else:
             opening = calendar.next_opening(window, moment, zone)
             Message.objects.filter(pk__in=by_zone[zone]).update(due_at=opening)

@@ -170,6 +170,9 @@ class Slice:
             self.hand.add(run, messages)
             if len(messages) == asked and run not in self.runs:
                 self.runs.append(run)
+        # They were asked for while everything might leave.
+        if not (self.permit.free or self._probing):
+            self._release(self.hand.everything())
 
     def _withdraw_probe(self) -> None:
         """There was nothing to send, or its time was over before it could leave."""
@@ -228,8 +231,9 @@ class Slice:
             self._stop_here()
         elif outcome.verdict != Verdict.RETRY:
             self.streak.success()
-        elif done.answer.status != 429:
-            self.streak.failure(flight.started, outcome.reason)
+        elif done.answer.status != 429 and self.streak.failure(flight.started, outcome.reason):
+            self._report()
+            self._stop_here()
 
     def _stop_here(self) -> None:
         """Nothing more leaves from this slice until the breaker has been asked again, which is at once."""
@@ -241,6 +245,10 @@ class Slice:
         batch, self.done = self.done, []
         self._recorded_at = time.monotonic()
         self.clerk.write(record, self.token, batch, idempotent=self.adapter.idempotent)
+        self._report()
+
+    def _report(self) -> None:
+        """Tell the breaker what this slice has seen; a look that is asked for later knows of it."""
         self.clerk.write(breaker.report, self.adapter.name, self.streak.taken())
 
     def _release(self, messages: list[Leased]) -> None:

@@ -188,7 +188,7 @@ def test_the_command_logs_every_request_without_phone_or_text(tmp_path: Path) ->
     assert [(entry["id"], entry["outcome"]) for entry in entries] == [(5, "accepted"), (5, "repeat")]
     assert before <= entries[0]["at"] <= time.time()
     assert entries[0]["took"] >= 0.05
-    assert entries[0].keys() == {"at", "monotonic", "took", "id", "outcome"}
+    assert entries[0].keys() == {"at", "monotonic", "took", "id", "outcome", "payload"}
 
 
 def test_a_taken_port_is_told_in_one_line() -> None:

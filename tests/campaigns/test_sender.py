@@ -14,6 +14,7 @@ from campaigns import services
 from campaigns.lifecycle import campaign_advance
 from campaigns.models import Attempt, Campaign, Gateway, Message
 from campaigns.sandbox.server import Sandbox
+from campaigns.sending.breaker import FAILURES_TO_OPEN
 from campaigns.states import CampaignStatus
 from directory.models import Audience, Contact
 from project.http import Conflict
@@ -148,6 +149,16 @@ def test_an_outage_is_probed_by_one_message_and_spends_no_attempts(alice: User, 
     Gateway.objects.update(open_until=now())
     send_everything(campaign, sandbox)
     assert statuses(campaign) == {"sent": 200}
+
+
+def test_an_outage_at_full_speed_stops_at_once(alice: User, sandbox: Sandbox, settings: Settings) -> None:
+    settings.GATEWAY_CONCURRENCY = 10
+    sandbox.faults = sandbox.faults.updated({"outage": True})
+    campaign = make(alice, 500)
+    campaign_advance(campaign.pk)
+    slice_of(sandbox, seconds=0.9)
+    assert FAILURES_TO_OPEN <= sandbox.ledger.requests < FAILURES_TO_OPEN + 2 * settings.GATEWAY_CONCURRENCY
+    assert statuses(campaign) == {"pending": 500}
 
 
 def test_nothing_leaves_while_retry_after_holds(alice: User, sandbox: Sandbox) -> None:

@@ -4,16 +4,17 @@ import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from unittest.mock import Mock
 
 import pytest
 import time_machine
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django_q.models import OrmQ, Task
 from django_q.monitor import save_task
 from django_q.signing import SignedPackage
 
 from project import queue
-from project.queue import EtaBroker, enqueue
+from project.queue import EtaBroker, enqueue, lasting
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -181,3 +182,38 @@ def test_a_waiting_hint_is_not_taken_before_the_change_it_now_stands_for_can_be_
     thread.join(5)
     assert taken_at
     assert not OrmQ.objects.exclude(lock__gt=datetime.now(UTC)).exists()
+
+
+@lasting
+def broken(number: int) -> None:
+    """A hint that meets a database which is gone."""
+    raise OperationalError("server closed the connection unexpectedly")
+
+
+@pytest.mark.django_db(transaction=True)
+class TestAnOutageOfTheDatabase:
+    def test_a_hint_that_fails_is_left_again_when_the_database_is_back(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        answers = iter([OperationalError("refused"), OperationalError("refused"), None])
+        waits = EtaBroker.waits
+
+        def soon_back(broker: EtaBroker) -> bool:
+            if error := next(answers):
+                raise error
+            return waits(broker)
+
+        monkeypatch.setattr(EtaBroker, "waits", soon_back)
+        broken(7)
+        (row,) = OrmQ.objects.all()
+        assert (row.task["func"], row.task["args"]) == (f"{__name__}.broken", (7,))
+
+    def test_one_that_fails_for_another_reason_has_failed(self) -> None:
+        with pytest.raises(ZeroDivisionError):
+            lasting(lambda: 1 // 0)()  # type: ignore[arg-type]
+        assert not OrmQ.objects.exists()
+
+    def test_the_pusher_survives_it(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        enqueue(LOOK, 7)
+        with monkeypatch.context() as gone:
+            gone.setattr(EtaBroker, "_take", Mock(side_effect=OperationalError("refused")))
+            assert take() is None
+        assert take()

@@ -54,6 +54,11 @@ def test_a_lost_sweep_is_made_up_for_at_the_next_half_minute(clock: time_machine
     assert sweeps() == 1
 
 
+def test_there_is_a_sweep_at_once_when_the_database_is_back(clock: time_machine.Traveller) -> None:
+    Watchdog(SWEEP).beat(sweep_now=True)
+    assert sweeps() == 1
+
+
 def test_a_worker_is_alive_while_its_canaries_come_back(clock: time_machine.Traveller) -> None:
     watchdog = Watchdog(SWEEP)
     assert not watchdog.beat()

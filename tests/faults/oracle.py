@@ -1,0 +1,98 @@
+"""The oracle of the fault suite: what the gateway says it was sent, joined with what the database says became of it."""
+
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.stack import Stack
+
+TAKEN = {"accepted", "repeat", "lost", "drip"}
+"""The outcomes of a request after which the gateway has the message."""
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How long a test takes: a short form runs with the usual suite, the long one with `make soak`."""
+
+    recipients: int
+    rate: float | None = None
+    """Messages per second."""
+    faults: tuple[float, ...] = ()
+    """How often, or for how many seconds, something is broken."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Both sides of one campaign."""
+
+    messages: dict[int, tuple[str, int, int]]
+    """Status, attempts and phone by id, of the database."""
+    requests: list[dict[str, Any]]
+    """The gateway's log of those ids, in order of arrival."""
+    taken: Counter[int] = field(default_factory=Counter)
+    """How often the gateway took each id."""
+
+    @property
+    def statuses(self) -> Counter[str]:
+        """Messages by status."""
+        return Counter(status for status, _, _ in self.messages.values())
+
+    def times(self, *outcomes: str) -> list[float]:
+        """When requests with these outcomes, or any, arrived; seconds since the epoch."""
+        return [entry["at"] for entry in self.requests if not outcomes or entry["outcome"] in outcomes]
+
+    def assert_whole(self, recipients: int) -> None:
+        """Nothing is lost and nothing doubled.
+
+        Each recipient has one message, what the gateway took is what the database takes for sent, and an id never came
+        with two payloads.
+        """
+        assert len(self.messages) == recipients
+        phones = Counter(phone for _, _, phone in self.messages.values() if phone is not None)
+        assert max(phones.values(), default=1) == 1
+        sent = {pk for pk, (status, _, _) in self.messages.items() if status == "sent"}
+        unknown = {pk for pk, (status, _, _) in self.messages.items() if status == "unknown"}
+        assert sent <= self.taken.keys() <= sent | unknown
+        payloads = defaultdict(set)
+        for entry in self.requests:
+            if entry["payload"]:
+                payloads[entry["id"]].add(entry["payload"])
+        assert max(map(len, payloads.values()), default=1) == 1
+
+
+def evidence(stack: Stack, campaign: int) -> Evidence:
+    """What both sides say now. The counters must agree with the messages, too."""
+    assert "All counters agree" in stack.manage("verify_counters")
+    rows = stack.rows(
+        "SELECT m.id, m.status, m.attempts, m.phone FROM campaigns_message m "
+        f"JOIN campaigns_run r ON r.id = m.run_id WHERE r.campaign_id = {campaign}"
+    )
+    messages = {pk: (status, attempts, phone) for pk, status, attempts, phone in rows}
+    log = map(json.loads, stack.log.getvalue().splitlines())
+    requests = sorted((entry for entry in log if entry["id"] in messages), key=lambda entry: entry["at"])
+    taken = Counter(entry["id"] for entry in requests if entry["outcome"] in TAKEN)
+    return Evidence(messages, requests, taken)
+
+
+def add_recipients(stack: Stack, tag: str, number: int) -> None:
+    """That many new contacts with the tag, faster than by API."""
+    stack.manage(
+        "shell",
+        "-v0",
+        "-c",
+        f"""
+from django.db.models import Max
+from accounts.models import User
+from directory.models import Contact, Tag
+from directory.phones import operator_code
+first = max(79170000000, Contact.objects.aggregate(last=Max("phone"))["last"] or 0) + 1
+owner, (tag, _) = User.objects.first(), Tag.objects.get_or_create(name={tag!r})
+contacts = Contact.objects.bulk_create(
+    [Contact(phone=first + n, operator_code=operator_code(first + n), owner=owner) for n in range({number})],
+    batch_size=500,
+)
+through = Contact.tags.through
+through.objects.bulk_create([through(contact=contact, tag=tag) for contact in contacts], batch_size=400)
+""",
+    )

@@ -1,0 +1,54 @@
+"""The gateway is down, or answers nonsense, or takes a message and does not say so."""
+
+import time
+
+import pytest
+
+from campaigns.sending.breaker import FAILURES_TO_OPEN, LONGEST_PAUSE
+from tests.faults.oracle import Scale, add_recipients, evidence
+from tests.stack import Api, Stack, finished, launch, wait_for
+
+CONCURRENCY = 100
+NONSENSE = ("error", "throttle", "unavailable", "reset", "hang", "html", "broken", "code", "huge", "redirect")
+
+
+@pytest.mark.parametrize("scale", [Scale(40), pytest.param(Scale(2000), marks=pytest.mark.soak)], ids=["short", "long"])
+def test_nonsense_and_lost_answers_lose_and_double_nothing(stack: Stack, api: Api, scale: Scale) -> None:
+    shares = {**dict.fromkeys(NONSENSE, 0.3 / len(NONSENSE)), "lost": 0.2}
+    stack.sandbox.faults = stack.sandbox.faults.updated({**shares, "retry_after_date": True})
+    add_recipients(stack, "nonsense", scale.recipients)
+    campaign = launch(api, "nonsense")
+    wait_for(lambda: finished(api, campaign), "the campaign's end", 120 + scale.recipients / 5)
+    found = evidence(stack, campaign)
+    found.assert_whole(scale.recipients)
+    assert found.statuses == {"sent": scale.recipients}
+    assert stack.sandbox.ledger.early == 0
+    assert stack.sandbox.ledger.redirected == 0
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [Scale(120, rate=40, faults=(5,)), pytest.param(Scale(20_000, faults=(600,)), marks=pytest.mark.soak)],
+    ids=["short", "long"],
+)
+def test_an_outage_costs_a_few_probes_and_no_attempts(stack: Stack, api: Api, scale: Scale) -> None:
+    stack.sandbox.faults = stack.sandbox.faults.updated({"latency": 0.02})
+    add_recipients(stack, "outage", scale.recipients)
+    campaign = launch(api, "outage", rate_limit=scale.rate)
+    wait_for(lambda: stack.sandbox.ledger.accepted >= scale.recipients / 5, "the first messages")
+    stack.sandbox.faults = stack.sandbox.faults.updated({"outage": True})
+    (seconds,) = scale.faults
+    time.sleep(seconds)
+    stack.sandbox.faults = stack.sandbox.faults.updated({"outage": False})
+    back_at = time.time()
+    wait_for(lambda: finished(api, campaign), "the campaign's end", 120 + scale.recipients / 20)
+    found = evidence(stack, campaign)
+    found.assert_whole(scale.recipients)
+    assert found.statuses == {"sent": scale.recipients}
+    # Those that leave before all workers know of the failures: no more than are in flight, or go in half a second.
+    stragglers = scale.rate / 2 if scale.rate else CONCURRENCY
+    assert len(found.times("outage")) <= FAILURES_TO_OPEN + stragglers + 6 + seconds / LONGEST_PAUSE.total_seconds()
+    # They have spent an attempt each; the probes have spent none.
+    assert sum(attempts - 1 for _, attempts, _ in found.messages.values()) <= FAILURES_TO_OPEN + stragglers
+    first = min(at for at in found.times("accepted") if at > back_at)
+    assert first < back_at + LONGEST_PAUSE.total_seconds() + 2
