@@ -34,7 +34,7 @@ from campaigns.schemas import (
 )
 from campaigns.states import CampaignStatus, Remedy
 from campaigns.statistics import campaign_statistics
-from directory.models import Audience
+from directory.audience import Audience
 from project.http import Error, ListQuery, Page, Signed, keyset, page_of
 
 campaigns = Router(tags=["campaigns"])

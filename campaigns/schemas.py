@@ -3,13 +3,16 @@
 from datetime import datetime, time
 from typing import Annotated, Any, Literal
 
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 from ninja import Field, Schema
-from pydantic import AfterValidator
+from pydantic import AfterValidator, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
 from directory.api import Phone
-from directory.models import Audience
+from directory.audience import MAX_CONDITIONS, MAX_DAYS, Audience
+from directory.models import SavedAudience
 from project.http import Body, Line, ListQuery, Text
 
 Words = Annotated[Text, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
@@ -33,6 +36,27 @@ Moment = Annotated[datetime, AfterValidator(_moment)]
 Clock = Annotated[time, AfterValidator(_clock)]
 
 
+class ConditionIn(Body):
+    """What an attribute must be like, without regard to case; `exists` needs no value."""
+
+    name: Annotated[Line, Field(min_length=1, max_length=50)]
+    match: Literal["equals", "contains", "exists"] = "equals"
+    value: Annotated[Text, Field(max_length=100)] = ""
+
+
+class WrittenIn(Body):
+    """When a contact was last written to: never, or (not) within the last `days`."""
+
+    when: Literal["never", "within", "not_within"]
+    days: int = Field(0, ge=0, le=MAX_DAYS)
+
+    @model_validator(mode="after")
+    def _has_days(self) -> "WrittenIn":
+        if self.when != "never" and not self.days:
+            raise ValueError("Say how many days.")
+        return self
+
+
 class AudienceIn(Body):
     """Which contacts; an empty list does not narrow, so an empty object is everyone."""
 
@@ -46,10 +70,23 @@ class AudienceIn(Body):
     timezones: list[Annotated[Line, Field(max_length=64)]] = Field(
         default_factory=list, max_length=600, examples=[["Europe/Moscow"]]
     )
+    tags_none: list[Annotated[Line, Field(min_length=1, max_length=50)]] = Field(
+        default_factory=list, max_length=50, description="Contacts that have one of them are left out"
+    )
+    attributes: list[ConditionIn] = Field(default_factory=list, max_length=MAX_CONDITIONS)
+    written: WrittenIn | None = None
+    saved: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = Field(
+        None, description="Id of a saved audience: its filter is copied, in place of all else here"
+    )
 
     def value(self) -> Audience:
-        """As the services take it."""
-        return Audience.from_json(self.model_dump())
+        """As the services take it; ValidationError if there is no such saved audience."""
+        if self.saved is None:
+            return Audience.from_json(self.model_dump())
+        saved = SavedAudience.objects.filter(pk=self.saved).first()
+        if saved is None:
+            raise ValidationError({"audience": _("There is no such saved audience.")})
+        return saved.picks
 
 
 class WindowIn(Body):
@@ -66,7 +103,7 @@ class CampaignFields(Body):
         description="May hold {first_name}, {last_name}, {phone}, any attribute; with a fallback: {first_name|friend}",
         examples=["Hello, {first_name|friend}! 20 % off until Thursday."],
     )
-    audience: AudienceIn = Field(default_factory=AudienceIn)
+    audience: AudienceIn = Field(default_factory=lambda: AudienceIn())
     starts_at: Moment | None = Field(default_factory=lambda: None, description="null: now; without offset: your zone")
     local_time: bool = Field(
         default_factory=bool, description="`starts_at`'s wall-clock time holds in each contact's zone"
@@ -110,12 +147,19 @@ class PreviewIn(CampaignFields):
 
 
 class AudienceOut(Schema):
-    """See `AudienceIn`."""
+    """See `AudienceIn`. What is not among the first four is there only if it narrows."""
 
     operator_codes: list[str]
     tags: list[str]
     tags_match: str
     timezones: list[str]
+    tags_none: list[str] | None = None
+    attributes: list[ConditionIn] | None = None
+    written: WrittenIn | None = None
+
+    @model_serializer(mode="wrap")
+    def _what_narrows(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}
 
 
 class WindowOut(Schema):

@@ -5,7 +5,7 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models import Q
 
-from campaigns import gateways
+from campaigns import gateways, written
 from campaigns.lifecycle import campaign_advance, hint_advance, hint_send
 from campaigns.models import Campaign, Run
 from campaigns.sending import breaker, sweeper
@@ -13,6 +13,7 @@ from campaigns.sending.sender import Slice
 from campaigns.sending.slots import slot
 from campaigns.sending.transport import transport_for
 from campaigns.states import UNFINISHED, CampaignStatus
+from directory import bulk
 from project import queue
 from project.clock import now
 from project.queue import lasting
@@ -55,6 +56,11 @@ def _hand_on(gateway: str, moved: set[int]) -> None:
         hint_send(max(next_due, breaker.blocked_until(gateway) or next_due))
 
 
+def note_written() -> None:
+    """Contacts have been written to, and the directory does not know yet."""
+    written.note_written()
+
+
 @lasting
 def sweep() -> None:
     """Twice a minute: make lost hints anew for all campaigns that are or may soon be active, and rescue lost leases."""
@@ -64,5 +70,7 @@ def sweep() -> None:
     for campaign_id in alive.union(left).values_list("pk", flat=True):
         hint_advance(campaign_id)
     hint_send()
+    bulk.remind()
+    written.hint_note()
     sweeper.rescue(idempotent=gateways.adapter().idempotent)
     queue.prune()

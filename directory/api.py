@@ -10,7 +10,7 @@ from pydantic import AfterValidator
 
 from directory import phones
 from directory.attributes import MAX_ATTRIBUTES
-from directory.models import Contact
+from directory.models import Contact, Source
 from directory.services import MAX_TAGS, contact_create, contact_deactivate, contact_update
 from project.http import Body, Error, Line, ListQuery, Page, Signed, keyset, page_of
 
@@ -103,15 +103,15 @@ def _shown(contact: Contact) -> dict[str, Any]:
 @contacts.get("", response={200: Page[ContactOut], frozenset({401, 422}): Error}, summary="List contacts")
 def list_contacts(request: Signed, query: Query[ContactQuery]) -> Any:
     """Everyone's contacts, newest first."""
-    filters = query.dict(exclude={"limit", "cursor"})
-    found = Contact.objects.narrow(**filters).prefetch_related("tags")
+    filters = query.dict(exclude={"limit", "cursor", "tag"})
+    found = Contact.objects.narrow(**filters, tags=[query.tag] if query.tag else []).prefetch_related("tags")
     return page_of(keyset(found, query.cursor, query.limit), _shown)
 
 
 @contacts.post("", response={201: ContactOut, frozenset({400, 401, 409, 422}): Error}, summary="Add a contact")
 def create_contact(request: Signed, data: ContactIn) -> Any:
     """409 if a contact with this phone exists already, deactivated or not."""
-    return Status(201, _shown(contact_create(owner=request.user, **data.dict(exclude_unset=True))))
+    return Status(201, _shown(contact_create(owner=request.user, source=Source.API, **data.dict(exclude_unset=True))))
 
 
 @contacts.get("/{contact_id}", response={200: ContactOut, frozenset({401, 404, 422}): Error}, summary="Read a contact")
@@ -128,7 +128,7 @@ def read_contact(request: Signed, contact_id: ContactId) -> Any:
 def change_contact(request: Signed, contact_id: ContactId, data: ContactPatch) -> Any:
     """Only who added it, or an administrator. `is_active: true` brings a deactivated contact back."""
     contact = get_object_or_404(Contact, pk=contact_id)
-    return _shown(contact_update(contact=contact, by=request.user, **data.dict(exclude_unset=True)))
+    return _shown(contact_update(contact=contact, by=request.user, source=Source.API, **data.dict(exclude_unset=True)))
 
 
 @contacts.delete(

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Count, Q
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,11 +15,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import replace_url
 
+from accounts.history import history_of
 from directory import phones
 from directory.forms import ContactForm, FilterForm
-from directory.models import Contact, Tag
+from directory.listing import contacts_page, number_of
+from directory.models import BulkAction, Contact, Deed, Suppression, Tag
 from directory.services import contact_create, contact_deactivate, contact_update
-from project.http import Conflict, Signed, keyset
+from project.http import Conflict, Signed
 
 _PAGE = 50
 _SUGGESTED_TAGS = 200
@@ -31,18 +32,26 @@ _SUGGESTED_TAGS = 200
 def contacts(request: Signed) -> HttpResponse:
     """The list: a live search asks for its lower part only, by the same address."""
     asked = request.GET.copy()
-    for name in [name for name, value in asked.items() if not value]:
+    for name in [name for name, values in asked.lists() if not any(values)]:
         del asked[name]
     request.GET = asked  # type: ignore[assignment]  # the pager builds its links from it
     form = FilterForm(asked)
     found = Contact.objects.narrow(**form.filters())
+    many = number_of(found)
+    query = asked.copy()
+    query.pop("cursor", None)
     context = {
         "form": form,
-        "page": keyset(found.prefetch_related("tags"), form.cleaned_data.get("cursor"), _PAGE),
-        "counts": found.aggregate(all=Count("pk"), opted_out=Count("pk", filter=Q(opted_out=True))),
-        "narrowed": asked.keys() - {"cursor"},
+        "page": contacts_page(found.prefetch_related("tags"), many, limit=_PAGE, **form.order()),
+        "many": many,
+        "narrowed": asked.keys() - {"cursor", "sort"},
+        "more": asked.keys() & {"tag", "operator_code", "timezone", "owner", "added_from", "added_to"},
+        "query": query.urlencode(),
+        "deeds": _deeds(request.GET.get("state", "")),
     }
     part = "#found" if request.htmx else ""
+    if not part:
+        context["working"] = BulkAction.objects.filter(owner=request.user, finished_at=None).order_by("-pk").first()
     response = render(request, f"directory/contacts.html{part}", context)
     patch_vary_headers(response, ["HX-Request"])
     if part:
@@ -51,12 +60,28 @@ def contacts(request: Signed) -> HttpResponse:
     return response
 
 
+def _deeds(state: str) -> list[tuple[str, str]]:
+    """What can be done to the contacts of a list, by its filter of states."""
+    deeds = [(Deed.TAG.value, _("Add a tag…")), (Deed.UNTAG.value, _("Remove a tag…"))]
+    if state != "deactivated":
+        deeds.append((Deed.DEACTIVATE.value, _("Deactivate…")))
+    if state in ("deactivated", "all"):
+        deeds.append((Deed.REACTIVATE.value, _("Bring back…")))
+    return deeds
+
+
 @require_safe
 @login_required
 def contact(request: Signed, pk: int) -> HttpResponse:
     """Everything that the directory knows of one contact."""
     row = get_object_or_404(Contact.objects.select_related("owner").prefetch_related("tags"), pk=pk)
-    context = {"contact": row, "may_change": request.user.may_change(row), "clock": now()}
+    context = {
+        "contact": row,
+        "may_change": request.user.may_change(row),
+        "clock": now(),
+        "suppression": Suppression.objects.filter(phone=row.phone).select_related("by").first(),
+        "history": history_of(row),
+    }
     return render(request, "directory/contact.html", context)
 
 
