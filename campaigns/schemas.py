@@ -48,7 +48,7 @@ class WrittenIn(Body):
     """When a contact was last written to: never, or (not) within the last `days`."""
 
     when: Literal["never", "within", "not_within"]
-    days: int = Field(0, ge=0, le=MAX_DAYS)
+    days: int = Field(default=0, ge=0, le=MAX_DAYS)
 
     @model_validator(mode="after")
     def _has_days(self) -> "WrittenIn":
@@ -76,7 +76,7 @@ class AudienceIn(Body):
     attributes: list[ConditionIn] = Field(default_factory=list, max_length=MAX_CONDITIONS)
     written: WrittenIn | None = None
     saved: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = Field(
-        None, description="Id of a saved audience: its filter is copied, in place of all else here"
+        default=None, description="Id of a saved audience: its filter is copied, in place of all else here"
     )
 
     def value(self) -> Audience:
@@ -103,7 +103,7 @@ class CampaignFields(Body):
         description="May hold {first_name}, {last_name}, {phone}, any attribute; with a fallback: {first_name|friend}",
         examples=["Hello, {first_name|friend}! 20 % off until Thursday."],
     )
-    audience: AudienceIn = Field(default_factory=lambda: AudienceIn())
+    audience: AudienceIn = Field(default_factory=AudienceIn)
     starts_at: Moment | None = Field(default_factory=lambda: None, description="null: now; without offset: your zone")
     local_time: bool = Field(
         default_factory=bool, description="`starts_at`'s wall-clock time holds in each contact's zone"
