@@ -143,9 +143,7 @@ class FilterForm(forms.Form):
     def order(self) -> dict[str, Any]:
         """For `contacts_page`."""
         self.is_valid()
-        known = self.cleaned_data
-        dated = bool(known.get("added_from") or known.get("added_to"))
-        return {"sort": known.get("sort") or NEWEST, "cursor": known.get("cursor") or "", "dated": dated}
+        return {"sort": self.cleaned_data.get("sort") or NEWEST, "cursor": self.cleaned_data.get("cursor") or ""}
 
 
 class BulkForm(forms.Form):

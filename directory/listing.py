@@ -27,6 +27,8 @@ _BY_DATE: Final = ("-created_at", "-id")
 _COUNTED: Final = 10_000
 # So many are sorted faster than they may be found by walking along the order of all contacts.
 _SORTED: Final = 30_000
+# Contacts that were added in the same days lie side by side, and are read faster.
+_SORTED_OF_DAYS: Final = 150_000
 
 
 @dataclass(frozen=True)
@@ -38,16 +40,17 @@ class Number:
 
 
 def number_of(found: ContactQuerySet) -> Number:
-    """Count up to 10 000; beyond that ask PostgreSQL for its estimate, which takes no longer however many there are."""
+    """Count up to 10 000; where PostgreSQL estimates more, its word is taken, however many there are."""
     plain = found.order_by()
-    counted = plain[: _COUNTED + 1].count()
-    if counted <= _COUNTED:
-        return Number(counted)
     if connection.vendor != "postgresql":
         return Number(plain.count())
     estimate = int(json.loads(plain.values("pk").explain(format="json"))[0]["Plan"]["Plan Rows"])
-    digits = len(str(estimate)) - 2
-    return Number(max(round(estimate, -digits), _COUNTED), exact=False)
+    if estimate <= _COUNTED:
+        counted = plain[: _COUNTED + 1].count()
+        if counted <= _COUNTED:
+            return Number(counted)
+        estimate = counted
+    return Number(round(estimate, 2 - len(str(estimate))), exact=False)
 
 
 @dataclass(frozen=True)
@@ -59,14 +62,20 @@ class Ordered(Generic[M]):
 
 
 def contacts_page(
-    found: ContactQuerySet, number: Number, *, sort: str = NEWEST, dated: bool = False, cursor: str = "", limit: int
+    filters: dict[str, Any], number: Number, *, sort: str = NEWEST, cursor: str = "", limit: int
 ) -> Ordered[Contact]:
-    """The page after `cursor`; one that can't be read means the first. `number` is that of `found`.
+    """The page after `cursor` of what `ContactQuerySet.narrow` finds by the filters, `number` of them.
 
-    `dated`: the contacts are narrowed by when they were added, so that the newest are found by that too.
+    A cursor that can't be read means the first page. The newest of those narrowed by the day are found by that day.
     """
-    order = _BY_DATE if dated and sort == NEWEST else _ORDERS.get(sort, _ORDERS[NEWEST])
-    return page_after(found, order, cursor, limit, few=number.value <= _SORTED)
+    order = _ORDERS.get(sort, _ORDERS[NEWEST])
+    dated = filters.get("added_from") or filters.get("added_before")
+    if dated and order == _ORDERS[NEWEST]:
+        order = _BY_DATE
+    below = _read(cursor, Contact, ["id"]) if order == _ORDERS[NEWEST] else []
+    found = Contact.objects.narrow(**filters, below=below[0] if below else None).prefetch_related("tags")
+    few = number.value <= (_SORTED_OF_DAYS if dated else _SORTED)
+    return page_after(found, order, "" if below else cursor, limit, few=few)
 
 
 def page_after(found: QuerySet[M], order: tuple[str, ...], cursor: str, limit: int, *, few: bool = False) -> Ordered[M]:

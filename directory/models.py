@@ -105,12 +105,19 @@ class ContactQuerySet(models.QuerySet["Contact"]):
         q: str | None = None,
         added_from: datetime | str | None = None,
         added_before: datetime | str | None = None,
+        below: int | None = None,
         **exact: Unpack[ContactFilters],
     ) -> "ContactQuerySet":
-        """The filters of every list of contacts; one that is empty does not narrow. Of several tags one is enough."""
+        """The filters of every list of contacts; one that is empty does not narrow. Of several tags one is enough.
+
+        `below`: only ids less than that.
+        """
         found = self.filter(**{name: value for name, value in exact.items() if value not in (None, "")})
         if names := [tag_name(name) for name in tags]:
-            found = found.filter(_tagged(names), pk__lte=_newest_tagged(names))
+            below = _newest_tagged(names) + 1 if below is None else below
+            found = found.filter(_tagged(names, contact__lt=below))
+        if below is not None:
+            found = found.filter(pk__lt=below)
         if added_from:
             found = found.filter(created_at__gte=added_from)
         if added_before:
@@ -148,10 +155,10 @@ def _suppressed() -> Exists:
     return Exists(Suppression.objects.filter(phone=OuterRef("phone")))
 
 
-def _tagged(names: Iterable[str]) -> Exists:
+def _tagged(names: Iterable[str], **bounds: int) -> Exists:
     """One of those tags; their ids are looked up first, so that the plan knows how common they are."""
     ids = sorted(Tag.objects.filter(name__in=names).values_list("pk", flat=True))
-    taggings = Tagging.objects.filter(contact=OuterRef("pk"))
+    taggings = Tagging.objects.filter(contact=OuterRef("pk"), **bounds)
     return Exists(taggings.filter(tag=ids[0]) if len(ids) == 1 else taggings.filter(tag__in=ids or [0]))
 
 

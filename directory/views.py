@@ -36,13 +36,13 @@ def contacts(request: Signed) -> HttpResponse:
         del asked[name]
     request.GET = asked  # type: ignore[assignment]  # the pager builds its links from it
     form = FilterForm(asked)
-    found = Contact.objects.narrow(**form.filters())
-    many = number_of(found)
+    filters = form.filters()
+    many = number_of(Contact.objects.narrow(**filters))
     query = asked.copy()
     query.pop("cursor", None)
     context = {
         "form": form,
-        "page": contacts_page(found.prefetch_related("tags"), many, limit=_PAGE, **form.order()),
+        "page": contacts_page(filters, many, limit=_PAGE, **form.order()),
         "many": many,
         "narrowed": asked.keys() - {"cursor", "sort"},
         "more": asked.keys() & {"tag", "operator_code", "timezone", "owner", "added_from", "added_to"},
