@@ -43,6 +43,15 @@ INSIDE = (
     "/contacts/new/",
     "/contacts/{contact}/",
     "/contacts/{contact}/edit/",
+    "/contacts/tags/",
+    "/contacts/tags/{tag}/",
+    "/contacts/audiences/",
+    "/contacts/audiences/new/",
+    "/contacts/audiences/{audience}/",
+    "/contacts/suppression/",
+    "/contacts/suppression/{phone}/",
+    "/contacts/bulk/{bulk}/",
+    "/campaigns/to/{contact}/",
     "/reports/",
     "/users/",
     "/account/",
@@ -56,6 +65,10 @@ INSIDE = (
 NO_PAGES = {
     "account_confirm_login_code",
     "account_set_password",
+    "audience_count",
+    "audience_delete",
+    "bulk",
+    "bulk_begin",
     "campaign_act",
     "campaign_duplicate",
     "contact_deactivate",
@@ -64,6 +77,10 @@ NO_PAGES = {
     "message_act",
     "preview",
     "send_test",
+    "suppression_add",
+    "suppression_export",  # text
+    "tag_delete",
+    "tag_merge",
     "test_sent",
     "token_create",
     "token_revoke",
@@ -152,7 +169,8 @@ class TestInside:
 
 
 def test_no_page_is_forgotten() -> None:
-    ids = dict.fromkeys(("draft", "waiting", "over", "message", "contact"), 1)
+    names = ("draft", "waiting", "over", "message", "contact", "tag", "audience", "phone", "bulk")
+    ids = dict.fromkeys(names, 1)
     seen = {resolve(urlsplit(path.format(**ids)).path).url_name for path in (*ENTRANCE, *INSIDE)}
     assert set(page_names(get_resolver().url_patterns)) - NO_PAGES == seen
 
