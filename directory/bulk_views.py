@@ -16,7 +16,7 @@ from directory.bulk import bulk_scope, bulk_start
 from directory.forms import BulkForm
 from directory.models import BulkAction, Deed, Tag
 from project.http import Signed
-from project.templatetags import number
+from project.numbers import number
 
 _SUGGESTED_TAGS = 200
 

@@ -18,7 +18,7 @@ from directory.listing import page_after
 from directory.models import Contact, Source, Suppression
 from directory.suppression import may_release, release, suppress
 from project.http import Signed
-from project.templatetags import number
+from project.numbers import number
 
 _PAGE = 50
 _REJECTED_SHOWN = 20
