@@ -85,8 +85,8 @@ class Several(forms.MultipleChoiceField):
     """Any names: those that are not offered find nothing, and are no error."""
 
     def valid_value(self, value: Any) -> bool:
-        """Every name may be asked for."""
-        return True
+        """Every name may be asked for that a database can compare."""
+        return attributes.is_storable(str(value))
 
 
 class FilterForm(forms.Form):
