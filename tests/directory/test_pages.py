@@ -110,7 +110,7 @@ def test_the_list_costs_the_same_queries_whatever_it_holds(site: Client, alice: 
         with CaptureQueriesContext(connection) as queries:
             site.get(LIST)
         counts.append(len(queries))
-    assert counts[1] == counts[2] <= 11
+    assert counts[1] == counts[2] <= 12
     with CaptureQueriesContext(connection) as queries:
         site.get(LIST, headers=HTMX)
     assert len(queries) <= 6
