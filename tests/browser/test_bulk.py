@@ -31,6 +31,8 @@ def test_ticked_contacts_and_all_that_match_are_changed(api: Api, page: Page) ->
     expect(page.get_by_text("2 contacts are changed.")).to_be_visible()
     expect(page.locator("tbody").get_by_text("chosen", exact=True)).to_have_count(2)
 
+    page.wait_for_load_state()  # the scripts are there
+
     page.get_by_label("Tick all on this page").check()
     expect(bar).to_contain_text("Ticked: 50")
     page.get_by_label(f"All {NUMBER} that match").check()
@@ -43,6 +45,7 @@ def test_ticked_contacts_and_all_that_match_are_changed(api: Api, page: Page) ->
     expect(page.get_by_text(f"{NUMBER} contacts are changed.")).to_be_visible()
     expect(page.get_by_text("No contact matches these filters.")).to_be_visible()
 
+    page.wait_for_load_state()
     page.get_by_label("State").select_option("deactivated")
     expect(page.get_by_role("status").filter(has_text=f"{NUMBER} contacts.")).to_be_visible()
     page.get_by_label(f"All {NUMBER} that match").check()
