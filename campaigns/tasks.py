@@ -18,6 +18,8 @@ from project.clock import now
 from project.queue import lasting
 
 _STARTS_SOON = timedelta(days=1)
+# A slice costs two connections and some threads, so one that is idle waits for what may begin just now.
+_LINGER_SECONDS = 1.0
 
 
 @lasting
@@ -37,7 +39,7 @@ def send() -> None:
         adapter = gateways.adapter()
         transport = transport_for(adapter)
         try:
-            moved = Slice(adapter, transport, stopping=lambda: queue.stopping.value).run()
+            moved = Slice(adapter, transport, stopping=lambda: queue.stopping.value, linger=_LINGER_SECONDS).run()
         finally:
             transport.close()
     _hand_on(adapter.name, moved)
