@@ -75,6 +75,22 @@ def to_lines(attributes: Mapping[str, Any]) -> str:
     return "\n".join(f"{name}: {written(value)}" for name, value in attributes.items())
 
 
+def merge(there: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """What is there, with what is told of it; ValidationError if that is too much.
+
+    A text that reads as the value that is there leaves it what it is: a file must not turn the number 12 into a text.
+    """
+    kept = {name: there[name] for name, value in told.items() if name in there and _reads_as(value, there[name])}
+    merged = {**there, **told, **kept}
+    if len(merged) > MAX_ATTRIBUTES:
+        raise ValidationError(_("At most %(n)d attributes."), params={"n": MAX_ATTRIBUTES})
+    return merged
+
+
+def _reads_as(told: Any, there: Any) -> bool:
+    return isinstance(told, str) and written(told) == written(there)
+
+
 def written(value: Any) -> str:
     """A value on one line, as people read it."""
     return " ".join(str(value).lower().split() if isinstance(value, bool) else str(value).split())

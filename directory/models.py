@@ -67,6 +67,11 @@ def validate_tag_name(name: str) -> None:
         raise ValidationError(_("A tag can't hold commas or invisible characters."))
 
 
+def likely_timezone(phone: int) -> str:
+    """The time zone of a contact that tells none: the phone's, if it tells one, else the installation's."""
+    return phones.timezone_of(phone) or default_timezone()
+
+
 class Tag(models.Model):
     """A word that groups contacts, kept in lower case so that VIP and vip are one."""
 

@@ -19,7 +19,7 @@ from django_htmx.http import replace_url
 from directory import phones
 from directory.forms import ContactForm, FilterForm
 from directory.models import Contact, Tag
-from directory.services import contact_create, contact_deactivate, contact_update
+from directory.services import NOT_YOURS, contact_create, contact_deactivate, contact_update
 from project.http import Conflict, Signed, keyset
 
 _PAGE = 50
@@ -76,7 +76,7 @@ def contact_edit(request: Signed, pk: int) -> HttpResponse:
     """The form of a contact that is there."""
     row = get_object_or_404(Contact, pk=pk)
     if not request.user.may_change(row):
-        raise PermissionDenied(_("Only who added this contact, or an administrator, may change it."))
+        raise PermissionDenied(NOT_YOURS)
     form = ContactForm(request.POST or None, contact=row)
     changed = _saved(form, lambda: contact_update(contact=row, by=request.user, **form.cleaned_data))
     if changed is None:
