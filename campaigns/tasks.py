@@ -13,6 +13,7 @@ from campaigns.sending.sender import Slice
 from campaigns.sending.slots import slot
 from campaigns.sending.transport import transport_for
 from campaigns.states import UNFINISHED, CampaignStatus
+from directory.imports.services import imports_sweep
 from project import queue
 from project.clock import now
 from project.queue import lasting
@@ -67,4 +68,5 @@ def sweep() -> None:
         hint_advance(campaign_id)
     hint_send()
     sweeper.rescue(idempotent=gateways.adapter().idempotent)
+    imports_sweep()
     queue.prune()

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from accounts.models import default_timezone, validate_person_name, validate_timezone
 from directory import phones
 from directory.attributes import validate_attributes
+from directory.imports.models import Import  # noqa: F401 - Django looks for models here
 
 MAX_TAG_LENGTH = 50
 

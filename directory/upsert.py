@@ -6,6 +6,7 @@ insert waits for nobody but another insert; then all contacts that were there ar
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
@@ -85,18 +86,20 @@ class _Wanted:
 _Batch = dict[int, _Wanted]
 
 
-def contacts_upsert(*, by: User, rows: Sequence[Mapping[str, Any]], policy: Policy) -> list[Result]:
+def contacts_upsert(
+    *, by: User, rows: Sequence[Mapping[str, Any]], policy: Policy, moment: datetime | None = None
+) -> list[Result]:
     """Write contacts by their phones, and tell for each row what became of it. None of the rows can spoil the others.
 
     A row holds `phone` and what `ContactDetails` may; what it leaves out stays. Of rows with the same phone the later
     ones add to the first, except under SKIP. Only who added a contact or an administrator changes it; nothing that has
-    opted out or was deactivated comes back to life. Every change moves `updated_at`.
+    opted out or was deactivated comes back to life. Every change moves `updated_at`, to `moment`.
     """
     results, batch = _read(rows, policy)
     left = batch
     with transaction.atomic():
         while left:  # once, unless somebody removes a contact at this very moment
-            left = _Writer(by, policy).write(left)
+            left = _Writer(by, policy, moment or now()).write(left)
     for wanted in batch.values():
         if wanted.result.outcome in (Outcome.LEFT_ALONE, Outcome.REJECTED):
             for repeat in wanted.repeats:
@@ -152,8 +155,8 @@ _TOGETHER: Final[dict[str, Callable[[Any, Any], Any]]] = {
 class _Writer:
     """One pass over a batch: what it inserts, changes and tags, each with one statement."""
 
-    def __init__(self, by: User, policy: Policy) -> None:
-        self.by, self.policy, self.moment = by, policy, now()
+    def __init__(self, by: User, policy: Policy, moment: datetime) -> None:
+        self.by, self.policy, self.moment = by, policy, moment
         self.changed: list[list[Any]] = []
         self.tagged: list[tuple[int, str]] = []
         self.untagged: list[int] = []
@@ -213,14 +216,8 @@ class _Writer:
             self.untagged.extend(contact["tags"][name] for name in lost)
 
     def _update(self) -> None:
-        if not self.changed:
-            return
-        values = ", ".join(f"{name} = told.{name}" for name in _TOLD)
-        statement = (
-            f"WITH {table(Contact, 'told', ('id', *_TOLD))} "  # noqa: S608
-            f"UPDATE {_TABLE} SET {values}, updated_at = %s FROM told WHERE {_TABLE}.id = told.id"
-        )
-        execute(statement, [table_rows(self.changed), stamp(self.moment)])
+        if self.changed:
+            _store(self.changed, self.moment)
 
     def _untag(self) -> None:
         if self.untagged:
@@ -237,6 +234,28 @@ class _Writer:
             "ON CONFLICT DO NOTHING"
         )
         execute(statement, [table_rows(pairs)])
+
+
+def contacts_restore(values: Mapping[int, tuple[dict[str, Any], list[str]]], moment: datetime) -> None:
+    """Set fields of contacts, by id, back to what they were, and take tags off: a `Result`'s `before` and `tagged`.
+
+    The caller has locked them, and answers for who may do this.
+    """
+    rows = Contact.objects.filter(is_among("id", values)).values("id", *_TOLD)
+    _store([[row["id"], *(values[row["id"]][0].get(name, row[name]) for name in _TOLD)] for row in rows], moment)
+    ties = Contact.tags.through.objects.filter(is_among("contact_id", [pk for pk in values if values[pk][1]]))
+    lost = [pk for pk, of, name in ties.values_list("pk", "contact_id", "tag__name") if name in values[of][1]]
+    Contact.tags.through.objects.filter(is_among("id", lost)).delete()
+
+
+def _store(rows: list[list[Any]], moment: datetime) -> None:
+    """Set all fields of `_TOLD`, by id."""
+    values = ", ".join(f"{name} = told.{name}" for name in _TOLD)
+    statement = (
+        f"WITH {table(Contact, 'told', ('id', *_TOLD))} "  # noqa: S608
+        f"UPDATE {_TABLE} SET {values}, updated_at = %s FROM told WHERE {_TABLE}.id = told.id"
+    )
+    execute(statement, [table_rows(rows), stamp(moment)])
 
 
 def _new(wanted: _Wanted) -> list[Any]:
