@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
@@ -25,6 +26,7 @@ def validate_attributes(value: Any) -> None:
         _validate_item(name, item)
 
 
+@lru_cache(maxsize=4096)
 def _validate_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ValidationError(
@@ -51,7 +53,10 @@ def _validate_item(name: str, item: Any) -> None:
 
 def is_storable(text: str) -> bool:
     """Whether a database can keep the text: no NUL, no half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def parse_lines(text: str, known: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,4 +15,4 @@ def defused(text: str) -> str:
 
 def restored(cell: str) -> str:
     """The reverse of `defused`."""
-    return cell[1:] if cell[:1] == "'" and _DEFUSED.match(cell) else cell
+    return cell[1:] if _DEFUSED.match(cell) else cell

@@ -20,7 +20,7 @@ def table(model: type[Model], name: str, columns: Sequence[str]) -> str:
     if connection.vendor == "postgresql":
         types = [model._meta.get_field(column).db_type(connection) for column in columns]
         values = ", ".join(f"CAST(value ->> {number} AS {kind})" for number, kind in enumerate(types))
-        source = "json_array_elements(%s)"
+        source = "jsonb_array_elements(%s)"
     else:
         values = ", ".join(f"value ->> {number}" for number in range(len(columns)))
         source = "json_each(%s)"

@@ -95,7 +95,7 @@ def reader(mapping: Sequence[str], tags: Sequence[str]) -> Callable[[list[str]],
     def read(cells: list[str]) -> dict[str, Any]:
         if len(cells) > width and any(cells[width:]):
             raise ValidationError(_("It has more cells than there are columns. Is a quote missing?"))
-        texts = [restored(cell).strip() for cell in cells]
+        texts = [(restored(cell) if cell[:1] == "'" else cell).strip() for cell in cells]
         texts += [""] * (width - len(texts))
         told: dict[str, Any] = {field: _value(field, texts[column]) for column, field in plain if texts[column]}
         named = [tag for column in tagging for tag in _split(texts[column])]

@@ -82,6 +82,8 @@ def rows(of: Import, *, position: int | None = None, number: int = 0) -> Iterato
     errors = "surrogatepass" if of.encoding.startswith("utf-16") else "surrogateescape"
     text = io.TextIOWrapper(io.BufferedReader(_Pieces(of.pk, end), PIECE), of.encoding, errors, newline="")
     taken: list[str] = []
+    # As many bytes as characters, where each has one.
+    measured = len if of.encoding in _SINGLE_BYTE else lambda line: len(line.encode(of.encoding, errors))
 
     def lines() -> Iterator[str]:
         for line in text:
@@ -101,9 +103,8 @@ def rows(of: Import, *, position: int | None = None, number: int = 0) -> Iterato
         if cells is None:
             return
         number += 1
-        record = "".join(taken)
+        end += sum(map(measured, taken))
         taken.clear()
-        end += len(record.encode(of.encoding, errors))
         if len(cells) > MAX_COLUMNS:
             raise ValidationError(
                 _("Row %(row)d has %(n)d columns, and %(most)d are the most."),
