@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db.models import Count, Q
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
@@ -17,6 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import replace_url
 
 from directory import phones
+from directory.exports import contacts_csv, contacts_xlsx
 from directory.forms import ContactForm, FilterForm
 from directory.models import Contact, Tag
 from directory.services import NOT_YOURS, contact_create, contact_deactivate, contact_update
@@ -49,6 +50,14 @@ def contacts(request: Signed) -> HttpResponse:
         address = f"{request.path}?{asked.urlencode()}" if asked else request.path
         return replace_url(response, address)
     return response
+
+
+@require_safe
+@login_required
+def contacts_export(request: Signed, kind: str) -> StreamingHttpResponse:
+    """What the list shows with these filters, all pages of it, as a file."""
+    found = Contact.objects.narrow(**FilterForm(request.GET).filters())
+    return {"csv": contacts_csv, "xlsx": contacts_xlsx}[kind](found)
 
 
 @require_safe

@@ -40,6 +40,7 @@ class Import(models.Model):
     finished_at = models.DateTimeField(null=True)
 
     size = models.BigIntegerField(default=0)
+    workbook = models.BooleanField(default=False)
     encoding = models.CharField(max_length=20, default="utf-8")
     start = models.IntegerField(default=0, help_text="Bytes of a mark before the text")
     delimiter = models.CharField(max_length=1, default=",")

@@ -36,7 +36,7 @@ def import_create(*, owner: User, name: str, content: IO[bytes]) -> Import:
     size = content.seek(0, 2)
     content.seek(0)
     _check_file(sample, size, MAX_WORKBOOK if workbook else MAX_SIZE)
-    row = Import(owner=owner, name=name[-255:], status=ImportStatus.READING, size=size)
+    row = Import(owner=owner, name=name[-255:], status=ImportStatus.READING, size=size, workbook=workbook)
     if not workbook:
         row.encoding, row.start = files.sniff_encoding(sample)
     row.save()

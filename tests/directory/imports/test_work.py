@@ -63,7 +63,7 @@ class TestGoingOn:
     def test_two_workers_do_nothing_twice(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
         row = draft(alice, file_of(45))
         start(row)
-        write, other = work._write_batch, []
+        write, other = work._write_batch, list[bool]()
 
         def while_another_works(*args: Any) -> bool:
             if not other:
