@@ -124,7 +124,6 @@ class SetAside(models.Model):
     of = models.ForeignKey(Import, on_delete=models.CASCADE, related_name="rows_set_aside")
     row = models.IntegerField()
     cells = models.JSONField()
-    field = models.CharField(max_length=20, blank=True)
     reason = models.CharField(max_length=500)
 
     class Meta:

@@ -137,9 +137,16 @@ def _record(row: Import, batch: list[files.Row], results: dict[int, Result], mom
 
 
 def _set_aside(row: Import, each: files.Row, result: Result) -> SetAside:
-    field, reasons = next(iter(result.errors.items()), ("", [str(NOT_YOURS)]))
     cells = [cell.replace("\0", "\ufffd").encode("utf-8", "replace").decode() for cell in each.cells]
-    return SetAside(of=row, row=each.number, cells=cells, field=field, reason=" ".join(reasons)[:500])
+    return SetAside(of=row, row=each.number, cells=cells, reason=_reason(result)[:500])
+
+
+def _reason(result: Result) -> str:
+    """Why a row was not written, after the field that it is about."""
+    if result.outcome == Outcome.LEFT_ALONE:
+        return str(NOT_YOURS)
+    field, messages = next(iter(result.errors.items()))
+    return f"{columns.FIELDS[field]}: {messages[0]}" if field in columns.FIELDS else messages[0]
 
 
 def _undo(row: Import, stopping: Callable[[], bool]) -> None:
