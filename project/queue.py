@@ -125,6 +125,11 @@ def _leave_again(function: str, *args: Any) -> None:
     return None
 
 
+def others_wait() -> bool:
+    """Whether a hint is due that nobody has taken yet: who has worked for a while may give way to it."""
+    return bool(OrmQ.objects.filter(lock__lte=now()).exists())
+
+
 def canary(worker: str) -> None:
     """The task that proves a worker alive: it leaves a mark that fades after `ALIVE_SECONDS`."""
     for key in (worker, ANY_WORKER):

@@ -20,12 +20,26 @@ from directory.imports.models import AT_WORK, PIECE, Batch, Import, ImportStatus
 from directory.imports.undo import undo_batch
 from directory.services import NOT_YOURS
 from directory.upsert import Outcome, Policy, Result, contacts_upsert
+from project.queue import others_wait
 
 log = structlog.get_logger("vestnik.imports")
 
-SLICE_SECONDS: Final = 5.0  # campaigns that start meanwhile wait for it where all other workers send
+SLICE_SECONDS: Final = 20.0
+GIVE_WAY_SECONDS: Final = 2.0
 BATCH: Final = 5000
 _LISTED: Final = (Outcome.REJECTED, Outcome.LEFT_ALONE)
+
+
+class Turn:
+    """How long a worker stays with an import: for a slice, or until something else is due, like a campaign's start."""
+
+    def __init__(self, stopping: Callable[[], bool]) -> None:
+        self.stopping, self.since = stopping, time.monotonic()
+
+    def lasts(self) -> bool:
+        """Whether there is time for another batch."""
+        worked = time.monotonic() - self.since
+        return not self.stopping() and worked < SLICE_SECONDS and (worked < GIVE_WAY_SECONDS or not others_wait())
 
 
 def import_advance(pk: int, stopping: Callable[[], bool]) -> None:
@@ -76,8 +90,8 @@ def _write(row: Import, stopping: Callable[[], bool]) -> None:
     if row.headed and row.position == row.start:
         next(stream, None)
     read = columns.reader(row.mapping, row.tags)
-    deadline = time.monotonic() + SLICE_SECONDS
-    while time.monotonic() < deadline and not stopping():
+    turn = Turn(stopping)
+    while turn.lasts():
         batch = list(islice(stream, BATCH))
         if not _write_batch(row, batch, read):
             return
@@ -150,8 +164,8 @@ def _reason(result: Result) -> str:
 
 
 def _undo(row: Import, stopping: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SLICE_SECONDS
-    while time.monotonic() < deadline and not stopping():
+    turn = Turn(stopping)
+    while turn.lasts():
         with transaction.atomic():
             if not _held(row):
                 return
