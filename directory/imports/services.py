@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import IO, Any, Final
 
+from django.conf import settings
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
 from django.utils.timezone import now
@@ -17,7 +18,7 @@ from directory.upsert import Policy
 from project.http import Conflict
 from project.queue import enqueue
 
-MAX_SIZE: Final = 256 * 1024 * 1024
+MAX_SIZE: Final = settings.UPLOAD_MAX_SIZE
 MAX_WORKBOOK: Final = 64 * 1024 * 1024
 DRAFT_LIFETIME: Final = timedelta(days=1)
 UNDO_LIFETIME: Final = timedelta(days=30)

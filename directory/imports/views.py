@@ -38,8 +38,8 @@ _ACTIONS: Final[dict[str, tuple[Callable[..., Any], Any]]] = {
 @login_required
 def imports(request: Signed) -> HttpResponse:
     """One's own imports, an administrator's view of all, and the place to drop a file."""
-    form = UploadForm(request.POST or None, request.FILES or None)
-    if request.method == "POST" and form.is_valid():
+    form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
+    if form.is_valid():
         file = form.cleaned_data["file"]
         try:
             row = services.import_create(owner=request.user, name=file.name, content=file)
@@ -89,8 +89,8 @@ def _figures(row: Import) -> dict[str, Any]:
 
 
 def _draft(request: Signed, row: Import) -> HttpResponse:
-    form = StartForm(request.POST or None, row)
-    if request.method == "POST" and form.is_valid():
+    form = StartForm(request.POST if request.method == "POST" else None, row)
+    if form.is_valid():
         try:
             services.import_start(row=row, by=request.user, **form.values())
         except ValidationError as error:
