@@ -126,8 +126,8 @@ def _leave_again(function: str, *args: Any) -> None:
 
 
 def others_wait() -> bool:
-    """Whether a hint is due that nobody has taken yet: who has worked for a while may give way to it."""
-    return bool(OrmQ.objects.filter(lock__lte=now()).exists())
+    """Whether a hint of the shared queue is due and not taken yet: who has worked for a while may give way to it."""
+    return bool(OrmQ.objects.filter(key__startswith=Conf.CLUSTER_NAME, lock__lte=now()).exists())
 
 
 def canary(worker: str) -> None:

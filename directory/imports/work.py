@@ -43,29 +43,30 @@ class Turn:
 
 
 def import_advance(pk: int, stopping: Callable[[], bool]) -> None:
-    """Work on an import for a slice of time, and leave a hint if it is not over then."""
+    """Work on an import for a slice of time, and leave a hint if it is not over then, and nobody else is at it."""
     row = Import.objects.select_related("owner").filter(pk=pk, status__in=AT_WORK).first()
     if row is None:
         return
     with translation.override(row.owner.language):  # reasons are kept as people read them
         try:
-            _STEPS[row.status](row, stopping)
+            ours = _STEPS[row.status](row, stopping)
         except ValidationError as error:
-            _fail(row, " ".join(error.messages))
-    if Import.objects.filter(pk=pk, status__in=AT_WORK).exists():
+            ours = _fail(row, " ".join(error.messages))
+    if ours and Import.objects.filter(pk=pk, status__in=AT_WORK).exists():
         services.hint(pk)
 
 
-def _fail(row: Import, error: str) -> None:
-    """The file can't be understood; what was written of it before stays, and can be undone."""
+def _fail(row: Import, error: str) -> bool:
+    """The file can't be understood; what was written of it before stays, and can be undone. Nothing is left to do."""
     Import.objects.filter(pk=row.pk, status__in=AT_WORK).update(
         status=ImportStatus.FAILED, error=error[:500], finished_at=now()
     )
     Piece.objects.filter(of=row).delete()
     log.info("import failed", id=row.pk)
+    return False
 
 
-def _read_workbook(row: Import, stopping: Callable[[], bool]) -> None:
+def _read_workbook(row: Import, stopping: Callable[[], bool]) -> bool:
     """Make a workbook into CSV; whoever is second finds it done."""
     with TemporaryFile() as original, TemporaryFile() as text:
         for content in row.pieces.order_by("number").values_list("content", flat=True).iterator(4):
@@ -75,14 +76,16 @@ def _read_workbook(row: Import, stopping: Callable[[], bool]) -> None:
         text.seek(0)
         with transaction.atomic():
             if not _held(row):
-                return
+                return False
             row.pieces.all().delete()
             row.size = services.store(row, iter(lambda: text.read(PIECE), b""))
             text.seek(0)
             services.describe(row, text.read(files.SAMPLE))
+    return True
 
 
-def _write(row: Import, stopping: Callable[[], bool]) -> None:
+def _write(row: Import, stopping: Callable[[], bool]) -> bool:
+    """Batch after batch; False if another worker has come between, who goes on with it."""
     if row.rows is None:
         row.rows = files.check(row)
         Import.objects.filter(pk=row.pk).update(rows=row.rows)
@@ -94,9 +97,10 @@ def _write(row: Import, stopping: Callable[[], bool]) -> None:
     while turn.lasts():
         batch = list(islice(stream, BATCH))
         if not _write_batch(row, batch, read):
-            return
+            return False
         if len(batch) < BATCH:
-            return
+            break
+    return True
 
 
 def _write_batch(row: Import, batch: list[files.Row], read: Callable[[list[str]], dict[str, Any]]) -> bool:
@@ -163,12 +167,13 @@ def _reason(result: Result) -> str:
     return f"{columns.FIELDS[field]}: {messages[0]}" if field in columns.FIELDS else messages[0]
 
 
-def _undo(row: Import, stopping: Callable[[], bool]) -> None:
+def _undo(row: Import, stopping: Callable[[], bool]) -> bool:
+    """Batch after batch, the latest first; False as for `_write`."""
     turn = Turn(stopping)
     while turn.lasts():
         with transaction.atomic():
             if not _held(row):
-                return
+                return False
             batch = row.batches.order_by("-pk").first()
             if batch is None:
                 row.status = ImportStatus.UNDONE
@@ -176,10 +181,11 @@ def _undo(row: Import, stopping: Callable[[], bool]) -> None:
                 undo_batch(row, batch)
             row.save()
         if batch is None:
-            return
+            break
+    return True
 
 
-_STEPS: Final[dict[str, Callable[[Import, Callable[[], bool]], None]]] = {
+_STEPS: Final[dict[str, Callable[[Import, Callable[[], bool]], bool]]] = {
     ImportStatus.READING: _read_workbook,
     ImportStatus.RUNNING: _write,
     ImportStatus.UNDOING: _undo,

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 from django.core.exceptions import PermissionDenied
 from django.utils.timezone import now
+from django_q.models import OrmQ
 
 from accounts.models import User
 from campaigns.models import Message
@@ -13,6 +14,7 @@ from directory.models import Contact
 from directory.services import contact_update
 from directory.upsert import Policy
 from project.http import Conflict
+from project.queue import enqueue
 from tests import factories
 from tests.directory.imports.helpers import draft, run, worked
 
@@ -72,6 +74,10 @@ class TestGoingOn:
             return write(*args)
 
         monkeypatch.setattr(work, "_write_batch", while_another_works)
+        hinted: list[int] = []
+        monkeypatch.setattr(services, "hint", hinted.append)
+        work.import_advance(row.pk, lambda: False)
+        assert hinted == []  # the other one has gone on with it, so this one leaves it alone
         done = worked(row)
         assert (done.created, done.unchanged, done.folded) == (45, 0, 0)
 
@@ -83,6 +89,21 @@ class TestGoingOn:
         row.refresh_from_db()
         assert (row.status, row.created) == (ImportStatus.RUNNING, 20)
         assert worked(row).created == 45
+
+    def test_it_gives_way_to_what_is_due(self, alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(work, "GIVE_WAY_SECONDS", 0)
+        row = draft(alice, file_of(45))
+        start(row)
+        OrmQ.objects.all().delete()
+        enqueue("campaigns.tasks.send", lane="worker-of-somebody")
+        enqueue("campaigns.tasks.send", due=now() + timedelta(hours=1))
+        assert work.Turn(lambda: False).lasts()
+        enqueue("campaigns.tasks.sweep")
+        assert not work.Turn(lambda: False).lasts()
+        work.import_advance(row.pk, lambda: False)
+        row.refresh_from_db()
+        assert (row.status, row.created) == (ImportStatus.RUNNING, 0)
+        assert OrmQ.objects.filter(key__contains="work_on_import").exists()
 
     def test_it_can_be_stopped_by_hand(self, alice: User) -> None:
         row = draft(alice, file_of(45))
