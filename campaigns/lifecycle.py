@@ -114,6 +114,16 @@ def hint_send(due: datetime | None = None) -> None:
         enqueue(SEND, due=due)
 
 
+def hint_start(campaign_id: int, at: datetime) -> None:
+    """Ask for a look when a run is to begin, and first for a sender that awaits its messages.
+
+    Hints are taken in the order in which they are due, so a sender that is asked for by the run itself would come after
+    all others that begin at the same time.
+    """
+    hint_send(at)
+    hint_advance(campaign_id, at)
+
+
 def retry_failed(campaign: Campaign) -> int:
     """Have everything that failed in runs that are not over wait again, as if never tried; return how much that is."""
     moment, number = now(), 0
@@ -250,7 +260,7 @@ def _hint(campaign: Campaign, upcoming: datetime | None) -> None:
     active = campaign.runs.active()
     moments = [campaign.ends_at, *active.exclude(ends_at=None).values_list("ends_at", flat=True)]
     if upcoming is not None:
-        moments.append(upcoming)
+        hint_start(campaign.pk, upcoming)
     later = [moment for moment in moments if moment and moment > now()]
     if later:
         hint_advance(campaign.pk, min(later))

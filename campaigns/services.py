@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from campaigns import direct, gateways, unknown
-from campaigns.lifecycle import hint_advance, retry_failed
+from campaigns.lifecycle import hint_advance, hint_start, retry_failed
 from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message, Run
 from campaigns.states import UNFINISHED, CampaignStatus, Remedy, campaign_may
 from directory.audience import Audience
@@ -279,7 +279,7 @@ def _change(campaign: Campaign, by: User, change: Callable[[Campaign], None]) ->
 def _wake(campaign: Campaign) -> None:
     """Leave the hint that makes the change felt."""
     if campaign.status == CampaignStatus.SCHEDULED and not campaign.local_time:
-        hint_advance(campaign.pk, campaign.starts_at)
+        hint_start(campaign.pk, campaign.starts_at)
     elif campaign.status != CampaignStatus.DRAFT:
         hint_advance(campaign.pk)
 

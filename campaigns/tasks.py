@@ -14,11 +14,14 @@ from campaigns.sending.slots import slot
 from campaigns.sending.transport import transport_for
 from campaigns.states import UNFINISHED, CampaignStatus
 from directory import bulk
+from directory.imports.services import imports_sweep
 from project import queue
 from project.clock import now
 from project.queue import lasting
 
 _STARTS_SOON = timedelta(days=1)
+# A slice costs two connections and some threads, so one that is idle waits for what may begin just now.
+_LINGER_SECONDS = 1.0
 
 
 @lasting
@@ -38,7 +41,7 @@ def send() -> None:
         adapter = gateways.adapter()
         transport = transport_for(adapter)
         try:
-            moved = Slice(adapter, transport, stopping=lambda: queue.stopping.value).run()
+            moved = Slice(adapter, transport, stopping=lambda: queue.stopping.value, linger=_LINGER_SECONDS).run()
         finally:
             transport.close()
     _hand_on(adapter.name, moved)
@@ -73,4 +76,5 @@ def sweep() -> None:
     bulk.remind()
     written.hint_note()
     sweeper.rescue(idempotent=gateways.adapter().idempotent)
+    imports_sweep()
     queue.prune()

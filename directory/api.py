@@ -1,18 +1,24 @@
 """`/contacts` of the JSON API."""
 
+from collections import Counter
 from datetime import datetime
 from typing import Annotated, Any
 
 from django.core.exceptions import ValidationError
 from django.shortcuts import get_object_or_404
 from ninja import Field, Path, Query, Router, Schema, Status
-from pydantic import AfterValidator
+from pydantic import AfterValidator, SkipValidation
+from pydantic import ValidationError as SchemaError
 
 from directory import phones
 from directory.attributes import MAX_ATTRIBUTES
+from directory.details import MAX_TAGS
 from directory.models import Contact, Source
-from directory.services import MAX_TAGS, contact_create, contact_deactivate, contact_update
+from directory.services import NOT_YOURS, contact_create, contact_deactivate, contact_update
+from directory.upsert import Outcome, Policy, Result, contacts_upsert
 from project.http import Body, Error, Line, ListQuery, Page, Signed, keyset, page_of
+
+MAX_BULK = 10_000
 
 contacts = Router(tags=["contacts"])
 
@@ -90,6 +96,28 @@ class ContactOut(Schema):
     updated_at: datetime
 
 
+class ContactsIn(Body):
+    """Many contacts at once. Each is checked by itself, and what is wrong with one is no matter of the others."""
+
+    contacts: list[SkipValidation[ContactIn]] = Field(max_length=MAX_BULK)
+
+
+class RejectedContact(Schema):
+    """One that was not written, by its place in the list, counted from 0."""
+
+    index: int
+    phone: str = Field(description="As it was given")
+    error: str
+
+
+class BulkOut(Schema):
+    """What became of them; the three add up to what was sent."""
+
+    created: int
+    updated: int = Field(description="Those that were there, changed or not, and repeats of one in the same call")
+    rejected: list[RejectedContact]
+
+
 def _shown(contact: Contact) -> dict[str, Any]:
     """The values of `ContactOut`; the phone as text, for it is no quantity."""
     derived = {
@@ -112,6 +140,48 @@ def list_contacts(request: Signed, query: Query[ContactQuery]) -> Any:
 def create_contact(request: Signed, data: ContactIn) -> Any:
     """409 if a contact with this phone exists already, deactivated or not."""
     return Status(201, _shown(contact_create(owner=request.user, source=Source.API, **data.dict(exclude_unset=True))))
+
+
+@contacts.post("/bulk", response={200: BulkOut, frozenset({400, 401, 422}): Error}, summary="Add or change many")
+def upsert_contacts(request: Signed, data: ContactsIn) -> Any:
+    """Adds those whose phone is new, and changes of the others what is given, as PATCH does.
+
+    Nobody is brought back by it: `opted_out: false` leaves who has opted out as they are. A contact that somebody else
+    added is rejected, as one that breaks a rule is.
+    """
+    told, refused = _read_rows(data.contacts)
+    results = contacts_upsert(by=request.user, rows=list(told.values()), policy=Policy.REPLACE, source=Source.API)
+    outcomes = Counter(result.outcome for result in results)
+    refused |= {index: _refusal(result) for index, result in zip(told, results, strict=True) if _refusal(result)}
+    rejected = [
+        {"index": index, "phone": _phone_given(data.contacts[index]), "error": refused[index]}
+        for index in sorted(refused)
+    ]
+    created = outcomes[Outcome.CREATED]
+    return {"created": created, "updated": len(data.contacts) - created - len(rejected), "rejected": rejected}
+
+
+def _read_rows(rows: list[Any]) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
+    """The rows that have a contact's form, and why the others have not, both by their places."""
+    told, refused = {}, {}
+    for index, row in enumerate(rows):
+        try:
+            given = ContactIn.model_validate(row)
+            told[index] = {name: getattr(given, name) for name in given.model_fields_set}
+        except SchemaError as error:
+            refused[index] = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+    return told, refused
+
+
+def _refusal(result: Result) -> str:
+    """Why a contact was not written, or nothing."""
+    if result.outcome == Outcome.LEFT_ALONE:
+        return str(NOT_YOURS)
+    return "; ".join(f"{name}: {' '.join(messages)}" for name, messages in result.errors.items())
+
+
+def _phone_given(row: Any) -> str:
+    return str(row.get("phone", ""))[:40] if isinstance(row, dict) else ""
 
 
 @contacts.get("/{contact_id}", response={200: ContactOut, frozenset({401, 404, 422}): Error}, summary="Read a contact")

@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 from django.core.exceptions import ValidationError
@@ -25,6 +26,7 @@ def validate_attributes(value: Any) -> None:
         _validate_item(name, item)
 
 
+@lru_cache(maxsize=4096)
 def _validate_name(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise ValidationError(
@@ -51,7 +53,10 @@ def _validate_item(name: str, item: Any) -> None:
 
 def is_storable(text: str) -> bool:
     """Whether a database can keep the text: no NUL, no half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    try:
+        return b"\0" not in text.encode()
+    except UnicodeEncodeError:
+        return False
 
 
 def parse_lines(text: str, known: Mapping[str, Any]) -> dict[str, Any]:
@@ -73,6 +78,22 @@ def parse_lines(text: str, known: Mapping[str, Any]) -> dict[str, Any]:
 def to_lines(attributes: Mapping[str, Any]) -> str:
     """The reverse of `parse_lines`."""
     return "\n".join(f"{name}: {written(value)}" for name, value in attributes.items())
+
+
+def merge(there: Mapping[str, Any], told: Mapping[str, Any]) -> dict[str, Any]:
+    """What is there, with what is told of it; ValidationError if that is too much.
+
+    A text that reads as the value that is there leaves it what it is: a file must not turn the number 12 into a text.
+    """
+    kept = {name: there[name] for name, value in told.items() if name in there and _reads_as(value, there[name])}
+    merged = {**there, **told, **kept}
+    if len(merged) > MAX_ATTRIBUTES:
+        raise ValidationError(_("At most %(n)d attributes."), params={"n": MAX_ATTRIBUTES})
+    return merged
+
+
+def _reads_as(told: Any, there: Any) -> bool:
+    return isinstance(told, str) and written(told) == written(there)
 
 
 def written(value: Any) -> str:

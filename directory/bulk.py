@@ -15,10 +15,10 @@ from django.utils.timezone import now
 
 from accounts.history import Change, of_set, record
 from accounts.models import User
+from directory.details import MAX_TAGS
 from directory.listing import exact_number_of
 from directory.models import BulkAction, Contact, ContactQuerySet, Deed, Tag, Tagging
 from directory.names import tag_name, validate_tag_name
-from directory.services import MAX_TAGS
 from directory.tags import tag_gone
 from project.queue import enqueue
 

@@ -18,6 +18,7 @@ from accounts.models import default_timezone, validate_person_name, validate_tim
 from directory import phones
 from directory.attributes import validate_attributes
 from directory.audience import CONTAINS, EXISTS, NEVER, WITHIN, Audience, Condition, Written
+from directory.imports.models import Import  # noqa: F401 - Django looks for models here
 from directory.names import MAX_TAG_LENGTH, tag_name, validate_tag_name
 from project import clock
 
@@ -33,6 +34,11 @@ class Tone(models.TextChoices):
     GOOD = "good", _("Green")
     WARN = "warn", _("Amber")
     BAD = "bad", _("Red")
+
+
+def likely_timezone(phone: int) -> str:
+    """The time zone of a contact that tells none: the phone's, if it tells one, else the installation's."""
+    return phones.timezone_of(phone) or default_timezone()
 
 
 class Tag(models.Model):

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpResponse
+from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
@@ -17,10 +17,11 @@ from django_htmx.http import replace_url
 
 from accounts.history import history_of
 from directory import phones
+from directory.exports import contacts_csv, contacts_xlsx
 from directory.forms import ContactForm, FilterForm
 from directory.listing import contacts_page, number_of
 from directory.models import BulkAction, Contact, Deed, Suppression, Tag
-from directory.services import contact_create, contact_deactivate, contact_update
+from directory.services import NOT_YOURS, contact_create, contact_deactivate, contact_update
 from project.http import Conflict, Signed
 
 _PAGE = 50
@@ -72,6 +73,14 @@ def _deeds(state: str) -> list[tuple[str, str]]:
 
 @require_safe
 @login_required
+def contacts_export(request: Signed, kind: str) -> StreamingHttpResponse:
+    """What the list shows with these filters, all pages of it, as a file."""
+    found = Contact.objects.narrow(**FilterForm(request.GET).filters())
+    return {"csv": contacts_csv, "xlsx": contacts_xlsx}[kind](found)
+
+
+@require_safe
+@login_required
 def contact(request: Signed, pk: int) -> HttpResponse:
     """Everything that the directory knows of one contact."""
     row = get_object_or_404(Contact.objects.select_related("owner").prefetch_related("tags"), pk=pk)
@@ -101,7 +110,7 @@ def contact_edit(request: Signed, pk: int) -> HttpResponse:
     """The form of a contact that is there."""
     row = get_object_or_404(Contact, pk=pk)
     if not request.user.may_change(row):
-        raise PermissionDenied(_("Only who added this contact, or an administrator, may change it."))
+        raise PermissionDenied(NOT_YOURS)
     form = ContactForm(request.POST or None, contact=row)
     changed = _saved(form, lambda: contact_update(contact=row, by=request.user, **form.cleaned_data))
     if changed is None:

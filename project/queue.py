@@ -125,6 +125,11 @@ def _leave_again(function: str, *args: Any) -> None:
     return None
 
 
+def others_wait() -> bool:
+    """Whether a hint of the shared queue is due and not taken yet: who has worked for a while may give way to it."""
+    return bool(OrmQ.objects.filter(key__startswith=Conf.CLUSTER_NAME, lock__lte=now()).exists())
+
+
 def canary(worker: str) -> None:
     """The task that proves a worker alive: it leaves a mark that fades after `ALIVE_SECONDS`."""
     for key in (worker, ANY_WORKER):

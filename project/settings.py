@@ -233,6 +233,12 @@ CONTENT_SECURITY_POLICY = {
     }
 }
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
+UPLOAD_MAX_SIZE = 256 * 1024 * 1024
+FILE_UPLOAD_HANDLERS = [
+    "project.uploads.LimitUploadHandler",
+    "django.core.files.uploadhandler.MemoryFileUploadHandler",
+    "django.core.files.uploadhandler.TemporaryFileUploadHandler",
+]
 
 # --- Background work ---
 

@@ -4,7 +4,7 @@ import asyncio
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import IO, Final
 
 from aiohttp import web
 from django.conf import settings
@@ -76,10 +76,15 @@ class Sandbox(Gateway):
 
 @contextmanager
 def running_sandbox(
-    faults: Faults | None = None, *, port: int = 0, token: str | None = None, seed: int | None = None
+    faults: Faults | None = None,
+    *,
+    port: int = 0,
+    token: str | None = None,
+    seed: int | None = None,
+    log: IO[str] | None = None,
 ) -> Iterator[Sandbox]:
     """A sandbox on loopback, served by a thread of its own until the block ends."""
-    sandbox = Sandbox(faults or Faults(), token=token or settings.GATEWAY_TOKEN, seed=seed)
+    sandbox = Sandbox(faults or Faults(), token=token or settings.GATEWAY_TOKEN, seed=seed, log=log)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="sandbox", daemon=True)
     thread.start()

@@ -92,7 +92,7 @@ class Clerk:
         self.write(self._give_up)
         wait(self._writes)
         for thread in self._threads:
-            thread.submit(connection.close)
+            thread.submit(_hang_up).result()
             thread.shutdown()
 
     def _look(self, ask_breaker: bool) -> View:
@@ -141,6 +141,11 @@ class Clerk:
     def _give_up(self) -> None:
         if self._sound:
             give_up(self.token)
+
+
+def _hang_up() -> None:
+    """Close the connection of the thread that does this; `connection.close` would be that of the thread that asks."""
+    connection.close()
 
 
 def _is_due(run: Run, moment: datetime) -> bool:

@@ -19,11 +19,12 @@ from campaigns import calendar
 from campaigns.audience import known_zones, recipients
 from campaigns.counters import count, moved
 from campaigns.models import Attempt, Campaign, Lease, Message, Run
-from campaigns.sending.sql import TABLE, bare_rows, fenced, is_among, table, table_rows, uuid
+from campaigns.sending.sql import TABLE, bare_rows, fenced, table, uuid
 from campaigns.states import CampaignStatus, MessageStatus
 from campaigns.text import measure, placeholders, render, values_of
 from directory.suppression import shut
 from project.clock import now
+from project.sql import is_among, table_rows
 
 SLICE_SECONDS = 20.0
 # What leaves in the last moment would reach the gateway when it is over.

@@ -15,10 +15,11 @@ from campaigns.counters import count, count_minute, moved
 from campaigns.gateways.base import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
 from campaigns.models import Attempt, Message
 from campaigns.sending.lease import Leased
-from campaigns.sending.sql import TABLE, among, fenced, id_list, stamp, table, table_rows, uuid
+from campaigns.sending.sql import TABLE, fenced, table, uuid
 from campaigns.states import MessageStatus
 from project.clock import now
 from project.logs import log_each, mask
+from project.sql import among, id_list, stamp, table_rows
 
 _FATE = ("id", "status", "reason", "due_at", "attempts")
 

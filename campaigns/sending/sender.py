@@ -47,7 +47,10 @@ class InFlight:
 
 
 class Slice:
-    """One worker's turn at one gateway; `executor` runs the clerk, in a thread of its own unless another is given."""
+    """One worker's turn at one gateway: `seconds` at most, and no longer than something is due, plus `linger` seconds.
+
+    `executor` runs the clerk, in threads of its own unless another is given.
+    """
 
     def __init__(
         self,
@@ -56,11 +59,12 @@ class Slice:
         *,
         stopping: Callable[[], bool] = lambda: False,
         seconds: float = SLICE_SECONDS,
+        linger: float = 0.0,
         executor: Executor | None = None,
     ) -> None:
         self.adapter, self.transport, self.stopping = adapter, transport, stopping
         self.token = uuid.uuid4()
-        self.deadline = time.monotonic() + seconds
+        self.deadline, self.linger = time.monotonic() + seconds, linger
         self.clerk = Clerk(adapter.name, self.token, time.monotonic() + lease_seconds(), executor)
         self.pacer = Pacer(f"gateway:{adapter.name}", settings.GATEWAY_RATE)
         self.least_room = 2 * settings.GATEWAY_CONCURRENCY
@@ -77,7 +81,7 @@ class Slice:
         self._looking: Future[View] | None = None
         self._leasing: Future[list[Taken]] | None = None
         self._probing, self._served = False, 0
-        self._asked_at = self._stopped_at = self._recorded_at = self._leased_at = 0.0
+        self._asked_at = self._stopped_at = self._recorded_at = self._leased_at = self._busy_at = 0.0
 
     def run(self) -> set[int]:
         """Send until nothing is due, the gateway stops, or time is up; return the ids of the runs that it moved."""
@@ -92,11 +96,15 @@ class Slice:
         return self.touched
 
     def _over(self) -> bool:
-        """Time is up, or there is nothing to do: nothing in hand, in flight, asked for or due."""
-        if self.stopping() or time.monotonic() >= self.deadline:
+        """Time is up, or there has been nothing to do for a while: nothing in hand, in flight, asked for or due."""
+        moment = time.monotonic()
+        if self.stopping() or moment >= self.deadline:
             return True
-        idle = not (self.transport.in_flight or self.hand or self._leasing or self._looking)
-        return idle and bool(self.view.at) and not (self.view.due and (self.permit.free or self.permit.probe))
+        may_send = self.view.due and (self.permit.free or self.permit.probe)
+        if self.transport.in_flight or self.hand or self._leasing or may_send or not self.view.at:
+            self._busy_at = moment
+            return False
+        return self._looking is None and moment - self._busy_at >= self.linger
 
     def _look(self) -> None:
         """Ten times a second: have the clerk see which runs are due, and ask the breaker."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
+import requests
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -42,6 +43,9 @@ INSIDE = (
     "/contacts/",
     "/contacts/?tag=pages",
     "/contacts/new/",
+    "/contacts/imports/",
+    "/contacts/imports/{file}/",
+    "/contacts/imports/{imported}/",
     "/contacts/{contact}/",
     "/contacts/{contact}/edit/",
     "/contacts/tags/",
@@ -74,7 +78,11 @@ NO_PAGES = {
     "campaign_duplicate",
     "contact_deactivate",
     "contact_reactivate",
+    "contacts_export",
     "deactivate",
+    "import_act",
+    "import_look",
+    "import_rows",
     "message_act",
     "preview",
     "send_test",
@@ -107,8 +115,21 @@ print(json.dumps({"tag": tag.pk, "audience": saved.pk, "phone": 79001112233, "bu
 """
 
 
+def imported(stack: Stack, session: Path, *, start: bool) -> int:
+    """An import with a good row and a bad one, as a draft or started."""
+    cookies = {cookie["name"]: cookie["value"] for cookie in json.loads(session.read_text())["cookies"]}
+    token = {"csrfmiddlewaretoken": cookies["csrftoken"]}
+    file = {"file": ("people.csv", "phone,first_name\n79170000001,Анна\n12,a very long name of nobody\n" * 3)}
+    answer = requests.post(f"{stack.url}/contacts/imports/", data=token, files=file, cookies=cookies, timeout=20)
+    if start:
+        told = {"column_0": "phone", "column_1": "first_name", "policy": "update"}
+        requests.post(answer.url, data=token | told, cookies=cookies, timeout=20).raise_for_status()
+        wait_for(lambda: "Rejected" in requests.get(answer.url, cookies=cookies, timeout=20).text, "the import's end")
+    return int(re.findall(r"\d+", urlsplit(answer.url).path)[0])
+
+
 @pytest.fixture(scope="module")
-def places(stack: Stack) -> dict[str, int]:
+def places(stack: Stack, session: Path) -> dict[str, int]:
     """Something to be seen on each page: a draft, a campaign that waits, one that is over with a failure."""
     api = stack.fresh_api()
     add_contacts(api, "pages", 2)
@@ -125,6 +146,8 @@ def places(stack: Stack) -> dict[str, int]:
         "message": message["id"],
         "contact": message["contact"],
         **json.loads(stack.manage("shell", "-v", "0", "-c", DIRECTORY)),
+        "file": imported(stack, session, start=False),
+        "imported": imported(stack, session, start=True),
     }
 
 
@@ -187,7 +210,7 @@ class TestInside:
 
 
 def test_no_page_is_forgotten() -> None:
-    names = ("draft", "waiting", "over", "message", "contact", "tag", "audience", "phone", "bulk")
+    names = ("draft", "waiting", "over", "message", "contact", "tag", "audience", "phone", "bulk", "file", "imported")
     ids = dict.fromkeys(names, 1)
     seen = {resolve(urlsplit(path.format(**ids)).path).url_name for path in (*ENTRANCE, *INSIDE)}
     assert set(page_names(get_resolver().url_patterns)) - NO_PAGES == seen

@@ -29,7 +29,7 @@ def files() -> int:
 
 def exchanges() -> int:
     """How many handles there are."""
-    return sum(isinstance(thing, _Exchange) for thing in gc.get_objects())
+    return sum(type(thing) is _Exchange for thing in gc.get_objects())
 
 
 def send(sandbox: Sandbox, transport: CurlTransport, number: int, concurrency: int) -> int:

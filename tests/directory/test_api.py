@@ -256,3 +256,52 @@ def test_the_schema_tells_every_error(alice: User) -> None:
     paths = ApiClient(alice).get("/openapi.json").json()["paths"]
     answers = paths["/api/v1/contacts/{contact_id}"]["patch"]["responses"]
     assert set(answers) == {"200", "400", "401", "403", "404", "409", "422"}
+
+
+class TestBulk:
+    """`POST /contacts/bulk`."""
+
+    def bulk(self, client: ApiClient, *rows: Any) -> Any:
+        return client.post("/contacts/bulk", {"contacts": rows}, content_type="application/json")
+
+    def test_each_row_is_written_or_told_by_its_index(self, alice: User, bob: User) -> None:
+        mine = factories.contact(alice, phone=79990000001, tags=("old",))
+        factories.contact(bob, phone=79990000002)
+        answer = self.bulk(
+            ApiClient(alice),
+            {"phone": PHONE, "first_name": "Анна", "tags": ["vip"]},
+            {"phone": 79990000001, "tags": ["new"]},
+            {"phone": "+7 999 000-00-02"},
+            {"phone": "12", "first_name": "Анна"},
+            {"phone": "+7 999 000-00-03", "first_name": 5},
+            {"phone": "+7 999 000-00-04", "nickname": "x"},
+            {"first_name": "Анна"},
+            "rubbish",
+            {"phone": PHONE, "last_name": "Ким"},
+        )
+        assert answer.status_code == 200, answer.content
+        body = answer.json()
+        assert (body["created"], body["updated"]) == (1, 2)
+        rejected = [(row["index"], row["phone"], row["error"].partition(":")[0]) for row in body["rejected"]]
+        assert rejected == [
+            (2, "+7 999 000-00-02", "Only who added this contact, or an administrator, may change it."),
+            (3, "12", "phone"),
+            (4, "+7 999 000-00-03", "first_name"),
+            (5, "+7 999 000-00-04", "nickname"),
+            (6, "", "phone"),
+            (7, "", rejected[-1][2]),
+        ]
+        assert [tag.name for tag in mine.tags.all()] == ["new"]
+        assert Contact.objects.get(phone=79991234567).full_name == "Анна Ким"
+
+    def test_too_many_are_refused_as_a_whole(self, alice: User) -> None:
+        rows = [{"phone": str(79990000000 + number)} for number in range(10_001)]
+        assert self.bulk(ApiClient(alice), *rows).status_code == 422
+        assert not Contact.objects.exists()
+
+    def test_an_empty_call_and_a_broken_one(self, alice: User) -> None:
+        client = ApiClient(alice)
+        assert self.bulk(client).json() == {"created": 0, "updated": 0, "rejected": []}
+        assert client.post("/contacts/bulk", "{", content_type="application/json").status_code == 400
+        assert client.post("/contacts/bulk", {"contacts": 5}, content_type="application/json").status_code == 422
+        assert ApiClient().post("/contacts/bulk", {}, content_type="application/json").status_code == 401

@@ -9,8 +9,8 @@ from accounts.history import history_of
 from accounts.models import User
 from directory import bulk
 from directory.bulk import bulk_start, bulk_work, remind
+from directory.details import MAX_TAGS
 from directory.models import BulkAction, Contact, Deed, Tag
-from directory.services import MAX_TAGS
 from tests import factories
 
 

@@ -1,3 +1,4 @@
+import phonenumbers
 import pytest
 from django.core.exceptions import ValidationError
 from hypothesis import given
@@ -118,3 +119,13 @@ def test_a_city_line_tells_its_time_zone_and_a_mobile_does_not() -> None:
 )
 def test_a_search_for_digits_reads_the_8_as_a_7(text: str, variants: list[str]) -> None:
     assert phones.searched(text) == variants
+
+
+@given(st.integers(3 * 10**9, 10**10 - 1))
+def test_no_rule_of_the_numbering_plan_looks_at_the_last_digits(national: int) -> None:
+    number = phonenumbers.PhoneNumber(country_code=7, national_number=national)
+    try:
+        assert phones.normalise(f"+7{national}") == 7 * 10**10 + national
+        assert phonenumbers.is_valid_number(number)
+    except ValidationError:
+        assert not phonenumbers.is_valid_number(number)

@@ -5,19 +5,21 @@ import os
 
 from tools.bench.database import database
 
+NAMES = ["throughput", "slow", "scale", "rates", "starts", "beside"]
+
 
 def main() -> None:
     """Run what is asked for, on a database that is made for it and removed again."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description="One JSON line per figure.")
     parser.add_argument("--messages", type=int, help="how many the comparisons send (60 000, on SQLite 10 000)")
     parser.add_argument("--scale", type=int, metavar="MESSAGES", help="how many the large campaign has, say 1000000")
-    parser.add_argument("--only", nargs="+", metavar="NAME", help="throughput, slow, scale")
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=NAMES, help=", ".join(NAMES))
     options = parser.parse_args()
     number = options.messages or (60_000 if os.environ.get("DATABASE_URL", "").startswith("postgres") else 10_000)
     with database():
-        from tools.bench import figures  # noqa: PLC0415 - its settings are made by now
+        from tools.bench import figures, timing  # noqa: PLC0415 - their settings are made by now
 
-        chosen = options.only or ["throughput", "slow", "scale"]
+        chosen = options.only or NAMES
         figures.prepare(max(number, options.scale or 0))
         if "throughput" in chosen:
             figures.throughput(number)
@@ -25,6 +27,12 @@ def main() -> None:
             figures.slow_gateway(number)
         if "scale" in chosen:
             figures.scale(number // 6, options.scale or number)
+        if "rates" in chosen:
+            timing.rates()
+        if "starts" in chosen:
+            timing.starts()
+        if "beside" in chosen:
+            timing.beside(options.scale or number)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ def list_opted_out(apps, schema_editor):
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("directory", "0002_large_directory"),
+        ("directory", "0003_large_directory"),
     ]
 
     operations = [

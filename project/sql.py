@@ -1,0 +1,68 @@
+"""The few statements that the ORM can't write, in the words that PostgreSQL and SQLite share.
+
+Many rows at once, each with values of its own: they travel as one parameter, JSON, however many they are.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from django.db import connection
+from django.db.models import BooleanField, Model
+from django.db.models.expressions import RawSQL
+
+_encode: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def table(model: type[Model], name: str, columns: Sequence[str]) -> str:
+    """A common table expression of a model's `columns`, filled from one parameter, see `table_rows`."""
+    if connection.vendor == "postgresql":
+        types = [model._meta.get_field(column).db_type(connection) for column in columns]
+        values = ", ".join(f"CAST(value ->> {number} AS {kind})" for number, kind in enumerate(types))
+        source = "jsonb_array_elements(%s)"
+    else:
+        values = ", ".join(f"value ->> {number}" for number in range(len(columns)))
+        source = "json_each(%s)"
+    return f"{name} ({', '.join(columns)}) AS (SELECT {values} FROM {source})"  # noqa: S608
+
+
+def table_rows(rows: Iterable[Sequence[Any]]) -> str:
+    """The parameter of `table`."""
+    return _encode(list(rows))
+
+
+def among(column: str) -> str:
+    """The condition that `column` is one of an `id_list`: a single parameter, however many ids."""
+    if connection.vendor == "postgresql":
+        return f"{column} = ANY(CAST(%s AS bigint[]))"
+    return f"{column} IN (SELECT value FROM json_each(%s))"  # noqa: S608
+
+
+def id_list(ids: Iterable[int | None]) -> str:
+    """The parameter of `among`."""
+    listed = ",".join(map(str, ids))
+    return f"{{{listed}}}" if connection.vendor == "postgresql" else f"[{listed}]"
+
+
+def is_among(column: str, ids: Iterable[int | None]) -> RawSQL:
+    """The same as a filter of a query of one table, whose `column` it is."""
+    return RawSQL(among(column), [id_list(ids)], output_field=BooleanField())  # noqa: S611
+
+
+def returned(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Run an INSERT or UPDATE … RETURNING, and return what it returns."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall())
+
+
+def execute(statement: str, parameters: Sequence[Any]) -> None:
+    """Run a statement that returns nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
+
+
+def stamp(moment: datetime) -> Any:
+    """A time as the database stores it."""
+    return connection.ops.adapt_datetimefield_value(moment)

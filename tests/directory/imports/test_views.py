@@ -1,0 +1,170 @@
+import re
+from typing import Any
+
+import pytest
+from django.conf import LazySettings
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+
+from accounts.models import User
+from directory.imports import services
+from directory.imports.models import Import, ImportStatus
+from directory.models import Contact
+from directory.upsert import Policy
+from tests.directory.imports.helpers import draft, run, workbook, worked
+
+LIST = "/contacts/imports/"
+HTMX = {"HX-Request": "true"}
+FILE = "phone;Имя;город\n+7 999 123-45-67;Анна;Омск\n12;=1+1;\n"
+
+
+@pytest.fixture
+def site(alice: User) -> Client:
+    client = Client()
+    client.force_login(alice)
+    return client
+
+
+def page_of(row: Import) -> str:
+    return f"{LIST}{row.pk}/"
+
+
+def upload(site: Client, content: bytes, **headers: Any) -> Any:
+    return site.post(LIST, {"file": SimpleUploadedFile("люди.csv", content)}, headers=headers)
+
+
+def text_of(response: Any) -> str:
+    return re.sub(r"\s+", " ", str(response.content.decode()))
+
+
+def test_a_file_is_uploaded_looked_at_and_started(site: Client) -> None:
+    answer = upload(site, FILE.encode("cp1251"))
+    row = Import.objects.get()
+    assert answer["Location"] == page_of(row)
+    page = text_of(site.get(page_of(row)))
+    assert "Windows-1251" in page
+    assert "Анна" in page
+    told = {"column_0": "phone", "column_1": "last_name", "column_2": "", "policy": "update", "tags": "a, b"}
+    assert site.post(page_of(row), told)["Location"] == page_of(row)
+    assert worked(row).created == 1
+    contact = Contact.objects.get()
+    assert (contact.last_name, contact.attributes, contact.tags.count()) == ("Анна", {}, 2)
+    page = text_of(site.get(page_of(row)))
+    assert "Enter a phone number" in page
+    assert "hx-get" not in page.partition('id="progress"')[2].partition(">")[0]
+
+
+def test_what_is_wrong_with_a_file_stands_beside_the_field(site: Client) -> None:
+    for headers, part in (({}, "<html"), (HTMX, 'id="upload"')):
+        answer = upload(site, b"", **headers)
+        assert answer.status_code == 422
+        assert "The file is empty." in text_of(answer)
+        assert part in text_of(answer)
+    assert site.post(LIST).status_code == 422
+    assert not Import.objects.exists()
+    assert upload(site, FILE.encode(), **HTMX)["HX-Redirect"] == page_of(Import.objects.get())
+
+
+def test_too_large_an_upload_is_refused_before_it_is_kept(site: Client, settings: LazySettings) -> None:
+    settings.UPLOAD_MAX_SIZE = 1000
+    assert upload(site, b"x" * 2000).status_code == 400
+    assert upload(site, FILE.encode()).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"),
+    [
+        ({"column_0": ""}, "which column holds the phone"),
+        ({"column_1": "phone"}, "can’t tell the same"),
+        ({"column_1": "nonsense"}, "nonsense"),
+        ({"policy": "replace"}, "replace"),
+        ({"tags": "x" * 60}, "at most 50 characters"),
+    ],
+    ids=str,
+)
+def test_a_wrong_choice_is_told_and_nothing_starts(
+    site: Client, alice: User, told: dict[str, str], reason: str
+) -> None:
+    row = draft(alice, FILE)
+    answer = site.post(page_of(row), {"column_0": "phone", "policy": "update", **told})
+    assert answer.status_code == 422
+    assert reason in text_of(answer)
+    row.refresh_from_db()
+    assert row.status == ImportStatus.DRAFT
+
+
+def test_a_draft_can_be_read_in_another_way(site: Client, alice: User) -> None:
+    row = draft(alice, FILE.encode("cp1251"))
+    look = f"{page_of(row)}look/"
+    told = {"encoding": "koi8-r", "delimiter": ";", "headed": "on"}
+    assert "хЛЪ" in text_of(site.post(look, told, headers=HTMX))
+    told = {"encoding": "cp1251", "delimiter": ";"}
+    assert "Column 2" in text_of(site.post(look, told, headers=HTMX))
+    assert site.post(look, told)["Location"] == page_of(row)
+    assert site.post(look, {"encoding": "rot13", "delimiter": ";"}).status_code == 422
+    book = draft(alice, workbook(["phone", "Имя"], ["79991234567", "Анна"]))
+    assert "Column 1" in text_of(site.post(f"{page_of(book)}look/", {}, headers=HTMX))
+
+
+def test_the_page_asks_again_while_the_import_is_at_work_and_no_longer(site: Client, alice: User) -> None:
+    row = draft(alice, FILE)
+    services.import_start(row=row, by=alice, mapping=row.mapping, policy=Policy.UPDATE, tags=[])
+    progress = {**HTMX, "HX-Target": "progress"}
+    assert "every 2s" in text_of(site.get(page_of(row)))
+    assert "every 2s" in text_of(site.get(page_of(row), {"seen": "running"}, headers=progress))
+    worked(row)
+    assert site.get(page_of(row), {"seen": "running"}, headers=progress)["HX-Refresh"] == "true"
+
+
+def test_rows_that_were_not_written_come_back_mended(site: Client, alice: User) -> None:
+    done = run(alice, FILE)
+    response: Any = site.get(f"{page_of(done)}rows.csv")
+    content = b"".join(response.streaming_content).decode("utf-8-sig")
+    assert content.splitlines() == [
+        "phone,Имя,город,row,reason",
+        "12,'=1+1,,3,Phone: Enter a phone number like +7 999 123-45-67.",
+    ]
+    again = run(alice, content.replace("12,'=1+1", "79991234568,Анна"))
+    assert (again.created, again.rejected) == (1, 0)
+    assert Contact.objects.get(phone=79991234568).attributes == {}
+
+
+def test_stop_undo_and_discard(site: Client, alice: User) -> None:
+    row = draft(alice, FILE)
+    assert site.post(f"{page_of(row)}nonsense/").status_code == 404
+    assert "another state" in text_of(site.post(f"{page_of(row)}stop/", follow=True))
+    assert site.post(f"{page_of(row)}discard/")["Location"] == LIST
+    done = run(alice, FILE)
+    assert "is being undone" in text_of(site.post(f"{page_of(done)}undo/", follow=True))
+    worked(done)
+    page = text_of(site.get(page_of(done)))
+    assert "1 contact is removed" in page
+    assert "Undo…" not in page
+    assert "nothing that could be undone" in text_of(site.post(f"{page_of(done)}undo/", follow=True))
+
+
+def test_imports_are_their_owners_and_the_administrators(bob: User, admin: User, alice: User) -> None:
+    row = draft(alice, FILE)
+    for user, status in ((bob, 403), (admin, 200)):
+        client = Client()
+        client.force_login(user)
+        assert (page_of(row) in text_of(client.get(LIST))) == (status == 200)
+        assert client.get(page_of(row)).status_code == status
+        assert client.get(f"{page_of(row)}rows.csv").status_code == status
+        assert client.post(f"{page_of(row)}discard/").status_code in (status, 302)
+        assert Import.objects.exists() == (status == 403)
+    assert Client().get(LIST)["Location"].startswith("/accounts/login/")
+
+
+@pytest.mark.parametrize("query", ["cursor=x", "cursor=-1", f"cursor={'9' * 30}", "after=x", f"after={'9' * 30}"])
+def test_rubbish_in_the_address_is_no_error(site: Client, alice: User, query: str) -> None:
+    done = run(alice, FILE)
+    assert site.get(f"{LIST}?{query}").status_code == 200
+    assert site.get(f"{page_of(done)}?{query}").status_code == 200
+
+
+def test_long_lists_of_rows_have_pages(site: Client, alice: User) -> None:
+    done = run(alice, "phone\n" + "12\n" * 60)
+    first = text_of(site.get(page_of(done)))
+    assert "after=51#aside" in first
+    assert "Further rows" not in text_of(site.get(page_of(done), {"after": "51"}))
