@@ -5,7 +5,7 @@ import time
 import pytest
 
 from campaigns.sending.breaker import FAILURES_TO_OPEN, LONGEST_PAUSE
-from tests.faults.oracle import Scale, add_recipients, evidence
+from tests.faults.oracle import Scale, add_recipients, evidence, long
 from tests.stack import Api, Stack, finished, launch, wait_for
 
 WORKERS, CONCURRENCY = 4, 100
@@ -14,7 +14,7 @@ KNOWN_WITHIN = 0.5
 NONSENSE = ("error", "throttle", "unavailable", "reset", "hang", "html", "broken", "code", "huge", "redirect")
 
 
-@pytest.mark.parametrize("scale", [Scale(40), pytest.param(Scale(2000), marks=pytest.mark.soak)], ids=["short", "long"])
+@pytest.mark.parametrize("scale", [Scale(40), long(2000)], ids=["short", "long"])
 def test_nonsense_and_lost_answers_lose_and_double_nothing(stack: Stack, api: Api, scale: Scale) -> None:
     shares = {**dict.fromkeys(NONSENSE, 0.3 / len(NONSENSE)), "lost": 0.2}
     stack.sandbox.faults = stack.sandbox.faults.updated(
@@ -32,7 +32,7 @@ def test_nonsense_and_lost_answers_lose_and_double_nothing(stack: Stack, api: Ap
 
 @pytest.mark.parametrize(
     "scale",
-    [Scale(120, rate=40, faults=(5,)), pytest.param(Scale(20_000, faults=(600,)), marks=pytest.mark.soak)],
+    [Scale(120, rate=40, faults=(5,)), long(20_000, faults=(600,))],
     ids=["short", "long"],
 )
 def test_an_outage_costs_a_few_probes_and_no_attempts(stack: Stack, api: Api, scale: Scale) -> None:
