@@ -10,16 +10,9 @@ from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
 from directory.api import Phone
 from directory.models import Audience
-from project.http import Body, Line, ListQuery, Text
+from project.http import Body, Line, ListQuery, Moment, Text
 
 Words = Annotated[Text, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
-
-
-def _moment(value: datetime) -> datetime:
-    """Years that no calendar arithmetic survives are refused."""
-    if not 2000 <= value.year <= 2100:
-        raise ValueError("The year must lie between 2000 and 2100.")
-    return value
 
 
 def _clock(value: time) -> time:
@@ -29,7 +22,6 @@ def _clock(value: time) -> time:
     return value
 
 
-Moment = Annotated[datetime, AfterValidator(_moment)]
 Clock = Annotated[time, AfterValidator(_clock)]
 
 
@@ -162,6 +154,18 @@ class TestIn(Body):
     """Where to."""
 
     phone: Phone
+
+
+class MessageIn(Body):
+    """One message to a single phone."""
+
+    phone: Phone
+    text: Words = Field(
+        description="May hold placeholders, as a campaign's", examples=["Your code is 4711.", "{first_name}, welcome!"]
+    )
+    contact: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = Field(
+        None, description="Id of the contact whose name and attributes fill the placeholders"
+    )
 
 
 class UnknownIn(Body):

@@ -10,6 +10,7 @@ from ninja import Field, Path, Query, Router, Schema, Status
 from pydantic import AfterValidator, SkipValidation
 from pydantic import ValidationError as SchemaError
 
+from accounts.idempotency import idempotent
 from directory import phones
 from directory.attributes import MAX_ATTRIBUTES
 from directory.details import MAX_TAGS
@@ -137,6 +138,7 @@ def list_contacts(request: Signed, query: Query[ContactQuery]) -> Any:
 
 
 @contacts.post("", response={201: ContactOut, frozenset({400, 401, 409, 422}): Error}, summary="Add a contact")
+@idempotent
 def create_contact(request: Signed, data: ContactIn) -> Any:
     """409 if a contact with this phone exists already, deactivated or not."""
     return Status(201, _shown(contact_create(owner=request.user, **data.dict(exclude_unset=True))))

@@ -94,7 +94,16 @@ def test_users_list_their_own_tokens(alice: User, bob: User) -> None:
     body = client.get("/tokens").json()
 
     assert [row["name"] for row in body["items"]] == ["Second", ""]
-    assert set(body["items"][0]) == {"id", "name", "prefix", "created_at", "expires_at", "last_used_at"}
+    assert set(body["items"][0]) == {
+        "id",
+        "name",
+        "prefix",
+        "scopes",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+    }
     assert body["items"][0]["last_used_at"] is None
     assert body["items"][1]["last_used_at"] is not None
     assert body["next"] is None
