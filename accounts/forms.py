@@ -75,5 +75,6 @@ class TokenForm(forms.ModelForm[ApiToken]):
 
     def values(self) -> dict[str, Any]:
         """As `token_create` takes it."""
-        found = {**self.cleaned_data}
-        return {**found, "expires_at": now() + timedelta(days=found.pop("days"))}
+        fields = {**self.cleaned_data}
+        lifetime = timedelta(days=fields.pop("days"))
+        return {**fields, "expires_at": now() + lifetime}

@@ -68,7 +68,7 @@ def _once(run: Run) -> Run:
             _check(key)
             return _answer(request, key, partial(run, request, **parameters))
         except (Conflict, Invalid, TooManyRequests) as error:
-            operation: Operation = inspect.unwrap(run).__self__  # type: ignore[attr-defined]
+            operation: Operation = inspect.unwrap(run).__self__
             return operation.api.on_exception(request, error)
 
     return once

@@ -56,6 +56,7 @@ def _profile(request: Signed, **context: Any) -> HttpResponse:
     context.setdefault("form", ProfileForm(instance=request.user))
     context.setdefault("token_form", TokenForm())
     context["tokens"] = request.user.tokens.order_by("-pk")[:_PAGE]
+    context["broken_webhooks"] = request.user.webhooks.exclude(disabled_at=None).count()
     return render(request, "accounts/profile.html", context)
 
 

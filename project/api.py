@@ -22,6 +22,7 @@ from directory.api import contacts
 from project import openapi
 from project.http import Conflict, Invalid, TooManyRequests
 from reports.api import stats
+from webhooks.api import webhooks
 
 log = structlog.get_logger("vestnik.api")
 
@@ -52,7 +53,7 @@ api = Api(
 
 def strict(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     """Refuse query parameters that nobody knows: a filter that is misspelt would show everything."""
-    operation: Operation = inspect.unwrap(run).__self__  # type: ignore[attr-defined]
+    operation: Operation = inspect.unwrap(run).__self__
     known = {
         name
         for model in operation.models
@@ -77,6 +78,7 @@ api.add_router("/contacts", contacts)
 api.add_router("/campaigns", campaigns)
 api.add_router("/messages", messages)
 api.add_router("/stats", stats)
+api.add_router("/webhooks", webhooks)
 
 
 @api.exception_handler(ValidationError)

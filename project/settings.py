@@ -105,6 +105,7 @@ INSTALLED_APPS = [
     "ninja",
     "template_partials",
     "accounts",
+    "webhooks",
     "directory",
     "campaigns",
     "reports",
@@ -244,7 +245,7 @@ FILE_UPLOAD_HANDLERS = [
 
 # --- Background work ---
 
-WORKERS = 2 if _SQLITE else 4
+WORKERS = 3 if _SQLITE else 5
 Q_CLUSTER = {
     "name": "vestnik",
     "broker_class": "project.queue.EtaBroker",
