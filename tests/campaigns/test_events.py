@@ -9,9 +9,10 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import User
 from campaigns import events, services
 from campaigns.lifecycle import campaign_advance
-from campaigns.models import Campaign
+from campaigns.sandbox.server import Sandbox
 from campaigns.states import MessageStatus, Remedy
 from tests import factories
+from tests.campaigns.engine import send_everything
 from tests.campaigns.outcomes import settle, started
 from webhooks.models import EventType, Webhook
 
@@ -32,6 +33,7 @@ def told(hook: Webhook) -> list[tuple[str, Any]]:
 def test_a_message_is_told_with_what_an_integrator_needs(hook: Webhook, alice: User) -> None:
     campaign, run = started(alice, contacts=1)
     message = settle(run, 1, MessageStatus.FAILED, "http_400")[0]
+    message.refresh_from_db()
     events.messages_changed([run.pk], [message.pk])
     event = hook.deliveries.latest("pk").events[0]
     assert (event["type"], event["timestamp"]) == ("message.failed", message.changed_at.isoformat())
@@ -45,6 +47,17 @@ def test_a_message_is_told_with_what_an_integrator_needs(hook: Webhook, alice: U
         "attempts": message.attempts,
         "parts": message.parts,
     }
+
+
+def test_of_all_that_a_campaign_sends_each_end_is_told_once(hook: Webhook, alice: User, sandbox: Sandbox) -> None:
+    sandbox.faults = sandbox.faults.updated({"refuse": 0.3})
+    for _ in range(30):
+        factories.contact(alice)
+    campaign = factories.campaign(alice)
+    send_everything(campaign, sandbox)
+    ends = [(f"message.{status}", pk) for pk, status in Message.objects.values_list("pk", "status")]
+    assert {kind for kind, _ in ends} == {"message.sent", "message.failed"}
+    assert sorted(ends) == sorted(event for event in told(hook) if event[0].startswith("message"))
 
 
 def test_what_waits_again_is_not_told(hook: Webhook, alice: User) -> None:
@@ -97,7 +110,6 @@ def test_what_people_take_for_sent_is_told(hook: Webhook, alice: User) -> None:
 def test_a_campaign_tells_that_it_starts_and_finishes(hook: Webhook, alice: User) -> None:
     campaign = factories.campaign(alice)
     campaign_advance(campaign.pk)
-    Campaign.objects.get(pk=campaign.pk)
     campaign_advance(campaign.pk)
     assert told(hook) == [("campaign.started", campaign.pk), ("campaign.finished", campaign.pk)]
     finished = hook.deliveries.latest("pk").events[0]["data"]
