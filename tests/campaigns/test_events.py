@@ -9,6 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 from accounts.models import User
 from campaigns import events, services
 from campaigns.lifecycle import campaign_advance
+from campaigns.models import Message
 from campaigns.sandbox.server import Sandbox
 from campaigns.states import MessageStatus, Remedy
 from tests import factories
