@@ -13,7 +13,7 @@ from accounts import services
 from accounts.auth import anyone
 from accounts.idempotency import idempotent
 from accounts.models import ApiToken, Scope, User
-from project.http import AwareMoment, Body, Error, Line, ListQuery, Page, Signed, Text, keyset, page_of
+from project.http import AwareMoment, Body, Error, Flag, Line, ListQuery, Page, Signed, Text, keyset, page_of
 
 users = Router(tags=["users"])
 tokens = Router(tags=["tokens"])
@@ -57,9 +57,9 @@ class UserPatch(Body):
     last_name: Name = Field(default_factory=str)
     timezone: Zone = Field(default_factory=str)
     language: Line = Field(default_factory=str, max_length=8, description="`en` or `ru`")
-    daily_report: bool = Field(default_factory=bool)
-    is_staff: bool = Field(default_factory=bool, description="Administrators only")
-    is_active: bool = Field(default_factory=bool, description="Administrators only")
+    daily_report: Flag = Field(default_factory=bool)
+    is_staff: Flag = Field(default_factory=bool, description="Administrators only")
+    is_active: Flag = Field(default_factory=bool, description="Administrators only")
 
 
 class TokenIn(Body):

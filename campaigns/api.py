@@ -24,6 +24,7 @@ from campaigns.schemas import (
     CampaignIn,
     CampaignOut,
     CampaignPatch,
+    CampaignStats,
     CampaignSummary,
     MarkIn,
     MessageIn,
@@ -33,7 +34,6 @@ from campaigns.schemas import (
     MessageSummary,
     PreviewIn,
     PreviewOut,
-    StatsOut,
     TestIn,
     UnknownIn,
 )
@@ -172,7 +172,9 @@ def duplicate_campaign(request: Signed, campaign_id: Id) -> Status[Campaign]:
     return Status(201, services.campaign_duplicate(campaign=_own(request, campaign_id), by=request.user))
 
 
-@campaigns.get("/{campaign_id}/stats", response={200: StatsOut, ERRORS: Error}, summary="Show a campaign's figures")
+@campaigns.get(
+    "/{campaign_id}/stats", response={200: CampaignStats, ERRORS: Error}, summary="Show a campaign's figures"
+)
 def show_campaign_stats(request: Signed, campaign_id: Id) -> Any:
     """The figures of all runs of a campaign."""
     return campaign_statistics(_own(request, campaign_id))

@@ -1,28 +1,32 @@
 """The JSON shapes of campaigns and messages."""
 
+import re
 from datetime import datetime, time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from ninja import Field, Schema
-from pydantic import AfterValidator
+from pydantic import BeforeValidator, Strict, WithJsonSchema
 
 from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
 from directory.api import Phone
 from directory.models import Audience
-from project.http import Body, Line, ListQuery, Moment, Text
+from project.http import Body, Flag, Line, ListQuery, Moment, Text
 
 Words = Annotated[Text, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
 
 
-def _clock(value: time) -> time:
+_CLOCK: Final = "^([01][0-9]|2[0-3]):[0-5][0-9](:00)?$"
+
+
+def _clock(value: Any) -> Any:
     """Hours and minutes on the contact's own clock."""
-    if value.tzinfo or value.second or value.microsecond:
+    if not (isinstance(value, str) and re.match(_CLOCK, value) and value.isascii() and value.isprintable()):
         raise ValueError("Hours and minutes only, like 09:00.")
     return value
 
 
-Clock = Annotated[time, AfterValidator(_clock)]
+Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema({"type": "string", "pattern": _CLOCK})]
 
 
 class AudienceIn(Body):
@@ -60,12 +64,12 @@ class CampaignFields(Body):
     )
     audience: AudienceIn = Field(default_factory=AudienceIn)
     starts_at: Moment | None = Field(default_factory=lambda: None, description="null: now; without offset: your zone")
-    local_time: bool = Field(
+    local_time: Flag = Field(
         default_factory=bool, description="`starts_at`'s wall-clock time holds in each contact's zone"
     )
     window: WindowIn | None = Field(default_factory=lambda: None, description="Local hours in which messages leave")
     repeat: Repeat = Field(default_factory=lambda: Repeat.ONCE)
-    rate_limit: Annotated[float, Field(ge=0.01, le=100_000)] | None = Field(
+    rate_limit: Annotated[float, Strict(), Field(ge=0.01, le=100_000)] | None = Field(
         default_factory=lambda: None, description="Messages per second at most"
     )
 
@@ -163,7 +167,7 @@ class MessageIn(Body):
     text: Words = Field(
         description="May hold placeholders, as a campaign's", examples=["Your code is 4711.", "{first_name}, welcome!"]
     )
-    contact: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = Field(
+    contact: Annotated[int, Strict(), Field(ge=1, le=2**63 - 1)] | None = Field(
         None, description="Id of the contact whose name and attributes fill the placeholders"
     )
 
@@ -218,7 +222,7 @@ class RunOut(Schema):
         return {status: getattr(run, status) for status in MessageStatus.values}
 
 
-class StatsOut(Schema):
+class CampaignStats(Schema):
     """A campaign's figures; `by_status` always adds up to `total`."""
 
     total: int

@@ -17,7 +17,7 @@ from directory.details import MAX_TAGS
 from directory.models import Contact
 from directory.services import NOT_YOURS, contact_create, contact_deactivate, contact_update
 from directory.upsert import Outcome, Policy, Result, contacts_upsert
-from project.http import Body, Error, Line, ListQuery, Page, Signed, keyset, page_of
+from project.http import Body, Error, Flag, Line, ListQuery, Page, Signed, keyset, page_of
 
 MAX_BULK = 10_000
 
@@ -63,7 +63,7 @@ class ContactDetails(Body):
         max_length=MAX_ATTRIBUTES,
         description="Flat: names (letters, digits, underscores) to texts, numbers or booleans",
     )
-    opted_out: bool = Field(default_factory=bool, description="Asked not to be written to")
+    opted_out: Flag = Field(default_factory=bool, description="Asked not to be written to")
 
 
 class ContactIn(ContactDetails):
@@ -76,7 +76,7 @@ class ContactPatch(ContactDetails):
     """Changes; what is left out stays. Tags and attributes are replaced as a whole."""
 
     phone: Phone = Field(default_factory=str)
-    is_active: bool = Field(default_factory=bool)
+    is_active: Flag = Field(default_factory=bool)
 
 
 class ContactOut(Schema):

@@ -10,7 +10,7 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django_htmx.middleware import HtmxDetails
 from ninja import Field, Schema
-from pydantic import AfterValidator, AwareDatetime, ConfigDict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Strict, StringConstraints
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -62,8 +62,16 @@ def _within_calendars(value: datetime) -> datetime:
     return value
 
 
-Moment = Annotated[datetime, AfterValidator(_within_calendars)]
-AwareMoment = Annotated[AwareDatetime, AfterValidator(_within_calendars)]
+def _written(value: Any) -> Any:
+    """A time is written as text: as a number nobody could tell its unit."""
+    if not isinstance(value, str | datetime):
+        raise ValueError("A time as text, like 2026-11-24T10:00:00+03:00.")  # noqa: TRY004 - pydantic knows this one only
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_written), AfterValidator(_within_calendars)]
+AwareMoment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_within_calendars)]
+Flag = Annotated[bool, Strict()]
 
 
 class Body(Schema):

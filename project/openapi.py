@@ -1,5 +1,7 @@
 """The description of the API: what all operations share is said here once."""
 
+import json
+import re
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -32,6 +34,75 @@ TAGS: Final = [
     {"name": "stats", "description": "Figures over all of your campaigns."},
     {"name": "webhooks", "description": "Have your own server told what becomes of messages and campaigns."},
 ]
+# What a field means wherever it stands, unless it says so itself.
+TERMS: Final = {
+    "action": "What to make of them",
+    "answer": "How the gateway's answer began",
+    "at": "When it began",
+    "attempts": "Requests to the gateway that came to an end",
+    "attributes": "Your own facts: names to texts, numbers or booleans",
+    "audience": "Whom it is for; an empty one is everyone",
+    "by_status": "How many there are in each state; every state is there",
+    "campaign": "Id of the campaign; null for a message to a single phone",
+    "campaigns": "How many campaigns are in each state",
+    "changed_at": "When it came to its state",
+    "characters": "Of the longest sample",
+    "contact": "Id of the contact; null if there is none",
+    "created_at": "When it was made",
+    "cursor": "`next` of the page before",
+    "date_joined": "When they registered",
+    "detail": "What is wrong: a sentence, or for 422 a list with the place of each invalid field",
+    "due_at": "When it leaves, or its next attempt does",
+    "duration_ms": "How long the request took, in milliseconds",
+    "email": "The login; compared without case",
+    "encoding": "Of the text with its placeholders filled; UCS-2 takes 70 characters a part, GSM-7 160",
+    "end": "Local time from which nothing leaves any more",
+    "ends_at": "Nothing leaves for the gateway from then on",
+    "events": "What it is told of",
+    "expires_at": "From then on it gets 401",
+    "failures": "The attempts that did not end well, oldest first",
+    "finished_at": "When everything had come to its end; null: not yet",
+    "first_name": "Letters of any script, spaces, hyphens, apostrophes",
+    "http_status": "What the gateway answered; null: nothing",
+    "id": "Its number, never used again",
+    "is_active": "False: deactivated, with all its history",
+    "items": "The page's rows, newest first",
+    "language": "`en` or `ru`",
+    "last_name": "Letters of any script, spaces, hyphens, apostrophes",
+    "local_time": "Whether `starts_at`'s wall-clock time holds in each contact's zone",
+    "name": "What it is called",
+    "next": "`cursor` of the next page; null on the last",
+    "operator_code": "The three digits after the 7",
+    "operator_codes": "Three digits each; an empty list does not narrow",
+    "opted_out": "Whether they asked not to be written to",
+    "owner": "Id of the user who made it",
+    "parts": "Parts of the text as the gateway counts them",
+    "password": "At least 8 characters, and not a common one",
+    "phone": "`7XXXXXXXXXX`; taken as people write it",
+    "planned_for": "When it was to begin",
+    "rate_limit": "Messages per second at most; null: as the gateway bears",
+    "reason": "Why it stands there, like `http_503` or `timeout`; empty when all is well",
+    "recipients": "How many would get it",
+    "repeat": "How often it runs until its end",
+    "run": "Id of the execution of the campaign",
+    "runs": "Its executions, the latest first, at most 100",
+    "samples": "What the first recipients would read",
+    "start": "Local time from which messages leave",
+    "started_at": "When it began; null: not yet",
+    "starts_at": "When it begins",
+    "status": "Its state",
+    "tags": "Words in lower case that group contacts",
+    "tags_match": "Whether `any` of the tags suffices or `all` are needed",
+    "text": "As it is sent; in a campaign with its placeholders",
+    "timezone": "IANA name",
+    "timezones": "IANA names; an empty list does not narrow",
+    "token": "For the header `Authorization: Bearer …`; shown this once",
+    "total": "All messages; what `by_status` adds up to",
+    "total_parts": "Over all recipients; an estimate where placeholders make texts differ",
+    "updated_at": "When it was last changed",
+    "url": "Where events are posted to",
+    "window": "Local hours in which messages leave, `HH:MM`; null: all",
+}
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _NEEDS_TOKEN: Final = (401, 403, 429)
 _HAS_BODY: Final = (400, 413, 422)
@@ -42,6 +113,12 @@ def describe(schema: OpenAPISchema) -> OpenAPISchema:
     for path in schema["paths"].values():
         for operation in (path[method] for method in _METHODS if method in path):
             _add_errors(operation)
+    for definition in schema["components"]["schemas"].values():
+        for name, field in definition.get("properties", {}).items():
+            if name in TERMS:
+                field.setdefault("description", TERMS[name])
+    # Names that generated clients can bear.
+    schema.update(json.loads(re.sub(r"\bPage_(\w+)_(?=\")", r"\1Page", json.dumps(schema))))
     return schema
 
 
@@ -53,6 +130,8 @@ def _add_errors(operation: dict[str, Any]) -> None:
         expected.update(_HAS_BODY)
     if operation["parameters"] or operation.get("security"):
         expected.add(422)  # an unknown parameter, at least
+    if any(parameter["name"] == "Idempotency-Key" for parameter in operation["parameters"]):
+        expected.add(409)
     responses = operation["responses"]
     for status in expected - responses.keys():
         responses[status] = {
