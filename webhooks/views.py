@@ -43,7 +43,8 @@ def webhook(request: Signed, pk: int) -> HttpResponse:
     row = get_object_or_404(Webhook, pk=pk, owner=request.user)
     cursor = request.GET.get("cursor", "")
     page = keyset(row.deliveries.defer("events"), int(cursor) if cursor.isdecimal() else None, _PAGE)
-    labels = [EventType(event).label for event in row.events]
+    everything = set(row.events) == set(EventType.values)
+    labels = [] if everything else [EventType(event).label for event in row.events]
     return render(request, "webhooks/webhook.html", {"webhook": row, "page": page, "labels": labels})
 
 

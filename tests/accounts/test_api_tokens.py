@@ -194,8 +194,8 @@ def test_the_end_of_a_token_is_chosen(alice: User) -> None:
     assert issue(expires_at=tomorrow.isoformat()).json()["expires_at"] == tomorrow.isoformat().replace("+00:00", "Z")
     for bad in (now() - timedelta(days=1), now() + timedelta(days=6 * 365)):
         assert issue(expires_at=bad.isoformat()).status_code == 422
-    for bad in ("2027-01-01T00:00:00", 5, "9999-12-31T23:59:59Z", "never"):
-        assert issue(expires_at=bad).status_code == 422
+    for strange in ("2027-01-01T00:00:00", 5, "9999-12-31T23:59:59Z", "never"):
+        assert issue(expires_at=strange).status_code == 422
 
 
 @pytest.mark.parametrize("scopes", [[], ["all"], ["read"] * 9, "read", None])

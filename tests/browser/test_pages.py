@@ -51,6 +51,8 @@ INSIDE = (
     "/reports/",
     "/users/",
     "/account/",
+    "/account/webhooks/",
+    "/account/webhooks/{webhook}/",
     "/accounts/email/",
     "/accounts/password/change/",
     "/accounts/reauthenticate/",
@@ -67,6 +69,7 @@ NO_PAGES = {
     "contact_reactivate",
     "contacts_export",
     "deactivate",
+    "delivery_resend",
     "import_act",
     "import_look",
     "import_rows",
@@ -77,6 +80,8 @@ NO_PAGES = {
     "token_create",
     "token_revoke",
     "user_change",
+    "webhook_delete",
+    "webhook_enable",
     "unknown_call",  # JSON
 }
 WIDTHS = (1440, 390)
@@ -111,6 +116,7 @@ def places(stack: Stack, session: Path) -> dict[str, int]:
         "waiting": launch(api, "pages", starts_at=tomorrow, ends_at=later, repeat="daily", local_time=True),
         "over": over,
         "message": message["id"],
+        "webhook": api.call("POST", "/webhooks", 201, url="https://8.8.8.8/hook")["id"],
         "contact": message["contact"],
         "file": imported(stack, session, start=False),
         "imported": imported(stack, session, start=True),
@@ -176,6 +182,7 @@ class TestInside:
 
 
 def test_no_page_is_forgotten() -> None:
+    ids = dict.fromkeys(("draft", "waiting", "over", "message", "contact", "webhook"), 1)
     ids = dict.fromkeys(("draft", "waiting", "over", "message", "contact", "file", "imported"), 1)
     seen = {resolve(urlsplit(path.format(**ids)).path).url_name for path in (*ENTRANCE, *INSIDE)}
     assert set(page_names(get_resolver().url_patterns)) - NO_PAGES == seen

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 import schemathesis
@@ -47,5 +48,5 @@ schema = schemathesis.openapi.from_wsgi(
     suppress_health_check=list(HealthCheck),
     phases=[HypothesisPhase.explicit, HypothesisPhase.generate],
 )
-def test_every_answer_is_as_described(case: schemathesis.Case, token: str) -> None:
+def test_every_answer_is_as_described(case: schemathesis.Case[Any], token: str) -> None:
     case.call_and_validate(headers={"Authorization": f"Bearer {token}"})
