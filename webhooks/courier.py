@@ -25,7 +25,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import override
 
 from project.clock import now
-from webhooks.models import MAX_EVENTS, Delivery, DeliveryStatus, Webhook
+from project.queue import OUT_OF_REACH
+from webhooks.models import LEASE, MAX_EVENTS, Delivery, DeliveryStatus, Webhook
 from webhooks.targets import TOTAL_SECONDS, Answer, post
 from webhooks.wording import reason_words
 
@@ -57,10 +58,15 @@ def work(stopping: Callable[[], bool], seconds: float = SLICE_SECONDS) -> None:
 
 
 def _still(running: dict[Future[None], int], seconds: float) -> dict[Future[None], int]:
-    """Wait a moment, and return those that have not ended; raises what one has raised."""
+    """Wait a moment, and return those that have not ended; one in trouble rests and stops no other."""
     ended, others = wait(running, timeout=seconds, return_when=FIRST_COMPLETED)
     for future in ended:
-        future.result()
+        error = future.exception()
+        if isinstance(error, OUT_OF_REACH):
+            raise error
+        if error is not None:
+            log.error("webhook in trouble", webhook=running[future], exc_info=error)
+            Webhook.objects.filter(pk=running[future]).update(held_until=now() + LEASE)
     return {future: running[future] for future in others}
 
 

@@ -39,6 +39,7 @@ def next_due() -> datetime | None:
     return first
 
 
+@queue.lasting
 def deliver() -> None:
     """Work for a while, unless another process of the cluster does; then look whether something is left."""
     with slot(Work.DELIVER) as free:

@@ -243,3 +243,15 @@ def test_the_hint_works_and_asks_for_the_next(hook: Webhook, receiver: Receiver)
     due = tasks.next_due()
     assert due is not None
     assert due > clock_now()
+
+
+def test_one_in_trouble_stops_no_other(alice: User, hook: Webhook, receiver: Receiver) -> None:
+    with running_receiver() as sound:
+        other = services.webhook_create(owner=alice, url=sound.url)
+        for webhook in (hook, other):
+            webhook.tell([event(1)])
+        Webhook.objects.filter(pk=hook.pk).update(secret="no secret")
+        work()
+        assert (len(receiver.requests), len(sound.requests)) == (0, 1)
+    hook.refresh_from_db()
+    assert hook.held_until > clock_now()
