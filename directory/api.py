@@ -17,7 +17,7 @@ from directory.details import MAX_TAGS
 from directory.models import Contact
 from directory.services import NOT_YOURS, contact_create, contact_deactivate, contact_update
 from directory.upsert import Outcome, Policy, Result, contacts_upsert
-from project.http import Body, Error, Flag, Line, ListQuery, Page, Signed, keyset, page_of
+from project.http import Body, Error, Flag, Line, ListQuery, Page, Signed, keyset
 
 MAX_BULK = 10_000
 
@@ -119,12 +119,12 @@ class BulkOut(Schema):
     rejected: list[RejectedContact]
 
 
-def _shown(contact: Contact) -> dict[str, Any]:
-    """The values of `ContactOut`; the phone as text, for it is no quantity."""
+def _shown(contact: Contact, tags: list[str] | None = None) -> dict[str, Any]:
+    """The values of `ContactOut`; the phone as text, for it is no quantity. Without `tags` they are asked for."""
     derived = {
         "phone": str(contact.phone),
         "owner": contact.owner_id,
-        "tags": [tag.name for tag in contact.tags.all()],
+        "tags": [tag.name for tag in contact.tags.all()] if tags is None else tags,
     }
     return {name: derived[name] if name in derived else getattr(contact, name) for name in ContactOut.model_fields}
 
@@ -133,8 +133,20 @@ def _shown(contact: Contact) -> dict[str, Any]:
 def list_contacts(request: Signed, query: Query[ContactQuery]) -> Any:
     """Everyone's contacts, newest first."""
     filters = query.dict(exclude={"limit", "cursor"})
-    found = Contact.objects.narrow(**filters).prefetch_related("tags")
-    return page_of(keyset(found, query.cursor, query.limit), _shown)
+    page = keyset(Contact.objects.narrow(**filters), query.cursor, query.limit)
+    tags = _tags_of(page.items)
+    # What the database gave need not be checked again, which would take as long as all the rest.
+    items = [ContactOut.model_construct(**_shown(contact, tags[contact.pk])) for contact in page.items]
+    return Page[ContactOut].model_construct(items=items, next=page.next)
+
+
+def _tags_of(contacts: list[Contact]) -> dict[int, list[str]]:
+    """The tags of each, in one query; making objects of them would take longer than all the rest of a list."""
+    links = Contact.tags.through.objects.filter(contact__in=[contact.pk for contact in contacts])
+    found: dict[int, list[str]] = {contact.pk: [] for contact in contacts}
+    for pk, name in links.order_by("tag__name").values_list("contact_id", "tag__name"):
+        found[pk].append(name)
+    return found
 
 
 @contacts.post("", response={201: ContactOut, frozenset({400, 401, 409, 422}): Error}, summary="Add a contact")
