@@ -20,6 +20,7 @@ from campaigns.direct import message_send
 from campaigns.models import Attempt, Campaign, Message
 from campaigns.preview import campaign_preview
 from campaigns.schemas import (
+    MESSAGE_COLUMNS,
     CampaignFields,
     CampaignIn,
     CampaignOut,
@@ -36,6 +37,7 @@ from campaigns.schemas import (
     PreviewOut,
     TestIn,
     UnknownIn,
+    summary_of,
 )
 from campaigns.states import CampaignStatus, Remedy
 from campaigns.statistics import campaign_statistics
@@ -183,12 +185,15 @@ def show_campaign_stats(request: Signed, campaign_id: Id) -> Any:
 @campaigns.get(
     "/{campaign_id}/messages", response={200: Page[MessageSummary], ERRORS: Error}, summary="List a campaign's messages"
 )
-def list_messages(request: Signed, campaign_id: Id, query: Query[MessageQuery]) -> dict[str, Any]:
-    """The messages of a campaign, newest first."""
-    found = Message.objects.filter(run__campaign=_own(request, campaign_id)).select_related("run__campaign", "contact")
+def list_messages(request: Signed, campaign_id: Id, query: Query[MessageQuery]) -> Page[MessageSummary]:
+    """Newest first."""
+    campaign = _own(request, campaign_id)
+    found = Message.objects.filter(run__campaign=campaign).select_related("contact")
     if query.status is not None:
         found = found.in_status(query.status)
-    return page_of(keyset(found, query.cursor, query.limit), lambda row: row)
+    page = keyset(found.only(*MESSAGE_COLUMNS), query.cursor, query.limit)
+    items = [summary_of(message, campaign) for message in page.items]
+    return Page[MessageSummary].model_construct(items=items, next=page.next)
 
 
 @messages.post("", response={202: MessageState, ERRORS | {400}: Error}, summary="Send a message", auth=SENDS)

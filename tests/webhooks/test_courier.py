@@ -188,7 +188,12 @@ def test_a_slow_receiver_delays_no_other(alice: User, hook: Webhook, receiver: R
         for webhook in (hook, other):
             webhook.tell([event(1)])
         began = time.monotonic()
-        thread = threading.Thread(target=work)
+
+        def work_apart() -> None:
+            work()
+            connection.close()
+
+        thread = threading.Thread(target=work_apart)
         thread.start()
         while not quick.requests and time.monotonic() < began + 5:
             time.sleep(0.01)
