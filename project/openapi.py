@@ -103,6 +103,33 @@ TERMS: Final = {
     "url": "Where events are posted to",
     "window": "Local hours in which messages leave, `HH:MM`; null: all",
 }
+# Bodies that work as they stand where the demo data is.
+_TEXT: Final = {"text": "{first_name|friend}, our shop is open.", "audience": {"tags": ["loyal"]}}
+EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+    "UserIn": {
+        "email": "olga@example.org",
+        "password": "correct horse battery",
+        "first_name": "Ольга",
+        "last_name": "Смирнова",
+    },
+    "UserPatch": {"timezone": "Asia/Omsk", "language": "ru"},
+    "TokenIn": {"email": "anna@example.org", "password": "vestnik-demo", "name": "Nightly import"},
+    "ContactIn": {
+        "phone": "+7 (999) 123-45-67",
+        "first_name": "Ольга",
+        "tags": ["loyal"],
+        "attributes": {"city": "Омск"},
+    },
+    "ContactPatch": {"tags": ["loyal", "vip"]},
+    "CampaignIn": {"name": "Opening", **_TEXT, "ends_at": "2090-01-01T00:00:00+03:00", "status": "draft"},
+    "CampaignPatch": {"name": "Grand opening"},
+    "PreviewIn": _TEXT,
+    "TestIn": {"phone": "+7 (999) 123-45-67"},
+    "UnknownIn": {"action": "resend"},
+    "MessageIn": {"phone": "+7 (999) 123-45-67", "text": "Your code is 4711."},
+    "MarkIn": {"status": "sent"},
+    "WebhookIn": {"url": "https://example.org/vestnik", "events": ["message.failed", "campaign.finished"]},
+}
 _METHODS: Final = ("get", "post", "put", "patch", "delete")
 _NEEDS_TOKEN: Final = (401, 403, 429)
 _HAS_BODY: Final = (400, 413, 422)
@@ -113,6 +140,8 @@ def describe(schema: OpenAPISchema) -> OpenAPISchema:
     for path in schema["paths"].values():
         for operation in (path[method] for method in _METHODS if method in path):
             _add_errors(operation)
+    for name, example in EXAMPLES.items():
+        schema["components"]["schemas"][name]["examples"] = [example]
     for definition in schema["components"]["schemas"].values():
         for name, field in definition.get("properties", {}).items():
             if name in TERMS:
