@@ -50,6 +50,7 @@ TERMS: Final = {
     "contact": "Id of the contact; null if there is none",
     "created_at": "When it was made",
     "cursor": "`next` of the page before",
+    "daily_report": "Whether they get it by e-mail",
     "date_joined": "When they registered",
     "detail": "What is wrong: a sentence, or for 422 a list with the place of each invalid field",
     "due_at": "When it leaves, or its next attempt does",

@@ -46,7 +46,7 @@ MAX_ATTEMPTS: int = env.int("MAX_ATTEMPTS", 8, validate=validate.Range(1, 100))
 RETRY_BASE: float = env.float("RETRY_BASE", 5.0, validate=validate.Range(0))
 RETRY_CAP: float = env.float("RETRY_CAP", 900.0, validate=validate.Range(0))
 
-API_RATE: int = env.int("API_RATE", 30_000, validate=validate.Range(1))
+API_RATE: int = env.int("API_RATE", 120_000, validate=validate.Range(1))
 WEBHOOKS_ALLOW_PRIVATE: bool = env.bool("WEBHOOKS_ALLOW_PRIVATE", False)
 
 DAILY_REPORT_AT: time = env.clock_time("DAILY_REPORT_AT", "08:00")
