@@ -32,9 +32,10 @@ _COLUMNS: Final = (
 
 def messages_changed(run_ids: Iterable[int], ids: Collection[int]) -> None:
     """Tell of messages of those runs that have come to a state which is worth telling."""
-    if not ids:
+    active = Webhook.objects.active()
+    if not ids or not active.exists():
         return
-    listening = list(Webhook.objects.active().filter(owner__campaigns__runs__in=set(run_ids)).distinct())
+    listening = list(active.filter(owner__campaigns__runs__in=set(run_ids)).distinct())
     if not listening:
         return
     owners = {webhook.owner_id for webhook in listening}
