@@ -157,6 +157,7 @@ def create_contact(request: Signed, data: ContactIn) -> Any:
 
 
 @contacts.post("/bulk", response={200: BulkOut, frozenset({400, 401, 422}): Error}, summary="Add or change many")
+@idempotent
 def upsert_contacts(request: Signed, data: ContactsIn) -> Any:
     """Adds those whose phone is new, and changes of the others what is given, as PATCH does.
 

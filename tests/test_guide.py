@@ -1,5 +1,6 @@
 """The guide to the API works as it is written."""
 
+import json
 import os
 import re
 import subprocess
@@ -37,6 +38,6 @@ def test_the_shell_does_it_too(stack: Stack, api: Api) -> None:
     done = subprocess.run(["bash", "-c", script], check=False, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout + done.stderr
     assert '"recipients": 1' in done.stdout
-    assert "Ольга, our shop in Омск is open." in done.stdout
+    assert json.dumps("Ольга, our shop in Омск is open.") in done.stdout
     assert '"detail"' not in done.stdout
     assert '"status": "pending"' in done.stdout

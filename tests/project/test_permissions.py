@@ -65,6 +65,7 @@ MATRIX: Final[dict[str, tuple[dict[str, int], dict[str, Any] | None]]] = {
     "delete_token": (row(other=403, owner=204, admin=403), None),
     "list_contacts": (everyone(200), None),
     "create_contact": (changes(201), {"phone": "79161234567"}),
+    "upsert_contacts": (changes(200), {"contacts": [{"phone": "79161234567"}]}),
     "read_contact": (everyone(200), None),
     "change_contact": (changes(200, other=403), {"first_name": "Anna"}),
     "delete_contact": (changes(204, other=403), None),

@@ -45,6 +45,14 @@ class Caller:
         url = f"http://127.0.0.1:{self.port}/api/v1{path}"
         requests.post(url, json=body, headers=self.headers, timeout=60).raise_for_status()
 
+    def bulk(self, times: int, number: int) -> None:
+        """Add so many contacts by each of so many calls, one after the other, and print contacts per second."""
+        started = time.perf_counter()
+        for _ in range(times):
+            phones = [str(phone) for phone in itertools.islice(_phones, number)]
+            self.post("/contacts/bulk", {"contacts": [{"phone": phone, "first_name": "Анна"} for phone in phones]})
+        figure("API: bulk", times * number / (time.perf_counter() - started), "contacts/s", of_each_call=number)
+
     def measure(self, name: str, method: str, path: str, body: Callable[[], dict[str, Any]] | None = None) -> None:
         """Call for a while, and print calls per second, and median and 95th percentile in milliseconds."""
         self._load(method, path, body, 0.5)
@@ -86,6 +94,7 @@ def calls() -> None:
         middle = Contact.objects.order_by("pk")[contacts // 2].pk
         caller.measure("who am I", "GET", "/users/me")
         caller.measure("create a contact", "POST", "/contacts", lambda: {"phone": str(next(_phones)), "tags": ["new"]})
+        caller.bulk(10, 10_000)
         caller.measure("list contacts, first page", "GET", "/contacts")
         caller.measure("list contacts, in the middle", "GET", f"/contacts?cursor={middle}")
         caller.measure("list contacts by tag", "GET", "/contacts?tag=new")
