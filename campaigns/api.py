@@ -42,7 +42,8 @@ from campaigns.schemas import (
 from campaigns.states import CampaignStatus, Remedy
 from campaigns.statistics import campaign_statistics
 from campaigns.unknown import SENDING
-from directory.models import Audience, Contact
+from directory.audience import Audience
+from directory.models import Contact
 from project.http import Error, ListQuery, Page, Signed, keyset, page_of
 
 campaigns = Router(tags=["campaigns"])

@@ -13,7 +13,8 @@ from accounts.models import User
 from campaigns import text
 from campaigns.models import Attempt, Campaign, Message, Run, RunMinute
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
-from directory.models import Audience, Contact, Tag
+from directory.audience import Audience
+from directory.models import Contact, Tag
 
 PASSWORD: Final = "vestnik-demo"  # noqa: S105 — known to everyone, and refused outside of debug mode
 ADMIN, MARKETER = "admin@example.org", "anna@example.org"

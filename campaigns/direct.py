@@ -20,6 +20,7 @@ from campaigns.text import measure, render, values_of
 from campaigns.unknown import copy_of
 from directory import phones
 from directory.models import Contact
+from directory.suppression import shut
 from project.clock import now
 
 _FOREVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
@@ -58,8 +59,8 @@ def message_resend(message: Message) -> Message:
 
 
 def _put(message: Message) -> Message:
-    """Have a new message sent, unless its phone is that of a contact who must not be written to."""
-    if Contact.objects.unwritable().filter(phone=message.recipient).exists():
+    """Have a new message sent, unless its phone must not be written to."""
+    if shut([message.recipient]):
         raise ValidationError({"phone": _("The contact with this phone has opted out or is deactivated.")})
     message.save(force_insert=True)
     Run.objects.filter(pk=message.run_id).update(pending=F("pending") + 1, finished_at=None)

@@ -1,6 +1,5 @@
 """Forms of the campaign pages. They only read what people write; the rules are those of the services."""
 
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -13,10 +12,11 @@ from django.utils.translation import pgettext_lazy
 from campaigns.models import MAX_TEXT_LENGTH, Campaign
 from campaigns.services import CHANGEABLE
 from campaigns.states import CampaignStatus, Repeat
-from directory.models import Audience, Contact, Tag
+from directory.audience import Audience
+from directory.audience_form import AUDIENCE, AudienceForm, initial_of
+from directory.forms import Choice
 
 NOW, AT = "now", "at"
-AUDIENCE: Final = ("operator_codes", "tags", "tags_match", "timezones")
 # Which fields of the form make up a field of the service.
 _SOURCES: Final[dict[str, tuple[str, ...]]] = {
     "name": ("name",),
@@ -30,7 +30,6 @@ _SOURCES: Final[dict[str, tuple[str, ...]]] = {
     "rate_limit": ("rate_limit",),
 }
 _SEARCH: Final = {"type": "search", "autocomplete": "off"}
-_MOST_CHOICES: Final = 500
 _LASTS: Final = timedelta(days=2)
 _LAST_HOUR: Final = 21
 
@@ -39,18 +38,6 @@ def validate_year(moment: datetime) -> None:
     """Refuse years that no calendar arithmetic survives."""
     if not 2000 <= moment.year <= 2100:
         raise ValidationError(_("The year must lie between 2000 and 2100."))
-
-
-class Chips(forms.CheckboxSelectMultiple):
-    """Checkboxes that look like chips."""
-
-    template_name = "campaigns/chips.html"
-
-
-class Choice(forms.RadioSelect):
-    """Radio buttons that look like chips."""
-
-    template_name = "campaigns/chips.html"
 
 
 class Moment(forms.DateTimeInput):
@@ -71,7 +58,7 @@ class Clock(forms.TimeInput):
         super().__init__(format="%H:%M")
 
 
-class CampaignForm(forms.Form):
+class CampaignForm(AudienceForm):
     """All of a campaign. What its state no longer lets change is disabled."""
 
     name = forms.CharField(
@@ -80,15 +67,6 @@ class CampaignForm(forms.Form):
     text = forms.CharField(
         label=_("Text"), max_length=MAX_TEXT_LENGTH, widget=forms.Textarea(attrs={"rows": 4, "dir": "auto"})
     )
-    tags = forms.MultipleChoiceField(label=_("Tags"), required=False, widget=Chips)
-    tags_match = forms.ChoiceField(
-        label=_("Of several tags"),
-        choices=[("any", _("one is enough")), ("all", _("all are needed"))],
-        initial="any",
-        widget=Choice,
-    )
-    operator_codes = forms.MultipleChoiceField(label=_("Operator codes"), required=False, widget=Chips)
-    timezones = forms.MultipleChoiceField(label=_("Time zones"), required=False, widget=Chips)
     start = forms.ChoiceField(label=_("Start"), choices=[(NOW, _("Now")), (AT, _("At a time"))], widget=Choice)
     starts_at = forms.DateTimeField(label=_("Starts at"), required=False, widget=Moment, validators=[validate_year])
     ends_at = forms.DateTimeField(
@@ -106,12 +84,11 @@ class CampaignForm(forms.Form):
         help_text=_("At most; else as fast as it goes."),
     )
 
-    def __init__(self, data: Any = None, *, campaign: Campaign | None = None) -> None:
-        super().__init__(data, initial=_initial_of(campaign) if campaign else _initial())
-        picks = campaign.picks if campaign else Audience()
-        self._offer("tags", Tag.objects.values_list("name", flat=True), picks.tags)
-        self._offer("operator_codes", _present("operator_code"), picks.operator_codes)
-        self._offer("timezones", _present("timezone"), picks.timezones)
+    def __init__(self, data: Any = None, *, campaign: Campaign | None = None, picks: Audience | None = None) -> None:
+        """`picks`: the audience to begin with, in place of everyone or the campaign's own."""
+        picks = picks or (campaign.picks if campaign else Audience())
+        super().__init__(data, initial={**(_initial_of(campaign) if campaign else _initial()), **initial_of(picks)})
+        self.offer(picks)
         self.fields["rate_limit"].widget.attrs["step"] = "any"
         changeable = CHANGEABLE[CampaignStatus(campaign.status)] if campaign else frozenset(_SOURCES)
         self.locked = _SOURCES.keys() - changeable
@@ -129,7 +106,7 @@ class CampaignForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """A start at a time needs that time, a window both its ends."""
-        cleaned = self.cleaned_data
+        cleaned = super().clean()
         if cleaned.get("start") == AT and not cleaned.get("starts_at") and "starts_at" not in self.errors:
             self.add_error("starts_at", _("Say when, or start now."))
         ends = [name for name in ("window_start", "window_end") if cleaned.get(name) is None]
@@ -137,13 +114,9 @@ class CampaignForm(forms.Form):
             self.add_error(ends[0], _("Give both hours, or none."))
         return cleaned
 
-    def audience(self) -> Audience:
-        """What is picked, as far as it can be read."""
-        return Audience.from_json({name: self._read().get(name) for name in AUDIENCE})
-
     def values(self) -> dict[str, Any]:
         """Everything as the services take it; of a form that is not valid, what could be read."""
-        cleaned = self._read()
+        cleaned = self.read()
         start, end = cleaned.get("window_start"), cleaned.get("window_end")
         made = {
             "audience": self.audience(),
@@ -166,19 +139,6 @@ class CampaignForm(forms.Form):
             field = _SOURCES[name][-1] if name in _SOURCES else name
             self.add_error(field if field in self.fields and name != NON_FIELD_ERRORS else None, errors)
 
-    def _read(self) -> dict[str, Any]:
-        return dict(self.cleaned_data if self.is_bound else self.initial)
-
-    def _offer(self, name: str, present: Iterable[str], picked: Iterable[str]) -> None:
-        """What exists in the directory, and what is picked already though it may be gone."""
-        names = sorted({*present, *picked})
-        self.fields[name].choices = [(each, each) for each in names]  # type: ignore[attr-defined]
-
-
-def _present(field: str) -> Iterable[str]:
-    """The values that contacts have in a field."""
-    return Contact.objects.order_by(field).values_list(field, flat=True).distinct()[:_MOST_CHOICES]
-
 
 def _initial() -> dict[str, Any]:
     """A campaign that starts now, and ends in two days in the evening."""
@@ -192,7 +152,6 @@ def _initial_of(campaign: Campaign) -> dict[str, Any]:
     return {
         **{name: getattr(campaign, name) for name in ("name", "text", "local_time", "repeat")},
         "rate_limit": int(rate) if rate and rate.is_integer() else rate,
-        **campaign.picks.to_json(),
         "start": AT,
         "starts_at": campaign.starts_at.replace(second=0, microsecond=0),
         "ends_at": campaign.ends_at.replace(second=0, microsecond=0),

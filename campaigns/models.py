@@ -4,7 +4,7 @@ import hashlib
 import json
 import re
 from datetime import datetime, time
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from django.conf import settings
 from django.core.validators import MinValueValidator
@@ -26,7 +26,8 @@ from campaigns.states import (
     Remedy,
     Repeat,
 )
-from directory.models import Audience, Contact
+from directory.audience import Audience
+from directory.models import Contact
 from project import clock
 
 MAX_TEXT_LENGTH = 1600
@@ -50,6 +51,12 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
             # SQLite's LIKE ignores the case of ASCII letters only; its REGEXP is Python's own.
             found = found.filter(name__iregex=re.escape(word))
         return found
+
+
+RECORDED: Final = [
+    *("name", "text", "audience", "starts_at", "ends_at", "local_time", "timezone", "window_start", "window_end"),
+    *("repeat", "rate_limit", "status", "deleted_at"),
+]
 
 
 class Campaign(models.Model):
@@ -86,7 +93,7 @@ class Campaign(models.Model):
     created_at = models.DateTimeField(_("created"), auto_now_add=True)
     updated_at = models.DateTimeField(_("changed"), auto_now=True)
     finished_at = models.DateTimeField(_("finished"), null=True, editable=False)
-    deleted_at = models.DateTimeField(null=True, editable=False)
+    deleted_at = models.DateTimeField(_("deleted"), null=True, editable=False)
 
     objects = CampaignQuerySet.as_manager()
 
@@ -187,6 +194,8 @@ class Run(models.Model):
 
     `replan_from` asks for messages to be planned anew, from that id on; `retry_before` asks that, with them, those that
     failed until then wait again. `remedy` asks that those be made up for that were unknown at `remedy_before`.
+
+    `noted` accepted messages were told to the directory at `noted_at`; while that goes on, it has come to `noted_to`.
     """
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="runs")
@@ -199,6 +208,9 @@ class Run(models.Model):
     retry_before = models.DateTimeField(null=True, editable=False)
     remedy = models.CharField(max_length=6, choices=Remedy.choices, default="", blank=True, editable=False)
     remedy_before = models.DateTimeField(null=True, editable=False)
+    noted = models.PositiveIntegerField(default=0, editable=False)
+    noted_at = models.DateTimeField(null=True, editable=False)
+    noted_to = models.BigIntegerField(default=0, editable=False)
 
     pending = models.PositiveIntegerField(default=0)
     sending = models.PositiveIntegerField(default=0)
@@ -278,6 +290,10 @@ class MessageQuerySet(models.QuerySet["Message"]):
     def leased_by(self, token: Any) -> "MessageQuerySet":
         """Those that this lease still holds: the fence around every outcome."""
         return self.filter(status=MessageStatus.SENDING, lease_token=token)
+
+    def to(self, contact: Contact) -> "MessageQuerySet":
+        """Those to a contact, and those to its phone alone; few enough to be sorted by hand."""
+        return self.filter(Q(contact=contact) | Q(contact=None, phone=contact.phone))
 
     def unresolved(self) -> "MessageQuerySet":
         """Those whose outcome nobody knows, and that nobody has sent again."""

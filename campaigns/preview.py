@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 
 from campaigns.text import PLACEHOLDER, Encoding, measure, render, values_of
-from directory.models import Audience, Contact
+from directory.audience import Audience
+from directory.models import Contact
+from directory.saved import audience_number
 
 SAMPLES = 5
 _MEASURED = 500
@@ -37,7 +39,7 @@ class Preview:
 def campaign_preview(*, text: str, audience: Audience) -> Preview:
     """Measure `text` for those whom `audience` picks now."""
     contacts = Contact.objects.writable().matching(audience)
-    recipients = contacts.count()
+    recipients = audience_number(audience)
     read = SAMPLES if PLACEHOLDER.search(text) is None else _MEASURED
     samples = [_sample(text, contact) for contact in contacts.order_by("pk")[:read]]
     sizes = [measure(sample.text) for sample in samples] or [measure(render(text, {}))]

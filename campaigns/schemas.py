@@ -4,13 +4,23 @@ import re
 from datetime import datetime, time
 from typing import Annotated, Any, Final, Literal
 
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
 from ninja import Field, Schema
-from pydantic import BeforeValidator, Strict, WithJsonSchema
+from pydantic import (
+    BeforeValidator,
+    SerializerFunctionWrapHandler,
+    Strict,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
 
 from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
 from directory.api import Phone
-from directory.models import Audience
+from directory.audience import MAX_CONDITIONS, MAX_DAYS, Audience
+from directory.models import SavedAudience
 from project.http import Body, Flag, Line, ListQuery, Moment, Text
 
 Words = Annotated[Text, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
@@ -29,6 +39,27 @@ def _clock(value: Any) -> Any:
 Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema({"type": "string", "pattern": _CLOCK})]
 
 
+class ConditionIn(Body):
+    """What an attribute must be like, without regard to case; `exists` needs no value."""
+
+    name: Annotated[Line, Field(min_length=1, max_length=50)]
+    match: Literal["equals", "contains", "exists"] = "equals"
+    value: Annotated[Text, Field(max_length=100)] = ""
+
+
+class WrittenIn(Body):
+    """When a contact was last written to: never, or (not) within the last `days`."""
+
+    when: Literal["never", "within", "not_within"]
+    days: Annotated[int, Strict(), Field(ge=0, le=MAX_DAYS)] = 0
+
+    @model_validator(mode="after")
+    def _has_days(self) -> "WrittenIn":
+        if self.when != "never" and not self.days:
+            raise ValueError("Say how many days.")
+        return self
+
+
 class AudienceIn(Body):
     """Which contacts; an empty list does not narrow, so an empty object is everyone."""
 
@@ -42,10 +73,23 @@ class AudienceIn(Body):
     timezones: list[Annotated[Line, Field(max_length=64)]] = Field(
         default_factory=list, max_length=600, examples=[["Europe/Moscow"]]
     )
+    tags_none: list[Annotated[Line, Field(min_length=1, max_length=50)]] = Field(
+        default_factory=list, max_length=50, description="Contacts that have one of them are left out"
+    )
+    attributes: list[ConditionIn] = Field(default_factory=list, max_length=MAX_CONDITIONS)
+    written: WrittenIn | None = None
+    saved: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = Field(
+        default=None, description="Id of a saved audience: its filter is copied, in place of all else here"
+    )
 
     def value(self) -> Audience:
-        """As the services take it."""
-        return Audience.from_json(self.model_dump())
+        """As the services take it; ValidationError if there is no such saved audience."""
+        if self.saved is None:
+            return Audience.from_json(self.model_dump())
+        saved = SavedAudience.objects.filter(pk=self.saved).first()
+        if saved is None:
+            raise ValidationError({"audience": _("There is no such saved audience.")})
+        return saved.picks
 
 
 class WindowIn(Body):
@@ -106,12 +150,19 @@ class PreviewIn(CampaignFields):
 
 
 class AudienceOut(Schema):
-    """See `AudienceIn`."""
+    """See `AudienceIn`. What is not among the first four is there only if it narrows."""
 
     operator_codes: list[str]
     tags: list[str]
     tags_match: str
     timezones: list[str]
+    tags_none: list[str] | None = None
+    attributes: list[ConditionIn] | None = None
+    written: WrittenIn | None = None
+
+    @model_serializer(mode="wrap")
+    def _what_narrows(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}
 
 
 class WindowOut(Schema):

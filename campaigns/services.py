@@ -8,6 +8,7 @@ from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from typing import Any, Final
 
+import structlog
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 from django.utils.timezone import now
@@ -17,9 +18,11 @@ from accounts.models import User
 from campaigns import direct, gateways, unknown
 from campaigns.lifecycle import hint_advance, hint_start, retry_failed
 from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message, Run
-from campaigns.states import CampaignStatus, Remedy, campaign_may
-from directory.models import Audience
+from campaigns.states import UNFINISHED, CampaignStatus, Remedy, campaign_may
+from directory.audience import Audience
 from project.http import Conflict
+
+log = structlog.get_logger("vestnik.campaigns")
 
 ALWAYS: Final = frozenset({"name", "ends_at", "window", "rate_limit"})
 BEFORE_SENDING: Final = ALWAYS | {"text", "audience"}
@@ -178,6 +181,25 @@ def campaign_test(*, campaign: Campaign, by: User, phone: str | int) -> Message:
     if not by.may_change(campaign):
         raise PermissionDenied(_("This campaign is not yours."))
     return direct.message_send(owner=by, phone=phone, text=campaign.text)
+
+
+def campaigns_follow_tag(*, old: str, new: str, **_signal: Any) -> None:
+    """Have the audiences of campaigns that are not over name a tag as it is called now.
+
+    One that would become the twin of another by that keeps the old name, and writes to nobody by it.
+    """
+    for campaign in Campaign.objects.filter(status__in=(*UNFINISHED, CampaignStatus.DRAFT), direct=False):
+        renamed = campaign.picks.renamed(old, new)
+        if renamed == campaign.picks:
+            continue
+        campaign.audience = renamed.to_json()
+        try:
+            with transaction.atomic():
+                campaign.save(update_fields=["audience", "fingerprint", "updated_at"])
+        except IntegrityError:
+            log.warning("tag not followed, for campaigns would be twins", campaign=campaign.pk)
+        else:
+            _wake(campaign)
 
 
 def campaign_cancel(*, campaign: Campaign, by: User) -> Campaign:

@@ -6,13 +6,14 @@ from django.conf import settings
 from django.db.models import Q
 
 from accounts.services import prune as prune_callers
-from campaigns import gateways
+from campaigns import gateways, written
 from campaigns.lifecycle import campaign_advance, hint_advance, hint_send
 from campaigns.models import Campaign, Run
 from campaigns.sending import breaker, sweeper
 from campaigns.sending.sender import Slice
 from campaigns.sending.transport import transport_for
 from campaigns.states import UNFINISHED, CampaignStatus
+from directory import bulk
 from directory.imports.services import imports_sweep
 from project import queue
 from project.clock import now
@@ -61,6 +62,11 @@ def _hand_on(gateway: str, moved: set[int]) -> None:
         hint_send(max(next_due, breaker.blocked_until(gateway) or next_due))
 
 
+def note_written() -> None:
+    """Contacts have been written to, and the directory does not know yet."""
+    written.note_written()
+
+
 @lasting
 def sweep() -> None:
     """Twice a minute: make lost hints anew for all campaigns that are or may soon be active, and rescue lost leases."""
@@ -70,6 +76,8 @@ def sweep() -> None:
     for campaign_id in alive.union(left).values_list("pk", flat=True):
         hint_advance(campaign_id)
     hint_send()
+    bulk.remind()
+    written.hint_note()
     sweeper.rescue(idempotent=gateways.adapter().idempotent)
     imports_sweep()
     hint_waiting()

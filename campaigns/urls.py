@@ -11,6 +11,7 @@ urlpatterns = [
     path("preview/", views.preview, name="preview"),
     path("test/", views.send_test, name="send_test"),
     path("test/<int:message_pk>/", views.test_sent, name="test_sent"),
+    path("to/<int:contact_pk>/", views.contact_messages, name="contact_messages"),
     path("<int:pk>/", views.campaign, name="campaign"),
     path("<int:pk>/preview/", views.preview, name="preview"),
     path("<int:pk>/duplicate/", views.campaign_duplicate, name="campaign_duplicate"),

@@ -18,8 +18,9 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRefresh, replace_url
 
+from accounts.history import history_of
 from campaigns import charts, direct, gateways, services
-from campaigns.forms import CampaignForm, FilterForm, MessageFilterForm, SendTestForm
+from campaigns.forms import AddressForm, CampaignForm, FilterForm, MessageFilterForm, SendTestForm
 from campaigns.models import Campaign, Message
 from campaigns.preview import campaign_preview
 from campaigns.progress import progress_of, progress_of_runs
@@ -28,10 +29,12 @@ from campaigns.states import CampaignStatus, Remedy, Repeat
 from campaigns.statistics import campaign_statistics
 from campaigns.text import measure
 from campaigns.wording import plan_words, width_words
-from directory.models import Contact
+from directory.audience import Audience
+from directory.models import Contact, SavedAudience
 from project.http import Conflict, Signed, keyset
 
 _PAGE: Final = 30
+_LATEST: Final = 10
 _ATTRIBUTES_OFFERED: Final = 12
 _CONTACTS_LOOKED_AT: Final = 200
 _LAUNCH: Final = "launch"
@@ -113,7 +116,7 @@ def _found(request: Signed, wanted: dict[str, Any]) -> Any:
 @login_required
 def campaign_create(request: Signed) -> HttpResponse:
     """Compose a campaign: save it as a draft, or launch it."""
-    form = CampaignForm(request.POST or None)
+    form = CampaignForm(request.POST or None, picks=_saved_picks(request))
     draft = request.POST.get("action") != _LAUNCH
 
     def save() -> Campaign:
@@ -124,6 +127,17 @@ def campaign_create(request: Signed) -> HttpResponse:
         return _composer(request, form)
     messages.success(request, (_("“%(name)s” is saved.") if draft else _("“%(name)s” is launched.")) % {"name": row})
     return redirect("campaigns:campaign", row.pk)
+
+
+def _saved_picks(request: Signed) -> Audience | None:
+    """The saved audience that the address names, if it names one."""
+    asked = request.GET.get("audience", "")
+    found = (
+        SavedAudience.objects.filter(pk=asked).first()
+        if asked.isascii() and asked.isdigit() and len(asked) < 19
+        else None
+    )
+    return found.picks if found else None
 
 
 @login_required
@@ -177,7 +191,7 @@ def campaign(request: Signed, pk: int) -> HttpResponse:
     context["page"] = messages_page(row, **wanted)
     if target == "rows":
         return _varied(render(request, "campaigns/campaign.html#rows", context))
-    context |= {**_figures(row, wanted["run"]), "test_form": _test_form(request)}
+    context |= {**_figures(row, wanted["run"]), "test_form": _test_form(request), "history": history_of(row)}
     if not context["statistics"].runs:
         context["expected"] = campaign_preview(text=row.text, audience=row.picks)
     return _varied(render(request, "campaigns/campaign.html", {**context, "plan": plan_words(row)}))
@@ -238,6 +252,19 @@ def message(request: Signed, pk: int, message_pk: int) -> HttpResponse:
         "idempotent": gateways.adapter().idempotent,
     }
     return _varied(render(request, f"campaigns/message.html{'#beside' if request.htmx else ''}", context))
+
+
+@require_safe
+@login_required
+def contact_messages(request: Signed, contact_pk: int) -> HttpResponse:
+    """What was sent to a contact by campaigns that the user may open: a part of the contact's page, or a page."""
+    contact = get_object_or_404(Contact, pk=contact_pk)
+    found = Message.objects.to(contact).select_related("run__campaign", "contact")
+    if not request.user.is_staff:
+        found = found.filter(run__campaign__owner=request.user)
+    limit = _LATEST if request.htmx else _PAGE
+    context = {"contact": contact, "page": keyset(found, AddressForm(request.GET).read()["cursor"], limit)}
+    return _varied(render(request, f"campaigns/contact_messages.html{'#rows' if request.htmx else ''}", context))
 
 
 def _message_of(row: Campaign, message_pk: int) -> Message:
@@ -348,6 +375,7 @@ def _saved(form: CampaignForm, save: Callable[[], Campaign]) -> Campaign | None:
 
 def _composer(request: Signed, form: CampaignForm, row: Campaign | None = None) -> HttpResponse:
     context = {"form": form, "campaign": row, "attributes": _attributes(), **_previewed(form, row)}
+    context["saved_audiences"] = SavedAudience.objects.all() if row is None else []
     context["test_form"] = _test_form(request, composing="text" not in form.locked)
     return render(request, "campaigns/composer.html", context, status=422 if form.is_bound else 200)
 

@@ -16,7 +16,7 @@ from campaigns.models import Campaign
 from campaigns.states import MARKED, QUARANTINED, RESENT, CampaignStatus, Repeat
 from campaigns.statistics import Statistics
 from campaigns.text import beyond_gsm7
-from project.templatetags import number
+from project.numbers import number
 
 _REASONS: Final[dict[str, str | Promise]] = {
     Trouble.UNREACHABLE: gettext_lazy("The gateway can’t be reached"),

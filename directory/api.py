@@ -14,7 +14,7 @@ from accounts.idempotency import idempotent
 from directory import phones
 from directory.attributes import MAX_ATTRIBUTES
 from directory.details import MAX_TAGS
-from directory.models import Contact
+from directory.models import Contact, Source
 from directory.services import NOT_YOURS, contact_create, contact_deactivate, contact_update
 from directory.upsert import Outcome, Policy, Result, contacts_upsert
 from project.http import Body, Error, Flag, Line, ListQuery, Page, Signed, keyset
@@ -132,8 +132,9 @@ def _shown(contact: Contact, tags: list[str] | None = None) -> dict[str, Any]:
 @contacts.get("", response={200: Page[ContactOut], frozenset({401, 422}): Error}, summary="List contacts")
 def list_contacts(request: Signed, query: Query[ContactQuery]) -> Any:
     """Everyone's contacts, newest first."""
-    filters = query.dict(exclude={"limit", "cursor"})
-    page = keyset(Contact.objects.narrow(**filters), query.cursor, query.limit)
+    filters = query.dict(exclude={"limit", "cursor", "tag"})
+    found = Contact.objects.narrow(**filters, tags=[query.tag] if query.tag else [])
+    page = keyset(found, query.cursor, query.limit)
     tags = _tags_of(page.items)
     # What the database gave need not be checked again, which would take as long as all the rest.
     items = [ContactOut.model_construct(**_shown(contact, tags[contact.pk])) for contact in page.items]
@@ -153,7 +154,7 @@ def _tags_of(contacts: list[Contact]) -> dict[int, list[str]]:
 @idempotent
 def create_contact(request: Signed, data: ContactIn) -> Any:
     """409 if a contact with this phone exists already, deactivated or not."""
-    return Status(201, _shown(contact_create(owner=request.user, **data.dict(exclude_unset=True))))
+    return Status(201, _shown(contact_create(owner=request.user, source=Source.API, **data.dict(exclude_unset=True))))
 
 
 @contacts.post("/bulk", response={200: BulkOut, frozenset({400, 401, 422}): Error}, summary="Add or change many")
@@ -165,7 +166,7 @@ def upsert_contacts(request: Signed, data: ContactsIn) -> Any:
     added is rejected, as one that breaks a rule is.
     """
     told, refused = _read_rows(data.contacts)
-    results = contacts_upsert(by=request.user, rows=list(told.values()), policy=Policy.REPLACE)
+    results = contacts_upsert(by=request.user, rows=list(told.values()), policy=Policy.REPLACE, source=Source.API)
     outcomes = Counter(result.outcome for result in results)
     refused |= {index: _refusal(result) for index, result in zip(told, results, strict=True) if _refusal(result)}
     rejected = [
@@ -213,7 +214,7 @@ def read_contact(request: Signed, contact_id: ContactId) -> Any:
 def change_contact(request: Signed, contact_id: ContactId, data: ContactPatch) -> Any:
     """Only who added it, or an administrator. `is_active: true` brings a deactivated contact back."""
     contact = get_object_or_404(Contact, pk=contact_id)
-    return _shown(contact_update(contact=contact, by=request.user, **data.dict(exclude_unset=True)))
+    return _shown(contact_update(contact=contact, by=request.user, source=Source.API, **data.dict(exclude_unset=True)))
 
 
 @contacts.delete(

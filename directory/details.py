@@ -13,7 +13,8 @@ from django.utils.translation import gettext_lazy as _
 
 from directory import phones
 from directory.attributes import validate_attributes
-from directory.models import Contact, tag_name, validate_tag_name
+from directory.models import Contact
+from directory.names import tag_name, validate_tag_name
 
 MAX_TAGS: Final = 50
 

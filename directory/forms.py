@@ -1,15 +1,22 @@
 """Forms of the contact pages. They only read what people write; the rules are those of the services."""
 
+from datetime import datetime, time, timedelta
 from functools import cache
 from typing import Any, Final, cast
 
 from django import forms
+from django.core.exceptions import ValidationError
+from django.http import QueryDict
 from django.utils.choices import CallableChoiceIterator
+from django.utils.timezone import make_aware
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
+from accounts.models import User
 from accounts.zones import zone_groups
 from directory import attributes, phones
-from directory.models import Contact, Tag
+from directory.listing import CHANGED, NAME, NEWEST, PHONE, present
+from directory.models import Contact, Deed, Tag, Tone
 
 _STATES: Final[dict[str, dict[str, bool]]] = {
     "": {"is_active": True},
@@ -17,23 +24,69 @@ _STATES: Final[dict[str, dict[str, bool]]] = {
     "deactivated": {"is_active": False},
     "all": {},
 }
+_MOST_TAGS: Final = 500
+MAX_TICKED: Final = 1000
+MAX_LIST_BYTES: Final = 2 * 1024 * 1024
+BULK_DEEDS: Final = (Deed.TAG, Deed.UNTAG, Deed.DEACTIVATE, Deed.REACTIVATE)
+
+
+class Day(forms.DateInput):
+    """A date as browsers pick it."""
+
+    input_type = "date"
+
+    def __init__(self) -> None:
+        super().__init__(format="%Y-%m-%d")
+
+
+class Chips(forms.CheckboxSelectMultiple):
+    """Checkboxes that look like chips."""
+
+    template_name = "directory/chips.html"
+
+
+class Choice(forms.RadioSelect):
+    """Radio buttons that look like chips."""
+
+    template_name = "directory/chips.html"
 
 
 def _tag_options() -> list[tuple[str, Any]]:
-    return [("", _("Any tag")), *Tag.objects.values_list("name", "name")]
+    return [(name, name) for name in Tag.objects.values_list("name", flat=True)[:_MOST_TAGS]]
 
 
 def _operator_options() -> list[tuple[str, Any]]:
-    codes = Contact.objects.order_by("operator_code").values_list("operator_code", flat=True).distinct()
-    return [("", _("Any operator")), *((code, code) for code in codes)]
+    return [("", _("Any operator")), *((code, code) for code in present("operator_code"))]
 
 
 def _zone_options() -> list[tuple[str, Any]]:
-    names = Contact.objects.order_by("timezone").values_list("timezone", flat=True).distinct()
-    return [("", _("Any time zone")), *((name, name) for name in names)]
+    return [("", _("Any time zone")), *((name, name) for name in present("timezone"))]
 
 
-_OPTIONS: Final = {"tag": _tag_options, "operator_code": _operator_options, "timezone": _zone_options}
+def _owner_options() -> list[tuple[str, Any]]:
+    return [("", _("Anyone")), *((str(user.pk), str(user)) for user in User.objects.order_by("email"))]
+
+
+_OPTIONS: Final = {
+    "tag": _tag_options,
+    "operator_code": _operator_options,
+    "timezone": _zone_options,
+    "owner": _owner_options,
+}
+
+
+class Tones(Choice):
+    """Radio buttons that look like chips, each in its colour."""
+
+    option_template_name = "directory/tone.html"
+
+
+class Several(forms.MultipleChoiceField):
+    """Any names: those that are not offered find nothing, and are no error."""
+
+    def valid_value(self, value: Any) -> bool:
+        """Every name may be asked for that a database can compare."""
+        return attributes.is_storable(str(value))
 
 
 class FilterForm(forms.Form):
@@ -45,7 +98,7 @@ class FilterForm(forms.Form):
         required=False,
         widget=forms.TextInput(attrs={"type": "search", "placeholder": _("Name or phone"), "autocomplete": "off"}),
     )
-    tag = forms.CharField(label=_("Tag"), required=False, widget=forms.Select)
+    tag = Several(label=_("Any of these tags"), required=False, widget=Chips)
     operator_code = forms.CharField(label=_("Operator code"), required=False, widget=forms.Select)
     timezone = forms.CharField(label=_("Time zone"), required=False, widget=forms.Select)
     state = forms.ChoiceField(
@@ -58,7 +111,17 @@ class FilterForm(forms.Form):
             ("all", _("All")),
         ],
     )
-    cursor = forms.IntegerField(required=False, min_value=0, max_value=2**63 - 1, widget=forms.HiddenInput)
+    owner = forms.IntegerField(
+        label=_("Added by"), required=False, min_value=1, max_value=2**63 - 1, widget=forms.Select
+    )
+    added_from = forms.DateField(label=_("Added from"), required=False, widget=Day)
+    added_to = forms.DateField(label=_("Added until"), required=False, widget=Day)
+    sort = forms.ChoiceField(
+        label=_("Sort by"),
+        required=False,
+        choices=[("", _("Newest first")), (NAME, _("Name")), (PHONE, _("Phone")), (CHANGED, _("Last changed"))],
+    )
+    cursor = forms.CharField(required=False, max_length=1000, widget=forms.HiddenInput)
 
     def __init__(self, data: Any) -> None:
         super().__init__(data)
@@ -66,10 +129,55 @@ class FilterForm(forms.Form):
             cast("forms.Select", self.fields[name].widget).choices = CallableChoiceIterator(cache(options))
 
     def filters(self) -> dict[str, Any]:
-        """For `ContactQuerySet.narrow`; what can't be read does not narrow."""
+        """For `ContactQuerySet.narrow`; what can't be read does not narrow. Days are those of the reader's zone."""
         self.is_valid()
-        given = {name: self.cleaned_data.get(name) for name in ("q", "tag", "operator_code", "timezone")}
-        return given | _STATES[self.cleaned_data.get("state", "")]
+        given = {name: self.cleaned_data.get(name) for name in ("q", "operator_code", "timezone", "owner")}
+        first, last = self.cleaned_data.get("added_from"), self.cleaned_data.get("added_to")
+        dates = {
+            "added_from": first and make_aware(datetime.combine(first, time.min)),
+            "added_before": last and make_aware(datetime.combine(last + timedelta(days=1), time.min)),
+        }
+        states = _STATES[self.cleaned_data.get("state", "")]
+        return {**given, **dates, **states, "tags": self.cleaned_data.get("tag") or []}
+
+    def order(self) -> dict[str, Any]:
+        """For `contacts_page`."""
+        self.is_valid()
+        return {"sort": self.cleaned_data.get("sort") or NEWEST, "cursor": self.cleaned_data.get("cursor") or ""}
+
+
+class BulkForm(forms.Form):
+    """What is to be done, and to which contacts: the ticked ones, or all that the list's query string finds."""
+
+    deed = forms.ChoiceField(choices=[(deed.value, deed.label) for deed in BULK_DEEDS], widget=forms.HiddenInput)
+    contact = Several(required=False, widget=forms.MultipleHiddenInput)
+    everything = forms.BooleanField(required=False, widget=forms.HiddenInput)
+    query = forms.CharField(required=False, max_length=5000, widget=forms.HiddenInput)
+    tag = forms.CharField(
+        label=_("Tag"),
+        required=False,
+        widget=forms.TextInput(attrs={"list": "tag-names", "autocomplete": "off", "required": True}),
+    )
+
+    def clean_contact(self) -> list[int]:
+        """Ids."""
+        ids = self.cleaned_data["contact"]
+        if len(ids) > MAX_TICKED or not all(each.isascii() and each.isdigit() and len(each) < 19 for each in ids):
+            raise ValidationError(_("Tick the contacts anew."))
+        return [int(each) for each in ids]
+
+    def clean(self) -> dict[str, Any]:
+        """Something must be chosen."""
+        cleaned = self.cleaned_data
+        if not cleaned.get("everything") and not cleaned.get("contact"):
+            raise ValidationError(_("Tick contacts first."))
+        return cleaned
+
+    def chosen(self) -> dict[str, Any]:
+        """For `directory.bulk`: ids, or filters."""
+        if self.cleaned_data["everything"]:
+            return {"ids": None, "filters": FilterForm(QueryDict(self.cleaned_data["query"])).filters()}
+        return {"ids": self.cleaned_data["contact"], "filters": {}}
 
 
 class ContactForm(forms.Form):
@@ -117,6 +225,68 @@ class ContactForm(forms.Form):
     def clean_attributes(self) -> dict[str, Any]:
         """Line by line."""
         return attributes.parse_lines(self.cleaned_data["attributes"], self.known)
+
+
+class TagForm(forms.Form):
+    """A tag's name and colour."""
+
+    name = forms.CharField(label=pgettext_lazy("tag", "Name"), max_length=200)
+    tone = forms.ChoiceField(label=_("Colour"), required=False, choices=Tone.choices, widget=Tones)
+
+    def __init__(self, data: Any = None, *, tag: Tag) -> None:
+        super().__init__(data, initial={"name": tag.name, "tone": tag.tone})
+
+
+class SuppressForm(forms.Form):
+    """Phones for the suppression list, written or in a file of text, one a line."""
+
+    phones = forms.CharField(
+        label=_("Phones"),
+        required=False,
+        max_length=100_000,
+        help_text=_("One a line."),
+        widget=forms.Textarea(attrs={"rows": 3, "placeholder": "+7 999 123-45-67", "spellcheck": "false"}),
+    )
+    file = forms.FileField(
+        label=_("Or a file"), required=False, help_text=_("Text or CSV: one a line, at the beginning of the line.")
+    )
+    reason = forms.CharField(label=_("Reason"), required=False, max_length=200)
+
+    def clean_file(self) -> Any:
+        """Not too large."""
+        file = self.cleaned_data["file"]
+        if file and file.size > MAX_LIST_BYTES:
+            raise ValidationError(_("The file is larger than 2 MB. Split it."))
+        return file
+
+    def clean(self) -> dict[str, Any]:
+        """One of the two."""
+        cleaned = self.cleaned_data
+        if not cleaned.get("phones", "").strip() and not cleaned.get("file") and not self.errors:
+            self.add_error("phones", _("Write a phone, or choose a file."))
+        return cleaned
+
+    def read(self) -> tuple[list[int], list[tuple[int, str, str]]]:
+        """The phones, each once, and the lines that hold none: number, beginning, reason."""
+        file = self.cleaned_data["file"]
+        text = file.read().decode("utf-8-sig", errors="replace") if file else ""
+        numbers: dict[int, None] = {}
+        rejected = []
+        for row, line in enumerate(f"{self.cleaned_data['phones']}\n{text}".splitlines()):
+            written = line.strip().partition(";")[0].partition(",")[0].strip("\"' \t")
+            if not written:
+                continue
+            try:
+                numbers[phones.normalise(written)] = None
+            except ValidationError as error:
+                rejected.append((row + 1, written[:40], " ".join(error.messages)))
+        return list(numbers), rejected
+
+
+class ReleaseForm(forms.Form):
+    """The word that a phone may be written to again."""
+
+    sure = forms.BooleanField(label=_("This person has agreed to be written to again."))
 
 
 def _initial(contact: Contact) -> dict[str, Any]:

@@ -1,8 +1,15 @@
-"""The hints that django-q2 carries for the directory."""
+"""The hints that django-q2 carries: each takes an id at most, and calls one service."""
 
+from directory.bulk import bulk_work
 from directory.imports.work import import_advance
 from project import queue
 from project.queue import lasting
+
+
+@lasting
+def bulk(action_id: int) -> None:
+    """A bulk action has something to do."""
+    bulk_work(action_id)
 
 
 @lasting

@@ -18,7 +18,8 @@ from accounts.models import User
 from directory import phones
 from directory.attributes import merge
 from directory.details import clean, clean_tags
-from directory.models import Contact, Tag, likely_timezone
+from directory.models import Contact, Source, Tag, likely_timezone
+from directory.suppression import settle
 from project.sql import execute, is_among, returned, stamp, table, table_rows
 
 _TABLE: Final = Contact._meta.db_table
@@ -87,19 +88,23 @@ _Batch = dict[int, _Wanted]
 
 
 def contacts_upsert(
-    *, by: User, rows: Sequence[Mapping[str, Any]], policy: Policy, moment: datetime | None = None
+    *, by: User, rows: Sequence[Mapping[str, Any]], policy: Policy, source: Source, moment: datetime | None = None
 ) -> list[Result]:
     """Write contacts by their phones, and tell for each row what became of it. None of the rows can spoil the others.
 
     A row holds `phone` and what `ContactDetails` may; what it leaves out stays. Of rows with the same phone the later
     ones add to the first, except under SKIP. Only who added a contact or an administrator changes it; nothing that has
-    opted out or was deactivated comes back to life. Every change moves `updated_at`, to `moment`.
+    opted out or was deactivated comes back to life, and a phone on the suppression list has opted out, whatever is
+    told; `source` is how one that opts out comes onto it. Every change moves `updated_at`, to `moment`.
     """
     results, batch = _read(rows, policy)
     left = batch
     with transaction.atomic():
         while left:  # once, unless somebody removes a contact at this very moment
             left = _Writer(by, policy, moment or now()).write(left)
+        written = [result.contact_id for result in results if result.outcome in (Outcome.CREATED, Outcome.UPDATED)]
+        if written:
+            settle(Contact.objects.filter(is_among("id", written)), by=by, source=source)
     for wanted in batch.values():
         if wanted.result.outcome in (Outcome.LEFT_ALONE, Outcome.REJECTED):
             for repeat in wanted.repeats:

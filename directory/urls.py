@@ -2,13 +2,29 @@
 
 from django.urls import path, re_path
 
-from directory import views
+from directory import audience_views, bulk_views, suppression_views, tag_views, views
 from directory.imports import views as imports
 
 app_name = "directory"
 urlpatterns = [
     path("", views.contacts, name="contacts"),
+    path("bulk/", bulk_views.bulk, name="bulk"),
+    path("bulk/begin/", bulk_views.bulk_begin, name="bulk_begin"),
+    path("bulk/<int:pk>/", bulk_views.bulk_action, name="bulk_action"),
     path("new/", views.contact_add, name="contact_create"),
+    path("tags/", tag_views.tags, name="tags"),
+    path("tags/<int:pk>/", tag_views.tag, name="tag"),
+    path("tags/<int:pk>/merge/", tag_views.tag_merge, name="tag_merge"),
+    path("tags/<int:pk>/delete/", tag_views.tag_delete, name="tag_delete"),
+    path("audiences/", audience_views.audiences, name="audiences"),
+    path("audiences/new/", audience_views.audience, name="audience_create"),
+    path("audiences/count/", audience_views.audience_count, name="audience_count"),
+    path("audiences/<int:pk>/", audience_views.audience, name="audience"),
+    path("audiences/<int:pk>/delete/", audience_views.delete, name="audience_delete"),
+    path("suppression/", suppression_views.suppression, name="suppression"),
+    path("suppression/add/", suppression_views.suppression_add, name="suppression_add"),
+    path("suppression/export/", suppression_views.suppression_export, name="suppression_export"),
+    path("suppression/<int:phone>/", suppression_views.suppression_remove, name="suppression_remove"),
     re_path(r"^export\.(?P<kind>csv|xlsx)$", views.contacts_export, name="contacts_export"),
     path("imports/", imports.imports, name="imports"),
     path("imports/<int:pk>/", imports.import_, name="import"),

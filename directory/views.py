@@ -5,7 +5,6 @@ from collections.abc import Callable
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Count, Q
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -16,12 +15,14 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import replace_url
 
+from accounts.history import history_of
 from directory import phones
 from directory.exports import contacts_csv, contacts_xlsx
 from directory.forms import ContactForm, FilterForm
-from directory.models import Contact, Tag
+from directory.listing import contacts_page, number_of
+from directory.models import BulkAction, Contact, Deed, Suppression, Tag
 from directory.services import NOT_YOURS, contact_create, contact_deactivate, contact_update
-from project.http import Conflict, Signed, keyset
+from project.http import Conflict, Signed
 
 _PAGE = 50
 _SUGGESTED_TAGS = 200
@@ -32,24 +33,42 @@ _SUGGESTED_TAGS = 200
 def contacts(request: Signed) -> HttpResponse:
     """The list: a live search asks for its lower part only, by the same address."""
     asked = request.GET.copy()
-    for name in [name for name, value in asked.items() if not value]:
+    for name in [name for name, values in asked.lists() if not any(values)]:
         del asked[name]
     request.GET = asked  # type: ignore[assignment]  # the pager builds its links from it
     form = FilterForm(asked)
-    found = Contact.objects.narrow(**form.filters())
+    filters = form.filters()
+    many = number_of(Contact.objects.narrow(**filters))
+    query = asked.copy()
+    query.pop("cursor", None)
     context = {
         "form": form,
-        "page": keyset(found.prefetch_related("tags"), form.cleaned_data.get("cursor"), _PAGE),
-        "counts": found.aggregate(all=Count("pk"), opted_out=Count("pk", filter=Q(opted_out=True))),
-        "narrowed": asked.keys() - {"cursor"},
+        "page": contacts_page(filters, many, limit=_PAGE, **form.order()),
+        "many": many,
+        "narrowed": asked.keys() - {"cursor", "sort"},
+        "more": asked.keys() & {"tag", "operator_code", "timezone", "owner", "added_from", "added_to"},
+        "query": query.urlencode(),
+        "deeds": _deeds(request.GET.get("state", "")),
     }
     part = "#found" if request.htmx else ""
+    if not part:
+        context["working"] = BulkAction.objects.filter(owner=request.user, finished_at=None).order_by("-pk").first()
     response = render(request, f"directory/contacts.html{part}", context)
     patch_vary_headers(response, ["HX-Request"])
     if part:
         address = f"{request.path}?{asked.urlencode()}" if asked else request.path
         return replace_url(response, address)
     return response
+
+
+def _deeds(state: str) -> list[tuple[str, str]]:
+    """What can be done to the contacts of a list, by its filter of states."""
+    deeds = [(Deed.TAG.value, _("Add a tag…")), (Deed.UNTAG.value, _("Remove a tag…"))]
+    if state != "deactivated":
+        deeds.append((Deed.DEACTIVATE.value, _("Deactivate…")))
+    if state in ("deactivated", "all"):
+        deeds.append((Deed.REACTIVATE.value, _("Bring back…")))
+    return deeds
 
 
 @require_safe
@@ -65,7 +84,13 @@ def contacts_export(request: Signed, kind: str) -> StreamingHttpResponse:
 def contact(request: Signed, pk: int) -> HttpResponse:
     """Everything that the directory knows of one contact."""
     row = get_object_or_404(Contact.objects.select_related("owner").prefetch_related("tags"), pk=pk)
-    context = {"contact": row, "may_change": request.user.may_change(row), "clock": now()}
+    context = {
+        "contact": row,
+        "may_change": request.user.may_change(row),
+        "clock": now(),
+        "suppression": Suppression.objects.filter(phone=row.phone).select_related("by").first(),
+        "history": history_of(row),
+    }
     return render(request, "directory/contact.html", context)
 
 

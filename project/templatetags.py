@@ -13,8 +13,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
 from campaigns.states import CampaignStatus, MessageStatus
+from project.numbers import number
 
 register = template.Library()
+register.filter("number", number)
 
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 _LABELS = {status.value: status.label for status in (*MessageStatus, *CampaignStatus)}
@@ -30,12 +32,6 @@ _TONES: dict[str, str] = {
     MessageStatus.UNKNOWN: "warn",
 }
 _LIVE = {CampaignStatus.RUNNING.value, MessageStatus.SENDING.value}
-
-
-@register.filter
-def number(value: int) -> str:
-    """Group digits by thin spaces that never break: `12304` → `12 304`."""
-    return f"{value:,}".replace(",", _THIN)
 
 
 @register.filter

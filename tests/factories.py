@@ -9,7 +9,8 @@ from django.utils.timezone import now
 from accounts.models import User
 from campaigns import services
 from campaigns.models import Campaign
-from directory.models import Audience, Contact, Tag
+from directory.audience import Audience
+from directory.models import Contact, Tag
 
 PASSWORD = "correct horse battery"
 _numbers = itertools.count(1)

@@ -23,7 +23,7 @@ from campaigns.models import Attempt, Campaign, Lease, Message, Run
 from campaigns.sending.sql import TABLE, bare_rows, fenced, table, uuid
 from campaigns.states import CampaignStatus, MessageStatus
 from campaigns.text import measure, placeholders, render, values_of
-from directory.models import Contact
+from directory.suppression import shut
 from project.clock import now
 from project.sql import is_among, table_rows
 
@@ -117,14 +117,13 @@ def _readers(campaign: Campaign, rows: list[_Due]) -> dict[int, _Reader]:
     """By message, those who may still be written to.
 
     A query of its own, for in one with the messages PostgreSQL would read the whole directory. Of a message to a single
-    phone it asks only that no contact of that phone has opted out or is deactivated.
+    phone it asks only that it is not suppressed, and its contact not deactivated.
     """
     if campaign.direct:
         phones = {cast("int", row.phone) for row in rows}
-        shut = set(Contact.objects.unwritable().filter(phone__in=phones).values_list("phone", flat=True))
-        to = {phone: _Reader(phone, "", "", "{}", campaign.timezone) for phone in phones - shut}
+        to = {phone: _Reader(phone, "", "", "{}", campaign.timezone) for phone in phones - shut(phones)}
         return {row.id: to[row.phone] for row in rows if row.phone in to}
-    known = recipients(campaign).order_by().filter(is_among("id", {row.contact_id for row in rows}))
+    known = recipients(campaign).cleared().order_by().filter(is_among("id", {row.contact_id for row in rows}))
     found = {row[0]: _Reader._make(row[1:]) for row in bare_rows(known.values_list("pk", *_Reader._fields))}
     return {row.id: found[row.contact_id] for row in rows if row.contact_id in found}
 

@@ -18,6 +18,7 @@ from django.utils.timezone import now
 from directory.imports import columns, files, services, workbooks
 from directory.imports.models import AT_WORK, PIECE, Batch, Import, ImportStatus, Piece, SetAside
 from directory.imports.undo import undo_batch
+from directory.models import Source
 from directory.services import NOT_YOURS
 from directory.upsert import Outcome, Policy, Result, contacts_upsert
 from project.queue import others_wait
@@ -116,7 +117,11 @@ def _write_batch(row: Import, batch: list[files.Row], read: Callable[[list[str]]
         if not _held(row):
             return False
         written = contacts_upsert(
-            by=row.owner, rows=[details for _, details in told], policy=Policy(row.policy), moment=moment
+            by=row.owner,
+            rows=[details for _, details in told],
+            policy=Policy(row.policy),
+            source=Source.IMPORT,
+            moment=moment,
         )
         results |= {each.number: result for (each, _), result in zip(told, written, strict=True)}
         _record(row, batch, results, moment)

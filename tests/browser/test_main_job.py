@@ -30,7 +30,7 @@ def compose_and_launch(page: Page) -> None:
     page.get_by_role("link", name="New campaign").first.click()
     page.get_by_label("Name", exact=True).fill("By clicks")
     page.get_by_label("Text", exact=True).fill("{first_name|friend}, it works.")
-    page.get_by_label(TAG).check()
+    page.get_by_role("checkbox", name=TAG).check()
     page.get_by_label("Messages a second").fill(str(RATE))
     page.get_by_role("button", name=f"Launch to {BEFOREHAND + 1} contacts").first.click()
 

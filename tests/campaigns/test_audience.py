@@ -13,7 +13,8 @@ from campaigns.audience import freeze, recipients, replan
 from campaigns.counters import count
 from campaigns.lifecycle import campaign_advance, retry_failed
 from campaigns.models import Campaign, Message, Run
-from directory.models import Audience, Contact
+from directory.audience import Audience
+from directory.models import Contact
 from directory.services import contact_update
 from project.clock import now
 from tests import factories

@@ -17,7 +17,7 @@ from campaigns.audience import freeze
 from campaigns.lifecycle import ADVANCE, SEND, campaign_advance
 from campaigns.models import Attempt, Campaign, Message, Run
 from campaigns.states import CampaignStatus, MessageStatus
-from directory.models import Audience
+from directory.audience import Audience
 from tests.campaigns.engine import assert_counters_true, hints, statuses
 from tests.factories import contact
 from tests.stack import wait_for

@@ -16,7 +16,8 @@ from campaigns.models import Attempt, Campaign, Gateway, Message
 from campaigns.sandbox.server import Sandbox
 from campaigns.sending.breaker import FAILURES_TO_OPEN
 from campaigns.states import CampaignStatus
-from directory.models import Audience, Contact
+from directory.audience import Audience
+from directory.models import Contact
 from project.http import Conflict
 from tests import factories
 from tests.campaigns.engine import assert_counters_true, send_everything, slice_of, statuses

@@ -17,7 +17,7 @@ from campaigns.audience import freeze
 from campaigns.lifecycle import campaign_advance
 from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message, Run
 from campaigns.states import CampaignStatus
-from directory.models import Audience
+from directory.audience import Audience
 from project.http import Conflict
 from tests import factories
 from tests.campaigns.engine import hints

@@ -14,7 +14,7 @@ from campaigns.models import Attempt, Campaign, Lease, Message
 from campaigns.sending import sweeper
 from campaigns.sending.lease import Leased, lease
 from campaigns.sending.record import release
-from directory.models import Audience
+from directory.audience import Audience
 from tests.campaigns.engine import assert_counters_true, hints, statuses
 from tests.factories import contact
 

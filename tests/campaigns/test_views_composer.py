@@ -10,7 +10,7 @@ from django.utils.timezone import now
 from accounts.models import User
 from campaigns.models import Campaign
 from campaigns.states import CampaignStatus
-from directory.models import Audience
+from directory.audience import Audience
 from tests import factories
 from tests.campaigns.outcomes import started
 from tests.campaigns.pages import NEW, PREVIEW, browser, composed, htmx, page_of

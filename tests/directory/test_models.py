@@ -1,7 +1,8 @@
 import pytest
 
 from accounts.models import User
-from directory.models import Audience, Contact
+from directory.audience import Audience
+from directory.models import Contact
 from tests import factories
 
 

@@ -1,4 +1,5 @@
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from django.db import connection
@@ -48,7 +49,8 @@ def test_the_list_shows_active_contacts_and_counts_them(site: Client, alice: Use
     factories.contact(bob, first_name="Boris", opted_out=True)
     factories.contact(alice, first_name="Gone", is_active=False)
     shown = text_of(site.get(LIST))
-    assert "2 contacts, 1 of them opted out and is not written to." in shown
+    assert "2 contacts." in shown
+    assert "Opted out" in shown
     assert "Anna" in shown
     assert "+7 999 123-45-67" in shown
     assert "Boris" in shown
@@ -94,7 +96,7 @@ def test_pages_of_the_list_keep_the_filter(site: Client, alice: User) -> None:
     rows = [factories.contact(alice, first_name="Anna", tags=("vip",)) for _ in range(60)]
     first = site.get(LIST, {"tag": "vip"})
     cursor = first.context["page"].next
-    assert f"?tag=vip&amp;cursor={cursor}" in text_of(first)
+    assert f"?tag=vip&amp;cursor={quote(cursor)}" in text_of(first)
     second = site.get(LIST, {"tag": "vip", "cursor": cursor})
     shown = [*first.context["page"].items, *second.context["page"].items]
     assert shown == rows[::-1]
@@ -108,13 +110,15 @@ def test_the_list_costs_the_same_queries_whatever_it_holds(site: Client, alice: 
         with CaptureQueriesContext(connection) as queries:
             site.get(LIST)
         counts.append(len(queries))
-    assert counts[1] == counts[2] <= 9
+    assert counts[1] == counts[2] <= 12
     with CaptureQueriesContext(connection) as queries:
         site.get(LIST, headers=HTMX)
     assert len(queries) <= 6
 
 
-@pytest.mark.parametrize("name", ["q", "tag", "operator_code", "timezone", "state", "cursor"])
+@pytest.mark.parametrize(
+    "name", ["q", "tag", "operator_code", "timezone", "state", "owner", "added_from", "sort", "cursor"]
+)
 def test_no_strange_filter_breaks_the_list(site: Client, alice: User, name: str) -> None:
     factories.contact(alice)
     for value in ["\0", "a\0b", "x" * 3000, "9" * 5000, "-1", str(2**63), "(", "\\", "[", "%", "<b>", "☃", "\udcff"]:

@@ -8,7 +8,8 @@ from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from accounts.models import User
-from directory.models import Contact, Tag
+from directory.models import Contact, Source, Suppression, Tag
+from directory.suppression import suppress
 from directory.upsert import Outcome, Policy, Result, contacts_upsert
 from tests import factories
 
@@ -16,7 +17,7 @@ PHONE = "8 (999) 123-45-67"
 
 
 def upsert(by: User, *rows: dict[str, Any], policy: Policy = Policy.UPDATE) -> list[Result]:
-    return contacts_upsert(by=by, rows=rows, policy=policy)
+    return contacts_upsert(by=by, rows=rows, policy=policy, source=Source.API)
 
 
 def outcomes(results: list[Result]) -> list[str]:
@@ -212,3 +213,14 @@ def test_two_at_once_neither_block_each_other_nor_lose_anything(alice: User) -> 
         list(pool.map(run, range(4)))
     assert Contact.objects.count() == 300
     assert [tag.contacts.count() for tag in Tag.objects.filter(name__startswith="s")] == [300] * 4
+
+
+def test_a_phone_on_the_suppression_list_has_opted_out_whatever_is_told(alice: User, bob: User) -> None:
+    suppress([79991234567], by=bob)
+    upsert(alice, {"phone": PHONE, "opted_out": False})
+    assert Contact.objects.get().opted_out
+
+
+def test_one_who_is_told_to_have_opted_out_comes_onto_the_suppression_list(alice: User) -> None:
+    upsert(alice, {"phone": PHONE, "opted_out": True})
+    assert list(Suppression.objects.values_list("phone", "source")) == [(79991234567, Source.API)]

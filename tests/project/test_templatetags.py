@@ -10,7 +10,8 @@ from django.utils import timezone
 from django.utils.timezone import now
 
 from campaigns.states import CampaignStatus, MessageStatus
-from project.templatetags import ago, number, percent
+from project.numbers import number
+from project.templatetags import ago, percent
 
 NOON = "2026-11-24T12:00:00+00:00"
 

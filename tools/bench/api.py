@@ -23,7 +23,8 @@ from tools.bench.figures import figure, make_run  # isort: skip - it sets Django
 from accounts.models import ApiToken, User
 from campaigns import services
 from campaigns.audience import freeze
-from directory.models import Audience, Contact
+from directory.audience import Audience
+from directory.models import Contact
 
 CALLERS, SECONDS = 4, 5.0
 MESSAGES: Final = 200_000

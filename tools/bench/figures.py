@@ -26,7 +26,8 @@ from accounts.models import ApiToken, User  # noqa: E402
 from campaigns import services  # noqa: E402
 from campaigns.audience import freeze  # noqa: E402
 from campaigns.models import Campaign, Run  # noqa: E402
-from directory.models import Audience, Contact  # noqa: E402
+from directory.audience import Audience  # noqa: E402
+from directory.models import Contact  # noqa: E402
 from tools.bench import rivals, sinks  # noqa: E402
 
 TASKS = 500

@@ -19,7 +19,8 @@ from accounts.models import User
 from campaigns import services
 from campaigns.models import Campaign, Message
 from campaigns.sandbox.server import running_sandbox
-from directory.models import Audience, Contact, Tag
+from directory.audience import Audience
+from directory.models import Contact, Tag
 from tools.bench import sinks
 from tools.bench.figures import figure, frozen_run, send
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import User
-from directory.models import Contact
+from directory.models import Contact, Source
 from directory.upsert import Outcome, Policy, contacts_upsert
 
 _BATCH: Final = 10_000
@@ -60,7 +60,9 @@ class Command(BaseCommand):
         missing = options["contacts"] - Contact.objects.count()
         people = _people(random.Random(options["seed"]))  # noqa: S311 - they are to look real, not to be secret
         while missing > 0:
-            results = contacts_upsert(by=owner, rows=list(islice(people, min(missing, _BATCH))), policy=Policy.SKIP)
+            results = contacts_upsert(
+                by=owner, rows=list(islice(people, min(missing, _BATCH))), policy=Policy.SKIP, source=Source.PERSON
+            )
             missing -= sum(result.outcome == Outcome.CREATED for result in results)
         self.stdout.write(f"The directory holds {Contact.objects.count()} contacts.")
 

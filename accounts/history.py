@@ -1,0 +1,110 @@
+"""Who changed what: the record that django-auditlog keeps, who it names, and how pages read it.
+
+What people do to registered models one by one is recorded when it is saved. What is done to many rows at once, by
+`QuerySet.update`, is recorded by `record` in one more statement, or not at all where it is no person's doing.
+"""
+
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from auditlog.models import LogEntry
+from django.contrib.contenttypes.models import ContentType
+from django.db.models import Model
+from django.db.models.signals import pre_save
+from django.dispatch import receiver
+from django.http import HttpRequest, HttpResponse
+
+from accounts.models import User
+
+SHOWN: Final = 30
+_request: ContextVar[HttpRequest | None] = ContextVar("request", default=None)
+
+
+class Change(NamedTuple):
+    """A field's value before and after."""
+
+    old: Any
+    new: Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """What somebody changed at one moment; of a set (tags), what was added and what was removed.
+
+    `by` is None where the program did it by itself.
+    """
+
+    at: datetime
+    by: User | None
+    created: bool
+    changes: list[tuple[str, Change]]
+    added: list[str]
+    removed: list[str]
+
+
+class RecordedRequestMiddleware:
+    """Keep the request at hand for `LogEntry`: its user is known by session early, by token later."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        token = _request.set(request)
+        try:
+            return self.get_response(request)
+        finally:
+            _request.reset(token)
+
+
+@receiver(pre_save, sender=LogEntry)
+def _sign(instance: LogEntry, **_kwargs: Any) -> None:
+    """Name who does it."""
+    user = getattr(_request.get(), "user", None)
+    if instance.actor_id is None and isinstance(user, User):
+        instance.actor, instance.actor_email = user, user.email
+
+
+def record(model: type[Model], ids: Iterable[int], by: User | None, changes: dict[str, Any]) -> None:
+    """Record the same change of many rows: fields to `Change`, or a set's field to what `of_set` makes."""
+    kind = ContentType.objects.get_for_model(model)
+    told = {name: list(map(str, change)) if isinstance(change, Change) else change for name, change in changes.items()}
+    LogEntry.objects.bulk_create(
+        LogEntry(
+            content_type=kind,
+            object_pk=str(pk),
+            object_id=pk,
+            object_repr="",
+            action=LogEntry.Action.UPDATE,
+            changes=told,
+            actor=by,
+            actor_email=by and by.email,
+        )
+        for pk in ids
+    )
+
+
+def of_set(operation: str, names: Iterable[str]) -> dict[str, Any]:
+    """`add` or `delete` of those names, as django-auditlog writes it."""
+    return {"type": "m2m", "operation": operation, "objects": list(names)}
+
+
+def history_of(thing: Model) -> list[Step]:
+    """The latest changes of a row, newest first."""
+    entries = LogEntry.objects.get_for_object(thing).select_related("actor").order_by("-timestamp", "-pk")
+    return [_step(thing, entry) for entry in entries[:SHOWN]]
+
+
+def _step(thing: Model, entry: LogEntry) -> Step:
+    sets = [change for change in entry.changes.values() if isinstance(change, dict)]
+    fields = {name: change for name, change in entry.changes.items() if isinstance(change, list)}
+    return Step(
+        at=entry.timestamp,
+        by=entry.actor,
+        created=entry.action == LogEntry.Action.CREATE,
+        changes=[(str(thing._meta.get_field(name).verbose_name), Change(*change)) for name, change in fields.items()],  # type: ignore[union-attr]
+        added=[name for change in sets if change["operation"] == "add" for name in change["objects"]],
+        removed=[name for change in sets if change["operation"] == "delete" for name in change["objects"]],
+    )

@@ -1,0 +1,18 @@
+// In a form with data-ticks: the box data-tick-all ticks every row of the page, and data-ticked says how many are.
+const tell = (form) => {
+  const rows = [...form.querySelectorAll("[name=contact]")];
+  const ticked = rows.filter((row) => row.checked).length;
+  const all = form.querySelector("[data-tick-all]");
+  const told = form.querySelector("[data-ticked]");
+  all.checked = ticked > 0 && ticked === rows.length;
+  all.indeterminate = ticked > 0 && ticked < rows.length;
+  told.textContent = ticked ? told.dataset.ticked.replace("{n}", ticked) : "";
+};
+document.addEventListener("change", (event) => {
+  const form = event.target.closest("[data-ticks]");
+  if (!form) return;
+  if (event.target.matches("[data-tick-all]")) {
+    for (const row of form.querySelectorAll("[name=contact]")) row.checked = event.target.checked;
+  }
+  tell(form);
+});

@@ -1,0 +1,76 @@
+import pytest
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.test import Client
+
+from accounts.models import User
+from campaigns.models import Campaign
+from directory.audience import Audience
+from directory.bulk import bulk_start
+from directory.models import Contact, Deed, SavedAudience, Tag
+from directory.saved import audience_save
+from directory.tags import tag_numbers, tag_update
+from project.http import Conflict
+from tests import factories
+
+
+def test_a_new_name_is_followed_by_saved_audiences_and_campaigns_that_are_not_over(alice: User) -> None:
+    factories.contact(alice, tags=("vip",))
+    picks = Audience(tags=("vip",), tags_none=("bad",))
+    saved = audience_save(by=alice, name="VIPs", audience=picks)
+    campaign, over = factories.campaign(alice, audience=picks), factories.campaign(alice, audience=picks)
+    Campaign.objects.filter(pk=over.pk).update(status="finished")
+    tag_update(tag=Tag.objects.get(name="vip"), by=alice, name=" Gold ", tone="good")
+    assert SavedAudience.objects.get(pk=saved.pk).picks.tags == ("gold",)
+    assert Campaign.objects.get(pk=campaign.pk).picks == Audience(tags=("gold",), tags_none=("bad",))
+    assert Campaign.objects.get(pk=over.pk).picks == picks
+    assert Contact.objects.matching(Campaign.objects.get(pk=campaign.pk).picks).count() == 1
+
+
+def test_a_merge_is_followed_too_and_never_makes_twins(admin: User) -> None:
+    factories.contact(admin, tags=("a",))
+    factories.contact(admin, tags=("b",))
+    first = factories.campaign(admin, text="Same", audience=Audience(tags=("a",)))
+    second = factories.campaign(admin, text="Same", audience=Audience(tags=("b",)))
+    third = factories.campaign(admin, audience=Audience(tags=("a", "b")))
+    bulk_start(by=admin, deed=Deed.MERGE, tag="a", into="b", filters={"tags": ["a"]})
+    assert [Campaign.objects.get(pk=row.pk).picks.tags for row in (first, second, third)] == [("a",), ("b",), ("b",)]
+    assert tag_numbers() == {Tag.objects.get().pk: 2}
+
+
+def test_who_may_change_a_tag(alice: User, bob: User, admin: User) -> None:
+    factories.contact(alice, tags=("mine", "ours"))
+    factories.contact(bob, tags=("ours",))
+    mine, ours = Tag.objects.get(name="mine"), Tag.objects.get(name="ours")
+    tag_update(tag=mine, by=alice, name="mine", tone="bad")
+    with pytest.raises(PermissionDenied):
+        tag_update(tag=ours, by=alice, name="theirs", tone="")
+    tag_update(tag=ours, by=admin, name="all", tone="")
+
+
+def test_a_name_that_is_taken_or_none_and_a_colour_that_is_none_are_refused(alice: User) -> None:
+    factories.contact(alice, tags=("a", "b"))
+    tag = Tag.objects.get(name="a")
+    with pytest.raises(Conflict):
+        tag_update(tag=tag, by=alice, name="B", tone="")
+    for name, tone in (("", ""), ("a,b", ""), ("x" * 51, ""), ("a", "pink")):
+        with pytest.raises(ValidationError):
+            tag_update(tag=tag, by=alice, name=name, tone=tone)
+
+
+def test_the_pages_of_tags(client: Client, alice: User, bob: User) -> None:
+    client.force_login(alice)
+    assert "No tags yet" in client.get("/contacts/tags/").content.decode()
+    factories.contact(alice, tags=("a", "b"))
+    factories.contact(bob, tags=("b",))
+    a, b = Tag.objects.get(name="a"), Tag.objects.get(name="b")
+    assert 'class="num">2</td>' in client.get("/contacts/tags/").content.decode()
+    assert "only an administrator may change it" in client.get(f"/contacts/tags/{b.pk}/").content.decode()
+    assert client.post(f"/contacts/tags/{b.pk}/", {"name": "c"}).status_code == 403
+    assert client.post(f"/contacts/tags/{b.pk}/delete/").status_code == 403
+    for name in ("b", "", "\0", "x" * 500):
+        assert client.post(f"/contacts/tags/{a.pk}/", {"name": name, "tone": "good"}).status_code == 422
+    assert client.post(f"/contacts/tags/{a.pk}/", {"name": "c", "tone": "good"}).status_code == 302
+    assert '<a class="chip good"' in client.get("/contacts/tags/").content.decode()
+    assert client.post(f"/contacts/tags/{a.pk}/merge/", {"into": "nothing"}).status_code == 404
+    assert client.post(f"/contacts/tags/{a.pk}/merge/", {"into": "b"}).status_code == 302
+    assert not Tag.objects.filter(pk=a.pk).exists()
