@@ -54,6 +54,7 @@ TERMS: Final = {
     "cursor": "`next` of the page before",
     "daily_report": "Whether they get it by e-mail",
     "date_joined": "When they registered",
+    "days": "How many",
     "detail": "What is wrong: a sentence, or for 422 a list with the place of each invalid field",
     "due_at": "When it leaves, or its next attempt does",
     "duration_ms": "How long the request took, in milliseconds",
@@ -75,6 +76,7 @@ TERMS: Final = {
     "language": "`en` or `ru`",
     "last_name": "Letters of any script, spaces, hyphens, apostrophes",
     "local_time": "Whether `starts_at`'s wall-clock time holds in each contact's zone",
+    "match": "How the attribute is compared; `exists` needs no value",
     "name": "What it is called",
     "next": "`cursor` of the next page; null on the last",
     "operator_code": "The three digits after the 7",
@@ -107,6 +109,9 @@ TERMS: Final = {
     "total_parts": "Over all recipients; an estimate where placeholders make texts differ",
     "updated_at": "When it was last changed",
     "url": "Where events are posted to",
+    "written": "When they were last written to; null: whenever",
+    "value": "What it is compared with",
+    "when": "Never, or within or not within so many days",
     "window": "Local hours in which messages leave, `HH:MM`; null: all",
 }
 # Bodies that work as they stand where the demo data is.
