@@ -23,9 +23,9 @@ run: setup ## set up, fill with demo data, and run web, worker and the sandbox g
 	@DEBUG=$${DEBUG:-1} $(BIN)/python manage.py demo
 	@DEBUG=$${DEBUG:-1} exec $(BIN)/python -m tools.run
 
-test: .venv/dev $(RU).mo ## run the whole suite, on SQLite or on DATABASE_URL; ARGS goes to pytest
+test: .venv/dev $(RU).mo ## run the whole suite in two processes, on SQLite or on DATABASE_URL; ARGS goes to pytest
 	@$(BIN)/python -m tools.browser >/dev/null
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
 soak: .venv/dev $(RU).mo ## the long form of the fault suite, some 40 minutes; ARGS goes to pytest
 	@$(BIN)/python -m pytest -m soak tests/faults $(ARGS)

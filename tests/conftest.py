@@ -12,6 +12,13 @@ from tests import factories
 from tests.stack import Api, Stack, running_stack
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of the processes that run tests side by side, one takes all that drive the stack: so there is but one stack."""
+    for item in items:
+        if "stack" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("stack"))
+
+
 @pytest.fixture(autouse=True)
 def _clock_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host's clock counts: it can be made to travel in time, and the database's can't."""

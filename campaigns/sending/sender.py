@@ -29,7 +29,7 @@ from project.clock import seconds as clock_seconds
 
 log = structlog.get_logger("vestnik.sending")
 
-LOOK_SECONDS, VIEW_SECONDS = 0.1, 0.4
+LOOK_SECONDS, VIEW_SECONDS = 0.1, 0.2
 RECORD_SECONDS, RECORD_BATCH = 0.25, 1000
 # Longer than any request may take, see GATEWAY_TIMEOUT.
 GRACE_SECONDS = 16.0
