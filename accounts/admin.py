@@ -28,7 +28,7 @@ class UserAdmin(admin.ModelAdmin[User]):
 class ApiTokenAdmin(admin.ModelAdmin[ApiToken]):
     """Who holds tokens; they can be revoked here, and made only by their owners."""
 
-    list_display = ("prefix", "name", "user", "created_at", "expires_at", "last_used_at")
+    list_display = ("prefix", "name", "user", "created_at", "expires_at", "last_used_at", "revoked_at")
     search_fields = ("name", "user__email")
     list_select_related = ("user",)
 

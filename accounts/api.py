@@ -6,16 +6,19 @@ from typing import Annotated, Any
 from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.utils.translation import gettext as _
-from ninja import Field, Query, Router, Schema, Status
+from ninja import Field, Path, Query, Router, Schema, Status
 from ninja.errors import HttpError
 
 from accounts import services
-from accounts.models import ApiToken, User
-from project.http import Body, Error, Line, ListQuery, Page, Signed, Text, keyset, page_of
+from accounts.auth import anyone
+from accounts.idempotency import idempotent
+from accounts.models import ApiToken, Scope, User
+from project.http import AwareMoment, Body, Error, Flag, Line, ListQuery, Page, Signed, Text, keyset, page_of
 
 users = Router(tags=["users"])
 tokens = Router(tags=["tokens"])
 
+Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
 Email = Annotated[Line, Field(max_length=254, description="The login; compared without case", examples=["a@b.org"])]
 Password = Annotated[Text, Field(min_length=1, max_length=1000)]
 Name = Annotated[Line, Field(max_length=150, description="Letters, spaces, hyphens, apostrophes")]
@@ -54,9 +57,9 @@ class UserPatch(Body):
     last_name: Name = Field(default_factory=str)
     timezone: Zone = Field(default_factory=str)
     language: Line = Field(default_factory=str, max_length=8, description="`en` or `ru`")
-    daily_report: bool = Field(default_factory=bool)
-    is_staff: bool = Field(default_factory=bool, description="Administrators only")
-    is_active: bool = Field(default_factory=bool, description="Administrators only")
+    daily_report: Flag = Field(default_factory=bool)
+    is_staff: Flag = Field(default_factory=bool, description="Administrators only")
+    is_active: Flag = Field(default_factory=bool, description="Administrators only")
 
 
 class TokenIn(Body):
@@ -64,7 +67,14 @@ class TokenIn(Body):
 
     email: Email
     password: Password
-    name: Line = Field("", max_length=100, description="What the token is for")
+    name: Line = Field("", max_length=100, description="What the token is for", examples=["Nightly import"])
+    scopes: list[Scope] = Field(
+        default_factory=lambda: list(Scope),
+        min_length=1,
+        max_length=3,
+        description="What it may do; everything by default",
+    )
+    expires_at: AwareMoment | None = Field(None, description="null: in a year; at most five years ahead")
 
 
 class TokenOut(Schema):
@@ -72,10 +82,12 @@ class TokenOut(Schema):
 
     id: int
     name: str
-    prefix: str = Field(description="How the token begins")
+    prefix: str = Field(description="How the token begins", examples=["vst_8GfKz1Qx"])
+    scopes: list[Scope] = Field(description="What it may do")
     created_at: datetime
-    expires_at: datetime
-    last_used_at: datetime | None
+    expires_at: datetime = Field(description="From then on it gets 401")
+    last_used_at: datetime | None = Field(description="To the minute; null: never")
+    revoked_at: datetime | None = Field(description="null: it was not revoked")
 
 
 class NewToken(Schema):
@@ -87,7 +99,8 @@ class NewToken(Schema):
     expires_at: datetime
 
 
-@users.post("", auth=None, response={201: UserOut, 403: Error, 422: Error, 429: Error}, summary="Sign up")
+@users.post("", auth=anyone, response={201: UserOut, 403: Error, 422: Error, 429: Error}, summary="Sign up")
+@idempotent
 def create_user(request: HttpRequest, body: UserIn) -> Status[User]:
     """Anyone may, while sign-up is open; else 403."""
     return Status(201, services.user_register(request=request, **body.dict()))
@@ -108,28 +121,28 @@ def show_me(request: Signed) -> User:
     return user
 
 
-@users.get("/{int:user_id}", response={200: UserOut, 401: Error, 403: Error, 404: Error}, summary="Show a user")
-def show_user(request: Signed, user_id: int) -> User:
+@users.get("/{user_id}", response={200: UserOut, 401: Error, 403: Error, 404: Error}, summary="Show a user")
+def show_user(request: Signed, user_id: Id) -> User:
     """For that user and administrators."""
     return _user(request, user_id)
 
 
 @users.patch(
-    "/{int:user_id}",
+    "/{user_id}",
     response={200: UserOut, 401: Error, 403: Error, 404: Error, 409: Error, 422: Error},
     summary="Change a user",
 )
-def change_user(request: Signed, user_id: int, body: UserPatch) -> User:
+def change_user(request: Signed, user_id: Id, body: UserPatch) -> User:
     """For that user and administrators; rights by administrators only, and the last one stays (409)."""
     return services.user_update(user=_user(request, user_id), by=request.user, **body.dict(exclude_unset=True))
 
 
 @users.delete(
-    "/{int:user_id}",
+    "/{user_id}",
     response={204: None, 401: Error, 403: Error, 404: Error, 409: Error},
     summary="Deactivate a user",
 )
-def delete_user(request: Signed, user_id: int) -> Status[None]:
+def delete_user(request: Signed, user_id: Id) -> Status[None]:
     """Sessions and tokens end at once; what the user made stays."""
     services.user_deactivate(user=_user(request, user_id), by=request.user)
     return Status(204, None)
@@ -143,7 +156,7 @@ def _user(request: Signed, user_id: int) -> User:
 
 
 @tokens.post(
-    "", auth=None, response={201: NewToken, 401: Error, 403: Error, 422: Error, 429: Error}, summary="Issue a token"
+    "", auth=anyone, response={201: NewToken, 401: Error, 403: Error, 422: Error, 429: Error}, summary="Issue a token"
 )
 def create_token(request: HttpRequest, body: TokenIn) -> Status[dict[str, Any]]:
     """For an e-mail and password. The token is shown this once and holds for a year."""
@@ -160,8 +173,8 @@ def list_tokens(request: Signed, query: Query[ListQuery]) -> dict[str, Any]:
     return page_of(keyset(ApiToken.objects.filter(user=request.user), query.cursor, query.limit), TokenOut.from_orm)
 
 
-@tokens.delete("/{int:token_id}", response={204: None, 401: Error, 403: Error, 404: Error}, summary="Revoke a token")
-def delete_token(request: Signed, token_id: int) -> Status[None]:
+@tokens.delete("/{token_id}", response={204: None, 401: Error, 403: Error, 404: Error}, summary="Revoke a token")
+def delete_token(request: Signed, token_id: Id) -> Status[None]:
     """For its owner; whatever uses it gets 401 at once."""
     services.token_revoke(token=get_object_or_404(ApiToken, pk=token_id), by=request.user)
     return Status(204, None)

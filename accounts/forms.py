@@ -1,12 +1,14 @@
 """Forms of the account pages."""
 
+from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.http import HttpRequest
+from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
-from accounts.models import ApiToken, User, validate_person_name
+from accounts.models import ApiToken, Scope, User, validate_person_name
 from accounts.zones import zone_groups
 
 
@@ -46,9 +48,33 @@ class ProfileForm(forms.ModelForm[User]):
 
 
 class TokenForm(forms.ModelForm[ApiToken]):
-    """What a new API token is called."""
+    """What a new API token is called, what it may do, and for how long."""
+
+    days = forms.TypedChoiceField(
+        label=_("Valid for"),
+        coerce=int,
+        initial=365,
+        choices=[(30, _("30 days")), (90, _("90 days")), (365, _("a year")), (5 * 365, _("five years"))],
+    )
+    scopes = forms.MultipleChoiceField(
+        label=_("May"),
+        initial=Scope.values,
+        widget=forms.CheckboxSelectMultiple,
+        choices=[
+            (Scope.READ, _("read: contacts, campaigns, messages and figures")),
+            (Scope.WRITE, _("write: change contacts and campaigns, and your account")),
+            (Scope.SEND, _("send: launch campaigns, send tests and single messages")),
+        ],
+    )
+    field_order = ("name", "scopes", "days")
 
     class Meta:
         model = ApiToken
         fields = ("name",)
         help_texts = {"name": _("What will use it, so that you know later which one to revoke.")}
+
+    def values(self) -> dict[str, Any]:
+        """As `token_create` takes it."""
+        fields = {**self.cleaned_data}
+        lifetime = timedelta(days=fields.pop("days"))
+        return {**fields, "expires_at": now() + lifetime}

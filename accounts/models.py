@@ -1,11 +1,12 @@
-"""User and ApiToken."""
+"""User, ApiToken, and what is kept of the API's callers: answers that may be asked for again, and request counts."""
 
 import hashlib
 import re
 import secrets
 import unicodedata
 import zoneinfo
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, ClassVar
 
@@ -18,7 +19,10 @@ from django.db import models
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+from project import clock
+
 TOKEN_LIFETIME = timedelta(days=365)
+MAX_TOKEN_LIFETIME = timedelta(days=5 * 365)
 
 _PERSON_NAME = re.compile(r"[^\W\d_]+(?:[ '’-][^\W\d_]+)*")
 
@@ -122,23 +126,39 @@ class TokenQuerySet(models.QuerySet["ApiToken"]):
     """Tokens by what can be done with them."""
 
     def usable(self) -> "TokenQuerySet":
-        """Not expired, and of a user who may still sign in."""
-        return self.filter(expires_at__gt=now(), user__is_active=True)
+        """Not expired, not revoked, and of a user who may still sign in."""
+        return self.filter(expires_at__gt=now(), revoked_at=None, user__is_active=True)
+
+
+class Scope(models.TextChoices):
+    """What a token may do. `send` is for whatever makes messages leave, `write` for every other change."""
+
+    READ = "read", _("Read")
+    WRITE = "write", _("Write")
+    SEND = "send", _("Send")
+
+
+def every_scope() -> list[str]:
+    """A token that may do all that its user may."""
+    return list(Scope.values)
 
 
 class ApiToken(models.Model):
     """A key to the JSON API. The token itself is shown once; the database keeps its SHA-256 only.
 
-    A fast hash suffices, for the token holds 256 random bits that nobody can guess through.
+    A fast hash suffices, for the token holds 256 random bits that nobody can guess through. A revoked token stays as a
+    row, so that it can be told later what there was and when it was last used.
     """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
     name = models.CharField(_("name"), max_length=100, blank=True)
     digest = models.CharField(max_length=64, unique=True, editable=False)
     prefix = models.CharField(max_length=12, editable=False)
+    scopes = models.JSONField(_("scopes"), default=every_scope)
     created_at = models.DateTimeField(auto_now_add=True)
     expires_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True, editable=False)
+    revoked_at = models.DateTimeField(null=True, editable=False)
 
     objects = TokenQuerySet.as_manager()
 
@@ -154,15 +174,50 @@ class ApiToken(models.Model):
         """What is stored of a token."""
         return hashlib.sha256(token.encode()).hexdigest()
 
+    @property
+    def usable(self) -> bool:
+        """Whether it opens anything still, as far as it depends on the token."""
+        return self.revoked_at is None and self.expires_at > now()
+
     @classmethod
-    def issue(cls, user: User, name: str = "") -> tuple["ApiToken", str]:
-        """A new token of `user`: the row, and the secret that is never seen again."""
+    def issue(
+        cls, user: User, name: str = "", *, scopes: Iterable[str] = Scope.values, expires_at: datetime | None = None
+    ) -> tuple["ApiToken", str]:
+        """A new token of `user`: the row, and the secret that is never seen again. It holds for a year by default."""
         secret = f"vst_{secrets.token_urlsafe(32)}"
         row = cls.objects.create(
             user=user,
             name=name,
             digest=cls.digest_of(secret),
             prefix=secret[:12],
-            expires_at=now() + TOKEN_LIFETIME,
+            scopes=[scope for scope in Scope.values if scope in scopes],
+            expires_at=expires_at or now() + TOKEN_LIFETIME,
         )
         return row, secret
+
+
+class KeptAnswer(models.Model):
+    """The first answer to a request with an `Idempotency-Key`, to be given again; without a status none came yet.
+
+    Who asked and the key make up `key`, the whole request `fingerprint`, both by HMAC: requests hold phones.
+    """
+
+    key = models.CharField(primary_key=True, max_length=64)
+    fingerprint = models.CharField(max_length=64)
+    status = models.PositiveSmallIntegerField(null=True)
+    body = models.TextField(default="")
+    created_at = models.DateTimeField(default=clock.now, db_index=True)
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class Usage(models.Model):
+    """How many requests one token or address made in a minute of the epoch: the latest in which there were any."""
+
+    key = models.CharField(primary_key=True, max_length=80)
+    minute = models.BigIntegerField()
+    requests = models.PositiveIntegerField()
+
+    def __str__(self) -> str:
+        return self.key

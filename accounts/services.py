@@ -1,5 +1,7 @@
 """What can be done with users and tokens, and by whom. Pages and API call the same functions."""
 
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from allauth.account.adapter import get_adapter
@@ -11,9 +13,11 @@ from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
+from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from accounts.models import ApiToken, User
+from accounts import idempotency
+from accounts.models import MAX_TOKEN_LIFETIME, ApiToken, Scope, Usage, User
 from project.http import Conflict, TooManyRequests
 
 RIGHTS = frozenset({"is_active", "is_staff"})
@@ -39,7 +43,7 @@ def user_register(*, request: HttpRequest, email: str, password: str, first_name
             address = EmailAddress.objects.create(user=user, email=user.email, primary=True)
     except IntegrityError as error:  # the same address came in at the same moment
         raise ValidationError({"email": _("This e-mail is already registered.")}) from error
-    address.send_confirmation(request, signup=True)
+    transaction.on_commit(lambda: address.send_confirmation(request, signup=True))
     return user
 
 
@@ -101,8 +105,10 @@ def _check_administrator_left(without: User) -> None:
         raise Conflict(_("This is the last active administrator. Make another one first."))
 
 
-def token_issue(*, request: HttpRequest, email: str, password: str, name: str = "") -> tuple[ApiToken, str] | None:
+def token_issue(*, request: HttpRequest, email: str, password: str, **details: Any) -> tuple[ApiToken, str] | None:
     """A new API token for an e-mail and password: the row and its secret; None when they don't fit an active user.
+
+    `details` and errors as of `token_create`.
 
     A wrong e-mail costs as much time as a wrong password. Raises TooManyRequests, after as many failures as on the
     page, and PermissionDenied while the address must be confirmed first.
@@ -115,11 +121,28 @@ def token_issue(*, request: HttpRequest, email: str, password: str, name: str = 
         return None
     if settings.EMAIL_VERIFICATION == "mandatory" and not has_verified_email(user, user.email):
         raise PermissionDenied(_("Confirm your e-mail address first: open the link in the letter that you were sent."))
-    return ApiToken.issue(user, name)
+    return token_create(user=user, **details)
+
+
+def token_create(
+    *, user: User, name: str = "", scopes: Iterable[str] = Scope.values, expires_at: datetime | None = None
+) -> tuple[ApiToken, str]:
+    """A new token of `user` and its secret; by default it may do everything for a year. ValidationError by field."""
+    if not set(scopes):
+        raise ValidationError({"scopes": _("Choose what the token may do.")})
+    if expires_at is not None and not now() < expires_at <= now() + MAX_TOKEN_LIFETIME:
+        raise ValidationError({"expires_at": _("The end must lie within the next five years.")})
+    return ApiToken.issue(user, name, scopes=scopes, expires_at=expires_at)
 
 
 def token_revoke(*, token: ApiToken, by: User) -> None:
-    """End a token at once. Raises PermissionDenied unless it is `by`'s own."""
+    """End a token at once; it stays on the list. Raises PermissionDenied unless it is `by`'s own."""
     if token.user_id != by.pk:
         raise PermissionDenied(_("This is another user's token."))
-    token.delete()
+    ApiToken.objects.filter(pk=token.pk, revoked_at=None).update(revoked_at=now())
+
+
+def prune() -> None:
+    """Forget what nobody may ask for any more: kept answers of yesterday, and counts of other minutes."""
+    idempotency.prune()
+    Usage.objects.filter(minute__lt=int(now().timestamp()) // 60 - 1).delete()

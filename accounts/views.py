@@ -47,7 +47,7 @@ def token_create(request: Signed) -> HttpResponse:
     form = TokenForm(request.POST)
     if not form.is_valid():
         return _profile(request, token_form=form)
-    token, secret = ApiToken.issue(request.user, form.cleaned_data["name"])
+    token, secret = services.token_create(user=request.user, **form.values())
     return _profile(request, new_token=token, secret=secret)
 
 
@@ -55,7 +55,8 @@ def _profile(request: Signed, **context: Any) -> HttpResponse:
     """The account page; a form that is not given is fresh."""
     context.setdefault("form", ProfileForm(instance=request.user))
     context.setdefault("token_form", TokenForm())
-    context["tokens"] = request.user.tokens.order_by("-pk")
+    context["tokens"] = request.user.tokens.order_by("-pk")[:_PAGE]
+    context["broken_webhooks"] = request.user.webhooks.exclude(disabled_at=None).count()
     return render(request, "accounts/profile.html", context)
 
 

@@ -15,11 +15,13 @@ from django.db.models import Exists, OuterRef
 from campaigns import calendar
 from campaigns.audience import freeze, known_zones, recipients, replan
 from campaigns.counters import count, moved
+from campaigns.events import campaign_changed, messages_changed
 from campaigns.models import Attempt, Campaign, Message, Run
 from campaigns.states import UNFINISHED, CampaignStatus, MessageStatus
 from campaigns.unknown import remedy_marked
 from project.clock import now
 from project.queue import enqueue
+from webhooks.models import EventType
 
 log = structlog.get_logger("vestnik.campaigns")
 
@@ -185,6 +187,8 @@ def _start_run(campaign: Campaign, occurrence: datetime, *, superseded: datetime
             # The one before may have begun when no next was in sight.
             campaign.runs.active().filter(occurrence__lt=occurrence, ends_at=None).update(ends_at=now())
         Campaign.objects.filter(pk=campaign.pk).update(status=CampaignStatus.RUNNING)
+        if campaign.status == CampaignStatus.SCHEDULED:
+            campaign_changed(campaign, EventType.CAMPAIGN_STARTED)
     campaign.status = CampaignStatus.RUNNING
     if created:
         log.info("run started", campaign=campaign.pk, late_s=round((now() - occurrence).total_seconds(), 2))
@@ -237,6 +241,7 @@ def _settle(run: Run, status: MessageStatus) -> None:
                 ids = [pk for pk, is_doubtful in rows if is_doubtful == doubtful]
                 changed = Message.objects.filter(pk__in=ids).update(status=outcome, changed_at=now())
                 count(run.pk, moved(MessageStatus.PENDING, outcome, changed))
+            messages_changed([run.pk], [pk for pk, _ in rows])
             last = rows[-1][0]
 
 
@@ -251,6 +256,7 @@ def _finish(campaign: Campaign, upcoming: datetime | None) -> bool:
         Campaign.objects.filter(pk=campaign.pk, status__in=UNFINISHED).update(
             status=CampaignStatus.FINISHED, finished_at=now()
         )
+        campaign_changed(campaign, EventType.CAMPAIGN_FINISHED)
     log.info("campaign finished", campaign=campaign.pk)
     return True
 

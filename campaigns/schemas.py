@@ -1,39 +1,42 @@
 """The JSON shapes of campaigns and messages."""
 
+import re
 from datetime import datetime, time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from ninja import Field, Schema
-from pydantic import AfterValidator, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import (
+    BeforeValidator,
+    SerializerFunctionWrapHandler,
+    Strict,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
 
 from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
 from directory.api import Phone
 from directory.audience import MAX_CONDITIONS, MAX_DAYS, Audience
 from directory.models import SavedAudience
-from project.http import Body, Line, ListQuery, Text
+from project.http import Body, Flag, Line, ListQuery, Moment, Text
 
 Words = Annotated[Text, Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
 
 
-def _moment(value: datetime) -> datetime:
-    """Years that no calendar arithmetic survives are refused."""
-    if not 2000 <= value.year <= 2100:
-        raise ValueError("The year must lie between 2000 and 2100.")
-    return value
+_CLOCK: Final = "^([01][0-9]|2[0-3]):[0-5][0-9](:00)?$"
 
 
-def _clock(value: time) -> time:
+def _clock(value: Any) -> Any:
     """Hours and minutes on the contact's own clock."""
-    if value.tzinfo or value.second or value.microsecond:
+    if not (isinstance(value, str) and re.match(_CLOCK, value) and value.isascii() and value.isprintable()):
         raise ValueError("Hours and minutes only, like 09:00.")
     return value
 
 
-Moment = Annotated[datetime, AfterValidator(_moment)]
-Clock = Annotated[time, AfterValidator(_clock)]
+Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema({"type": "string", "pattern": _CLOCK})]
 
 
 class ConditionIn(Body):
@@ -48,7 +51,7 @@ class WrittenIn(Body):
     """When a contact was last written to: never, or (not) within the last `days`."""
 
     when: Literal["never", "within", "not_within"]
-    days: int = Field(default=0, ge=0, le=MAX_DAYS)
+    days: Annotated[int, Strict(), Field(ge=0, le=MAX_DAYS)] = 0
 
     @model_validator(mode="after")
     def _has_days(self) -> "WrittenIn":
@@ -105,12 +108,12 @@ class CampaignFields(Body):
     )
     audience: AudienceIn = Field(default_factory=AudienceIn)
     starts_at: Moment | None = Field(default_factory=lambda: None, description="null: now; without offset: your zone")
-    local_time: bool = Field(
+    local_time: Flag = Field(
         default_factory=bool, description="`starts_at`'s wall-clock time holds in each contact's zone"
     )
     window: WindowIn | None = Field(default_factory=lambda: None, description="Local hours in which messages leave")
     repeat: Repeat = Field(default_factory=lambda: Repeat.ONCE)
-    rate_limit: Annotated[float, Field(ge=0.01, le=100_000)] | None = Field(
+    rate_limit: Annotated[float, Strict(), Field(ge=0.01, le=100_000)] | None = Field(
         default_factory=lambda: None, description="Messages per second at most"
     )
 
@@ -208,6 +211,18 @@ class TestIn(Body):
     phone: Phone
 
 
+class MessageIn(Body):
+    """One message to a single phone."""
+
+    phone: Phone
+    text: Words = Field(
+        description="May hold placeholders, as a campaign's", examples=["Your code is 4711.", "{first_name}, welcome!"]
+    )
+    contact: Annotated[int, Strict(), Field(ge=1, le=2**63 - 1)] | None = Field(
+        None, description="Id of the contact whose name and attributes fill the placeholders"
+    )
+
+
 class UnknownIn(Body):
     """What to make of a campaign's unknown messages."""
 
@@ -258,7 +273,7 @@ class RunOut(Schema):
         return {status: getattr(run, status) for status in MessageStatus.values}
 
 
-class StatsOut(Schema):
+class CampaignStats(Schema):
     """A campaign's figures; `by_status` always adds up to `total`."""
 
     total: int
@@ -318,6 +333,20 @@ class MessageSummary(MessageState):
     def resolve_phone(message: Message) -> str:
         """As frozen, or else as the contact has it now."""
         return str(message.recipient)
+
+
+# What a summary needs of the database.
+_PLAIN: Final = ("id", "status", "contact_id", "resend_of_id", "reason", "attempts", "parts", "due_at", "changed_at")
+MESSAGE_COLUMNS: Final = (*_PLAIN, "run_id", "phone", "contact__phone")
+
+
+def summary_of(message: Message, campaign: Campaign) -> MessageSummary:
+    """A summary for a list: what the database gave is not checked again, which would take longer than all the rest."""
+    values = {name: getattr(message, name) for name in _PLAIN}
+    values["status"] = MessageStatus(message.status)
+    return MessageSummary.model_construct(
+        campaign=campaign.pk, run=message.run_id, phone=str(message.recipient), **values
+    )
 
 
 class MessageOut(MessageSummary):

@@ -5,12 +5,12 @@ from datetime import timedelta
 from django.conf import settings
 from django.db.models import Q
 
+from accounts.services import prune as prune_callers
 from campaigns import gateways, written
 from campaigns.lifecycle import campaign_advance, hint_advance, hint_send
 from campaigns.models import Campaign, Run
 from campaigns.sending import breaker, sweeper
 from campaigns.sending.sender import Slice
-from campaigns.sending.slots import slot
 from campaigns.sending.transport import transport_for
 from campaigns.states import UNFINISHED, CampaignStatus
 from directory import bulk
@@ -18,6 +18,9 @@ from directory.imports.services import imports_sweep
 from project import queue
 from project.clock import now
 from project.queue import lasting
+from project.slots import Work, slot
+from webhooks.services import prune as prune_webhooks
+from webhooks.tasks import hint_waiting
 
 _STARTS_SOON = timedelta(days=1)
 # A slice costs two connections and some threads, so one that is idle waits for what may begin just now.
@@ -33,7 +36,7 @@ def advance(campaign_id: int) -> None:
 @lasting
 def send() -> None:
     """Messages may be due. Where senders enough are at work the hint is dropped, for they will see it."""
-    with slot() as free:
+    with slot(Work.SEND) as free:
         if not free:
             return
         if Run.objects.backlog_exceeds(settings.GATEWAY_CONCURRENCY * 10):
@@ -77,4 +80,7 @@ def sweep() -> None:
     written.hint_note()
     sweeper.rescue(idempotent=gateways.adapter().idempotent)
     imports_sweep()
+    hint_waiting()
     queue.prune()
+    prune_callers()
+    prune_webhooks()

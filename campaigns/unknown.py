@@ -9,6 +9,7 @@ from django.db.models import Sum
 
 from campaigns.audience import set_due
 from campaigns.counters import count, moved
+from campaigns.events import messages_changed
 from campaigns.models import Campaign, Message, MessageQuerySet, Run
 from campaigns.states import MARKED, RESENT, MessageStatus, Remedy
 from project.clock import now
@@ -86,6 +87,7 @@ def apply(run: Run, messages: Sequence[Message], remedy: Remedy) -> Sequence[Mes
         return copies
     else:
         _take_for(run, rows, MessageStatus(remedy))
+        messages_changed([run.pk], [message.pk for message in messages])
     return messages
 
 

@@ -1,32 +1,84 @@
 """The JSON API: one NinjaAPI, the routers of the apps, and every error mapped once."""
 
-from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, ValidationError
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+import structlog
+from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, RequestDataTooBig, ValidationError
+from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.errors import ValidationError as SchemaError
+from ninja.openapi.schema import OpenAPISchema
+from ninja.operation import Operation
 
 from accounts.api import tokens, users
 from accounts.auth import TokenAuth
 from campaigns.api import campaigns, messages
 from directory.api import contacts
-from project.http import Conflict, TooManyRequests
+from project import openapi
+from project.http import Conflict, Invalid, TooManyRequests
 from reports.api import stats
+from webhooks.api import webhooks
 
-api = NinjaAPI(
+log = structlog.get_logger("vestnik.api")
+
+
+class Api(NinjaAPI):
+    """Operations are known by their function's name, which generated clients take over."""
+
+    def get_openapi_operation_id(self, operation: Operation) -> str:
+        """No module in it: `create_contact`."""
+        return operation.view_func.__name__
+
+    def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
+        """With what every operation shares."""
+        return openapi.describe(super().get_openapi_schema(**options))
+
+
+api = Api(
     title="Vestnik",
     version="1.0.0",
-    description="SMS campaigns: contacts, campaigns, and every single message's fate.",
+    description=openapi.ABOUT,
     auth=TokenAuth(),
     docs_url=None,
     openapi_url="/openapi.json",
+    openapi_extra={"tags": openapi.TAGS},
     urls_namespace="api",
 )
+
+
+def strict(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
+    """Refuse query parameters that nobody knows: a filter that is misspelt would show everything."""
+    operation: Operation = inspect.unwrap(run).__self__
+    known = {
+        name
+        for model in operation.models
+        if model.__ninja_param_source__ == "query"
+        for name in getattr(model, "__ninja_flatten_map__", model.model_fields)
+    }
+
+    @wraps(run)
+    def strictly(request: HttpRequest, **parameters: Any) -> HttpResponse:
+        unknown = sorted(request.GET.keys() - known)
+        if unknown:
+            return api.on_exception(request, Invalid(["query", unknown[0]], _("There is no such parameter.")))
+        return run(request, **parameters)
+
+    return strictly
+
+
+api.add_decorator(strict, mode="view")
 api.add_router("/users", users)
 api.add_router("/tokens", tokens)
 api.add_router("/contacts", contacts)
 api.add_router("/campaigns", campaigns)
 api.add_router("/messages", messages)
 api.add_router("/stats", stats)
+api.add_router("/webhooks", webhooks)
 
 
 @api.exception_handler(ValidationError)
@@ -55,6 +107,13 @@ def malformed(request: HttpRequest, error: SchemaError) -> HttpResponse:
     return api.create_response(request, {"detail": detail}, status=422)
 
 
+@api.exception_handler(Invalid)
+def invalid_part(request: HttpRequest, error: Invalid) -> HttpResponse:
+    """A wrong header, or a parameter that nobody knows."""
+    detail = [{"type": "value_error", "loc": error.place, "msg": str(error)}]
+    return api.create_response(request, {"detail": detail}, status=422)
+
+
 @api.exception_handler(Conflict)
 def conflict(request: HttpRequest, error: Conflict) -> HttpResponse:
     """The state of things forbids it."""
@@ -73,3 +132,19 @@ def too_many(request: HttpRequest, error: TooManyRequests) -> HttpResponse:
 def forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
     """Somebody else's object."""
     return api.create_response(request, {"detail": str(error) or "This is not yours."}, status=403)
+
+
+@api.exception_handler(RequestDataTooBig)
+def too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    """More than DATA_UPLOAD_MAX_MEMORY_SIZE."""
+    return api.create_response(request, {"detail": _("The request is too large: 8 MB at most.")}, status=413)
+
+
+@api.exception_handler(Exception)
+def broken(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Our own fault: the caller learns what to ask the administrator for, the log the rest."""
+    log.error("call failed", exc_info=error, method=request.method, path=request.path)
+    got_request_exception.send(sender=Api, request=request)
+    return api.create_response(
+        request, {"detail": _("Something went wrong on our side; the X-Request-ID leads to it.")}, status=500
+    )

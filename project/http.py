@@ -2,13 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
+from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, JsonResponse
 from django_htmx.middleware import HtmxDetails
 from ninja import Field, Schema
-from pydantic import AfterValidator, ConfigDict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Strict, StringConstraints
 
 T = TypeVar("T")
 M = TypeVar("M", bound=Model)
@@ -26,10 +28,19 @@ class TooManyRequests(Exception):
         self.retry_after = retry_after
 
 
+class Invalid(Exception):
+    """A part of the request that no schema knows is wrong (HTTP 422); `place` as in a schema's errors."""
+
+    def __init__(self, place: list[str], reason: str) -> None:
+        super().__init__(reason)
+        self.place = place
+
+
 class Signed(HttpRequest):
-    """A request whose user is known to be signed in (behind `login_required` or a token)."""
+    """A request whose user is known to be signed in (behind `login_required` or a token, which is then `auth`)."""
 
     user: Any
+    auth: Any
     htmx: HtmxDetails
 
 
@@ -42,6 +53,25 @@ def _storable(text: str) -> str:
 
 Text = Annotated[str, AfterValidator(_storable)]
 Line = Annotated[Text, StringConstraints(strip_whitespace=True)]
+
+
+def _within_calendars(value: datetime) -> datetime:
+    """Years that no calendar arithmetic survives are refused."""
+    if not 2000 <= value.year <= 2100:
+        raise ValueError("The year must lie between 2000 and 2100.")
+    return value
+
+
+def _written(value: Any) -> Any:
+    """A time is written as text: as a number nobody could tell its unit."""
+    if not isinstance(value, str | datetime):
+        raise ValueError("A time as text, like 2026-11-24T10:00:00+03:00.")  # noqa: TRY004 - pydantic knows this one only
+    return value
+
+
+Moment = Annotated[datetime, BeforeValidator(_written), AfterValidator(_within_calendars)]
+AwareMoment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_within_calendars)]
+Flag = Annotated[bool, Strict()]
 
 
 class Body(Schema):
@@ -90,3 +120,21 @@ def keyset(queryset: QuerySet[M], cursor: int | None, limit: int) -> Slice[M]:
 def page_of(rows: Slice[M], to_schema: Callable[[M], Any]) -> dict[str, Any]:
     """A `Slice` as the JSON answer of a list."""
     return {"items": [to_schema(row) for row in rows.items], "next": rows.next}
+
+
+class JsonErrorsMiddleware:
+    """Under `/api/` every error is JSON, also one that Django finds before or after the API does (405, a bad host)."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code < 400 or not request.path.startswith("/api/"):
+            return response
+        if response.headers.get("Content-Type", "").startswith("application/json"):
+            return response
+        told = JsonResponse({"detail": f"{HTTPStatus(response.status_code).phrase}."}, status=response.status_code)
+        if response.has_header("Allow"):
+            told["Allow"] = response["Allow"]
+        return told

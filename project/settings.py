@@ -46,6 +46,9 @@ MAX_ATTEMPTS: int = env.int("MAX_ATTEMPTS", 8, validate=validate.Range(1, 100))
 RETRY_BASE: float = env.float("RETRY_BASE", 5.0, validate=validate.Range(0))
 RETRY_CAP: float = env.float("RETRY_CAP", 900.0, validate=validate.Range(0))
 
+API_RATE: int = env.int("API_RATE", 120_000, validate=validate.Range(1))
+WEBHOOKS_ALLOW_PRIVATE: bool = env.bool("WEBHOOKS_ALLOW_PRIVATE", False)
+
 DAILY_REPORT_AT: time = env.clock_time("DAILY_REPORT_AT", "08:00")
 OPEN_SIGNUP: bool = env.bool("OPEN_SIGNUP", True)
 EMAIL_VERIFICATION: str = env.str("EMAIL_VERIFICATION", "optional", validate=validate.OneOf(["optional", "mandatory"]))
@@ -103,6 +106,7 @@ INSTALLED_APPS = [
     "ninja",
     "template_partials",
     "accounts",
+    "webhooks",
     "directory",
     "campaigns",
     "reports",
@@ -110,6 +114,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "project.logs.RequestLogMiddleware",
     "project.health.ProbeMiddleware",
+    "project.http.JsonErrorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -242,7 +247,7 @@ FILE_UPLOAD_HANDLERS = [
 
 # --- Background work ---
 
-WORKERS = 2 if _SQLITE else 4
+WORKERS = 3 if _SQLITE else 5
 Q_CLUSTER = {
     "name": "vestnik",
     "broker_class": "project.queue.EtaBroker",

@@ -17,7 +17,7 @@ class Counts(Schema):
     by_status: dict[str, int]
 
 
-class CampaignStats(Schema):
+class CampaignCounts(Schema):
     """One campaign's messages by state; they add up to `total`."""
 
     id: int
@@ -28,16 +28,16 @@ class CampaignStats(Schema):
     by_status: dict[str, int]
 
 
-class StatsOut(Schema):
+class Stats(Schema):
     """Figures of one's own campaigns; an administrator's are those of all."""
 
     campaigns: Counts
     messages: Counts = Field(description="Those of deleted campaigns are counted too")
-    items: list[CampaignStats] = Field(description="One page of the campaigns, newest first")
+    items: list[CampaignCounts] = Field(description="One page of the campaigns, newest first")
     next: int | None
 
 
-@stats.get("", response={200: StatsOut, frozenset({401, 422}): Error}, summary="Figures")
+@stats.get("", response={200: Stats, frozenset({401, 422}): Error}, summary="Figures")
 def read_stats(request: Signed, query: Query[ListQuery]) -> dict[str, Any]:
     """Campaigns and messages by state, then each campaign. From counters: the cost does not grow with the messages."""
     page = keyset(figures.reported(request.user).visible(), query.cursor, query.limit)

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 from django.test import Client
 
+from accounts import throttle
 from accounts.models import ApiToken, User
 from project import clock
 from tests import factories
@@ -21,7 +22,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(autouse=True)
 def _clock_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host's clock counts: it can be made to travel in time, and the database's can't."""
+    monkeypatch.setattr(clock._clock, "_offset", 0.0)
     monkeypatch.setattr(clock._clock, "_trusted_until", float("inf"))
+
+
+@pytest.fixture(autouse=True)
+def _nobody_has_called(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another test's requests don't count, though its token may have had the same id."""
+    monkeypatch.setattr(throttle, "spend", throttle.Throttle().spend)
 
 
 @pytest.fixture(scope="session")

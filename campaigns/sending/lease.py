@@ -18,6 +18,7 @@ from django.db.models import Exists, F, OuterRef
 from campaigns import calendar
 from campaigns.audience import known_zones, recipients
 from campaigns.counters import count, moved
+from campaigns.events import messages_changed
 from campaigns.models import Attempt, Campaign, Lease, Message, Run
 from campaigns.sending.sql import TABLE, bare_rows, fenced, table, uuid
 from campaigns.states import CampaignStatus, MessageStatus
@@ -144,6 +145,7 @@ def _settle(run: Run, ids: list[int], status: MessageStatus, reason: str) -> Non
     """Give up messages that were locked as waiting."""
     settled = Message.objects.filter(pk__in=ids).update(status=status, reason=reason, changed_at=now())
     count(run.pk, moved(MessageStatus.PENDING, status, settled))
+    messages_changed([run.pk], ids)
 
 
 def _deadlines(run: Run, readers: dict[int, _Reader], moment: datetime) -> dict[str, float]:

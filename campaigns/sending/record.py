@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
 from campaigns.counters import count, count_minute, moved
+from campaigns.events import messages_changed
 from campaigns.gateways.base import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
 from campaigns.models import Attempt, Message
 from campaigns.sending.lease import Leased
@@ -87,6 +88,7 @@ def record(token: UUID, batch: list[Done], *, idempotent: bool) -> None:
         kept = [(done, row) for done, row in others if done.message.id in mine]
         Attempt.objects.bulk_create([_attempt(done, moment) for done, _ in kept])
         _count([done for done in sent if done.message.id in mine], kept, moment)
+        messages_changed({done.message.run_id for done in batch}, mine)
     log_each("vestnik.sending", "attempt", map(_told, batch))
 
 

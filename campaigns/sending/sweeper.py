@@ -6,6 +6,7 @@ import structlog
 from django.db import transaction
 
 from campaigns.counters import count
+from campaigns.events import messages_changed
 from campaigns.models import Attempt, Lease, Message
 from campaigns.states import QUARANTINED, MessageStatus
 from project.clock import now
@@ -60,3 +61,4 @@ def _settle(rows: dict[MessageStatus, list[tuple[int, int]]], *, idempotent: boo
             changes[run_id].update({MessageStatus.SENDING.value: -1, status.value: 1, "attempts": 1})
     for run_id in sorted(changes):
         count(run_id, changes[run_id])
+    messages_changed(changes.keys(), [pk for pk, _ in rows[MessageStatus.UNKNOWN]])

@@ -8,7 +8,8 @@ from allauth.account.models import EmailAddress
 from django.utils.timezone import now
 from pytest_django import Settings
 
-from accounts.models import ApiToken, User
+from accounts.models import ApiToken, Scope, User
+from tests import factories
 from tests.conftest import ApiClient
 from tests.factories import PASSWORD
 
@@ -94,7 +95,16 @@ def test_users_list_their_own_tokens(alice: User, bob: User) -> None:
     body = client.get("/tokens").json()
 
     assert [row["name"] for row in body["items"]] == ["Second", ""]
-    assert set(body["items"][0]) == {"id", "name", "prefix", "created_at", "expires_at", "last_used_at"}
+    assert set(body["items"][0]) == {
+        "id",
+        "name",
+        "prefix",
+        "scopes",
+        "created_at",
+        "expires_at",
+        "last_used_at",
+        "revoked_at",
+    }
     assert body["items"][0]["last_used_at"] is None
     assert body["items"][1]["last_used_at"] is not None
     assert body["next"] is None
@@ -148,3 +158,53 @@ def test_use_is_noted_once_a_minute(alice: User) -> None:
     used = ApiToken.objects.get().last_used_at
     assert used is not None
     assert used >= first
+
+
+def test_a_token_may_do_what_its_scopes_say(alice: User) -> None:
+    body = {"phone": "79161234567", "text": "Your code is 4711."}
+    launched = {"name": "Sale", "text": "Sale", "ends_at": "2099-01-01T00:00:00Z"}
+    answers = {}
+    for scope in Scope.values:
+        client = with_token(issue(scopes=[scope]).json()["token"])
+        answers[scope] = [
+            client.get("/contacts").status_code,
+            client.post("/contacts", {"phone": "12"}, content_type="application/json").status_code,
+            client.post("/messages", body, content_type="application/json").status_code,
+            client.post("/campaigns", launched, content_type="application/json").status_code,
+            client.post("/campaigns", launched | {"status": "draft"}, content_type="application/json").status_code,
+        ]
+    assert answers == {
+        "read": [200, 403, 403, 403, 403],
+        "write": [403, 422, 403, 403, 201],
+        "send": [403, 403, 202, 403, 403],
+    }
+
+
+def test_a_draft_is_launched_with_the_scope_to_send_only(alice: User) -> None:
+    campaign = factories.campaign(alice, draft=True)
+    for scopes, status in ((["write"], 403), (["write", "send"], 200)):
+        client = with_token(issue(scopes=scopes).json()["token"])
+        answer = client.patch(f"/campaigns/{campaign.pk}", {"status": "scheduled"}, content_type="application/json")
+        assert answer.status_code == status
+        assert status == 200 or "“send”" in answer.json()["detail"]
+
+
+def test_the_end_of_a_token_is_chosen(alice: User) -> None:
+    tomorrow = (now() + timedelta(days=1)).replace(microsecond=0)
+    assert issue(expires_at=tomorrow.isoformat()).json()["expires_at"] == tomorrow.isoformat().replace("+00:00", "Z")
+    for bad in (now() - timedelta(days=1), now() + timedelta(days=6 * 365)):
+        assert issue(expires_at=bad.isoformat()).status_code == 422
+    for strange in ("2027-01-01T00:00:00", 5, "9999-12-31T23:59:59Z", "never"):
+        assert issue(expires_at=strange).status_code == 422
+
+
+@pytest.mark.parametrize("scopes", [[], ["all"], ["read"] * 9, "read", None])
+def test_strange_scopes_are_refused(alice: User, scopes: object) -> None:
+    assert issue(scopes=scopes).status_code == 422
+
+
+def test_a_revoked_token_stays_on_the_list(alice: User) -> None:
+    client, (token, _secret) = ApiClient(alice), ApiToken.issue(alice)
+    client.delete(f"/tokens/{token.pk}")
+    shown = client.get("/tokens").json()["items"][0]
+    assert (shown["id"], shown["revoked_at"] is not None) == (token.pk, True)

@@ -62,12 +62,14 @@ def test_rights_can_not_be_smuggled_into_the_settings(as_alice: Client, alice: U
 
 
 def test_a_token_is_shown_once(as_alice: Client, alice: User) -> None:
-    response = as_alice.post("/account/tokens/", {"name": "CRM"})
+    response = as_alice.post("/account/tokens/", {"name": "CRM", "scopes": ["read", "send"], "days": "30"})
 
     secret = response.context["secret"]
     assert secret in response.content.decode()
     assert "no-store" in response["Cache-Control"]
-    assert ApiToken.objects.get(user=alice).digest == ApiToken.digest_of(secret)
+    token = ApiToken.objects.get(user=alice)
+    assert (token.digest, token.scopes) == (ApiToken.digest_of(secret), ["read", "send"])
+    assert token.expires_at - now() == pytest.approx(timedelta(days=30), abs=timedelta(minutes=1))
 
     again = as_alice.get("/account/").content.decode()
     assert "CRM" in again
@@ -88,7 +90,8 @@ def test_users_revoke_their_own_tokens_only(as_alice: Client, alice: User, bob: 
     assert as_alice.post(f"/account/tokens/{mine.pk}/revoke/").status_code == 302
     assert as_alice.post(f"/account/tokens/{theirs.pk}/revoke/").status_code == 403
 
-    assert list(ApiToken.objects.all()) == [theirs]
+    assert list(ApiToken.objects.filter(revoked_at=None)) == [theirs]
+    assert "Revoked" in as_alice.get("/account/").content.decode()
 
 
 def test_an_account_is_deactivated_by_its_user(as_alice: Client, alice: User) -> None:

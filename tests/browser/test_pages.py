@@ -60,6 +60,8 @@ INSIDE = (
     "/reports/",
     "/users/",
     "/account/",
+    "/account/webhooks/",
+    "/account/webhooks/{webhook}/",
     "/accounts/email/",
     "/accounts/password/change/",
     "/accounts/reauthenticate/",
@@ -80,6 +82,7 @@ NO_PAGES = {
     "contact_reactivate",
     "contacts_export",
     "deactivate",
+    "delivery_resend",
     "import_act",
     "import_look",
     "import_rows",
@@ -94,6 +97,8 @@ NO_PAGES = {
     "token_create",
     "token_revoke",
     "user_change",
+    "webhook_delete",
+    "webhook_enable",
     "unknown_call",  # JSON
 }
 WIDTHS = (1440, 390)
@@ -144,6 +149,7 @@ def places(stack: Stack, session: Path) -> dict[str, int]:
         "waiting": launch(api, "pages", starts_at=tomorrow, ends_at=later, repeat="daily", local_time=True),
         "over": over,
         "message": message["id"],
+        "webhook": api.call("POST", "/webhooks", 201, url="https://8.8.8.8/hook")["id"],
         "contact": message["contact"],
         **json.loads(stack.manage("shell", "-v", "0", "-c", DIRECTORY)),
         "file": imported(stack, session, start=False),
@@ -210,7 +216,20 @@ class TestInside:
 
 
 def test_no_page_is_forgotten() -> None:
-    names = ("draft", "waiting", "over", "message", "contact", "tag", "audience", "phone", "bulk", "file", "imported")
+    names = (
+        "draft",
+        "waiting",
+        "over",
+        "message",
+        "contact",
+        "webhook",
+        "tag",
+        "audience",
+        "phone",
+        "bulk",
+        "file",
+        "imported",
+    )
     ids = dict.fromkeys(names, 1)
     seen = {resolve(urlsplit(path.format(**ids)).path).url_name for path in (*ENTRANCE, *INSIDE)}
     assert set(page_names(get_resolver().url_patterns)) - NO_PAGES == seen

@@ -377,5 +377,5 @@ class TestLists:
 def test_the_schema_tells_every_error_and_state(alice: User) -> None:
     schema = ApiClient(alice).get("/openapi.json").json()
     answers = schema["paths"]["/api/v1/campaigns/{campaign_id}"]["patch"]["responses"]
-    assert set(answers) == {"200", "400", "401", "403", "404", "409", "422"}
+    assert set(answers) == {"200", "400", "401", "403", "404", "409", "413", "422", "429"}
     assert schema["components"]["schemas"]["CampaignStatus"]["enum"] == CampaignStatus.values

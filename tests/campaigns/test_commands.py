@@ -35,7 +35,7 @@ def test_the_queue_as_configured_passes_the_check() -> None:
     assert check_queue(None) == []
 
 
-@pytest.mark.parametrize(("name", "value", "error"), [("retry", 120, "E001"), ("timeout", 30, "E002")])
+@pytest.mark.parametrize(("name", "value", "error"), [("retry", 110, "E001"), ("timeout", 30, "E002")])
 def test_a_queue_that_would_run_tasks_twice_is_refused(settings: Settings, name: str, value: int, error: str) -> None:
     settings.Q_CLUSTER = {**settings.Q_CLUSTER, name: value}
     assert [found.id for found in check_queue(None)] == [f"campaigns.{error}"]

@@ -255,7 +255,7 @@ def test_no_strange_filter_breaks_the_list(alice: User, name: str) -> None:
 def test_the_schema_tells_every_error(alice: User) -> None:
     paths = ApiClient(alice).get("/openapi.json").json()["paths"]
     answers = paths["/api/v1/contacts/{contact_id}"]["patch"]["responses"]
-    assert set(answers) == {"200", "400", "401", "403", "404", "409", "422"}
+    assert set(answers) == {"200", "400", "401", "403", "404", "409", "413", "422", "429"}
 
 
 class TestBulk:

@@ -5,7 +5,7 @@ import os
 
 from tools.bench.database import database
 
-NAMES = ["throughput", "slow", "scale", "rates", "starts", "beside"]
+NAMES = ["throughput", "slow", "scale", "rates", "starts", "beside", "api", "urgent"]
 
 
 def main() -> None:
@@ -17,10 +17,10 @@ def main() -> None:
     options = parser.parse_args()
     number = options.messages or (60_000 if os.environ.get("DATABASE_URL", "").startswith("postgres") else 10_000)
     with database():
-        from tools.bench import figures, timing  # noqa: PLC0415 - their settings are made by now
+        from tools.bench import api, figures, timing  # noqa: PLC0415 - their settings are made by now
 
         chosen = options.only or NAMES
-        figures.prepare(max(number, options.scale or 0))
+        figures.prepare(max(number, options.scale or 0, api.MESSAGES if "urgent" in chosen else 0))
         if "throughput" in chosen:
             figures.throughput(number)
         if "slow" in chosen:
@@ -33,6 +33,10 @@ def main() -> None:
             timing.starts()
         if "beside" in chosen:
             timing.beside(options.scale or number)
+        if "api" in chosen:
+            api.calls()
+        if "urgent" in chosen:
+            api.urgent()
 
 
 if __name__ == "__main__":

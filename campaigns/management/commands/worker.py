@@ -5,8 +5,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from campaigns.sending.slots import shared_file
 from project.queue import enqueue
+from project.slots import shared_file
 from project.watchdog import Watchdog, run_tree
 
 SWEEP = "campaigns.tasks.sweep"

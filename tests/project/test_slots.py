@@ -8,7 +8,7 @@ from multiprocessing.context import ForkProcess
 import pytest
 from pytest_django import Settings
 
-from campaigns.sending.slots import shared_file, slot
+from project.slots import Work, shared_file, slot
 from tests.stack import wait_for
 
 fork = multiprocessing.get_context("fork")
@@ -17,15 +17,15 @@ Worker = tuple[ForkProcess, Connection]
 
 def hold(free: Connection) -> None:
     """A worker that takes a slot, says whether it got one, and keeps it until it is told to leave."""
-    with slot() as got:
+    with slot(Work.SEND) as got:
         free.send(got)
         free.recv()
 
 
 @pytest.fixture
 def start(settings: Settings) -> Iterator[Callable[[], Worker]]:
-    """Start one more of four workers."""
-    settings.WORKERS = 4
+    """Start one more of five workers."""
+    settings.WORKERS = 5
     shared_file()
     workers: list[Worker] = []
 
@@ -42,8 +42,14 @@ def start(settings: Settings) -> Iterator[Callable[[], Worker]]:
         process.join()
 
 
-def test_all_but_one_may_send(start: Callable[[], Worker]) -> None:
+def test_all_but_two_may_send(start: Callable[[], Worker]) -> None:
     assert [start()[1].recv() for _ in range(4)] == [True, True, True, False]
+
+
+def test_one_may_deliver_beside_them(start: Callable[[], Worker]) -> None:
+    assert all(start()[1].recv() for _ in range(3))
+    with slot(Work.DELIVER) as got:
+        assert got
 
 
 def test_a_slot_is_free_again_when_its_holder_leaves_or_is_killed(start: Callable[[], Worker]) -> None:

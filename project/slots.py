@@ -1,4 +1,4 @@
-"""Sender slots: at most all but one of a cluster's workers send, so that one is always free for everything else.
+"""Slots: of a cluster's workers all but two may send, and one may deliver webhooks, so that one is always free.
 
 A slot is a locked byte of a file without a name, so the operating system frees it however its holder dies.
 """
@@ -7,15 +7,23 @@ import fcntl
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from enum import Enum, auto
 from functools import cache
 from typing import IO
 
 from django.conf import settings
 
 
-def slots() -> int:
-    """How many of this cluster's workers may send at the same time."""
-    return max(1, settings.WORKERS - 1)
+class Work(Enum):
+    """What keeps a worker busy for long."""
+
+    DELIVER = auto()
+    SEND = auto()
+
+
+def places(work: Work) -> range:
+    """The slots of this cluster's workers for that work."""
+    return range(1) if work == Work.DELIVER else range(1, max(2, settings.WORKERS - 1))
 
 
 @cache
@@ -25,9 +33,9 @@ def shared_file() -> IO[bytes]:
 
 
 @contextmanager
-def slot() -> Iterator[bool]:
+def slot(work: Work) -> Iterator[bool]:
     """Take a free slot for the length of the block, and tell whether there was one."""
-    for number in range(slots()):
+    for number in places(work):
         try:
             fcntl.lockf(shared_file(), fcntl.LOCK_EX | fcntl.LOCK_NB, 1, number)
         except (BlockingIOError, PermissionError):  # which of the two, depends on the system

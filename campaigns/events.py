@@ -1,0 +1,72 @@
+"""What the webhooks of campaigns' owners are told, in the transaction of the change: nothing that is true gets lost.
+
+Where nobody listens it costs one query for a batch of messages, however many they are.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from typing import Any, Final
+
+from campaigns.models import Campaign, Message
+from campaigns.states import MessageStatus
+from project.clock import now
+from webhooks.models import EventType, Webhook
+from webhooks.tasks import hint_deliver
+
+_ANNOUNCED: Final = {status.value: f"message.{status}" for status in MessageStatus if f"message.{status}" in EventType}
+_COLUMNS: Final = (
+    "pk",
+    "status",
+    "changed_at",
+    "reason",
+    "attempts",
+    "parts",
+    "phone",
+    "contact__phone",
+    "contact_id",
+    "run__campaign_id",
+    "run__campaign__direct",
+    "run__campaign__owner_id",
+)
+
+
+def messages_changed(run_ids: Iterable[int], ids: Collection[int]) -> None:
+    """Tell of messages of those runs that have come to a state which is worth telling."""
+    active = Webhook.objects.active()
+    if not ids or not active.exists():
+        return
+    listening = list(active.filter(owner__campaigns__runs__in=set(run_ids)).distinct())
+    if not listening:
+        return
+    owners = {webhook.owner_id for webhook in listening}
+    rows = Message.objects.filter(pk__in=ids, run__campaign__owner__in=owners, status__in=_ANNOUNCED).order_by("pk")
+    events: dict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in rows.values(*_COLUMNS):
+        events[row["run__campaign__owner_id"]].append(_message_event(row))
+    for webhook in listening:
+        webhook.tell(events[webhook.owner_id])
+    hint_deliver(min(webhook.held_until for webhook in listening))
+
+
+def _message_event(row: dict[str, Any]) -> dict[str, Any]:
+    data = {name: row[name] for name in ("status", "reason", "attempts", "parts")}
+    data |= {
+        "message": row["pk"],
+        "campaign": None if row["run__campaign__direct"] else row["run__campaign_id"],
+        "contact": row["contact_id"],
+        "phone": str(row["phone"] or row["contact__phone"]),
+    }
+    return {"type": _ANNOUNCED[row["status"]], "timestamp": row["changed_at"].isoformat(), "data": data}
+
+
+def campaign_changed(campaign: Campaign, event: EventType) -> None:
+    """Tell that it has started, or finished; then with its figures."""
+    listening = list(Webhook.objects.active().filter(owner=campaign.owner_id))
+    if not listening or campaign.direct:
+        return
+    figures = campaign.runs.all().figures()
+    data = {"campaign": campaign.pk, "name": campaign.name, "total": figures["total"]}
+    data["by_status"] = {status: figures[status] for status in MessageStatus.values}
+    for webhook in listening:
+        webhook.tell([{"type": event.value, "timestamp": now().isoformat(), "data": data}])
+    hint_deliver(min(webhook.held_until for webhook in listening))

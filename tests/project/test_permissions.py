@@ -1,0 +1,160 @@
+"""Who may call what: every operation that there is, by everyone who may try."""
+
+import json
+from collections.abc import Callable
+from typing import Any, Final
+
+import pytest
+
+from accounts.models import ApiToken, Scope, User
+from campaigns.states import MessageStatus
+from project.api import api
+from tests import factories
+from tests.campaigns.outcomes import settle, started
+from tests.conftest import ApiClient
+from webhooks.models import EventType, Webhook
+
+pytestmark = pytest.mark.django_db
+
+CALLERS: Final = ("anonymous", "other", "owner", "reader", "revoked", "deactivated", "admin")
+NEVER: Final = "2099-01-01T00:00:00Z"
+CAMPAIGN: Final = {"name": "New", "text": "New", "audience": {"tags": ["nobody"]}, "ends_at": NEVER}
+
+
+def everyone(status: int) -> dict[str, int]:
+    """Whoever has a token that holds."""
+    return row(other=status, owner=status, reader=status, admin=status)
+
+
+def row(*, other: int, owner: int, admin: int, reader: int = 403, anonymous: int = 401) -> dict[str, int]:
+    """What each gets. A revoked token and one of a deactivated user are as good as none."""
+    return {
+        "anonymous": anonymous,
+        "other": other,
+        "owner": owner,
+        "reader": reader,
+        "revoked": anonymous,
+        "deactivated": anonymous,
+        "admin": admin,
+    }
+
+
+def changes(status: int, *, other: int | None = None) -> dict[str, int]:
+    """What anyone with the scope may do, or all but others."""
+    return row(other=other or status, owner=status, admin=status)
+
+
+OPEN: Final = dict.fromkeys(CALLERS, 0)
+
+# By operation: who gets which status, and what is sent.
+MATRIX: Final[dict[str, tuple[dict[str, int], dict[str, Any] | None]]] = {
+    "create_user": (
+        OPEN | dict.fromkeys(CALLERS, 201),
+        {"email": "new@example.org", "password": factories.PASSWORD, "first_name": "New", "last_name": "User"},
+    ),
+    "list_users": (row(other=403, owner=403, admin=200), None),
+    "show_me": (everyone(200), None),
+    "show_user": (row(other=403, owner=200, reader=200, admin=200), None),
+    "change_user": (changes(200, other=403), {"first_name": "Anna"}),
+    "delete_user": (changes(204, other=403), None),
+    "create_token": (
+        OPEN | dict.fromkeys(CALLERS, 201),
+        {"email": "bob@example.org", "password": factories.PASSWORD},
+    ),
+    "list_tokens": (everyone(200), None),
+    "delete_token": (row(other=403, owner=204, admin=403), None),
+    "list_contacts": (everyone(200), None),
+    "create_contact": (changes(201), {"phone": "79161234567"}),
+    "upsert_contacts": (changes(200), {"contacts": [{"phone": "79161234567"}]}),
+    "read_contact": (everyone(200), None),
+    "change_contact": (changes(200, other=403), {"first_name": "Anna"}),
+    "delete_contact": (changes(204, other=403), None),
+    "list_campaigns": (everyone(200), None),
+    "create_campaign": (changes(201), CAMPAIGN),
+    "preview_campaign": (everyone(200), CAMPAIGN),
+    "show_campaign": (row(other=403, owner=200, reader=200, admin=200), None),
+    "change_campaign": (changes(200, other=403), {"name": "Another"}),
+    "delete_campaign": (changes(204, other=403), None),
+    "pause_campaign": (changes(200, other=403), None),
+    "resume_campaign": (changes(409, other=403), None),
+    "cancel_campaign": (changes(200, other=403), None),
+    "retry_failed": (changes(409, other=403), None),
+    "settle_unknown": (changes(200, other=403), {"action": "sent"}),
+    "test_campaign": (changes(202, other=403), {"phone": "79161234567"}),
+    "duplicate_campaign": (changes(201, other=403), None),
+    "show_campaign_stats": (row(other=403, owner=200, reader=200, admin=200), None),
+    "list_messages": (row(other=403, owner=200, reader=200, admin=200), None),
+    "send_message": (changes(202), {"phone": "79161234567", "text": "Your code is 4711."}),
+    "show_message": (row(other=403, owner=200, reader=200, admin=200), None),
+    "resend_message": (changes(202, other=403), None),
+    "retry_message": (changes(202, other=403), None),
+    "mark_message": (changes(200, other=403), {"status": "sent"}),
+    "read_stats": (everyone(200), None),
+    "list_webhooks": (everyone(200), None),
+    "create_webhook": (changes(201), {"url": "https://8.8.8.8/hook"}),
+    "delete_webhook": (row(other=403, owner=204, admin=403), None),
+}
+
+
+def operations() -> dict[str, tuple[str, str]]:
+    """Method and path of every operation that the API has, described or not."""
+    return {
+        api.get_openapi_operation_id(operation): (method, f"{router.prefix}{path}")
+        for router in api._get_bound_routers()
+        for path, view in router.path_operations.items()
+        for operation in view.operations
+        for method in operation.methods
+    }
+
+
+def test_every_operation_has_a_row() -> None:
+    assert set(operations()) == set(MATRIX)
+
+
+@pytest.fixture
+def places(alice: User) -> dict[str, int]:
+    """Something of Alice's for each parameter of a path."""
+    campaign, run = started(alice, contacts=2)
+    message = settle(run, 1, MessageStatus.UNKNOWN, "quarantined")[0]
+    return {
+        "user_id": alice.pk,
+        "token_id": ApiToken.issue(alice)[0].pk,
+        "contact_id": alice.contacts.earliest("pk").pk,
+        "campaign_id": campaign.pk,
+        "message_id": message.pk,
+        "webhook_id": Webhook.objects.create(owner=alice, url="https://8.8.8.8/", events=EventType.values).pk,
+    }
+
+
+@pytest.fixture
+def client_of(alice: User, bob: User, admin: User) -> Callable[[str], ApiClient]:
+    """A client of each caller."""
+
+    def make(caller: str) -> ApiClient:
+        users = {"owner": alice, "revoked": alice, "reader": alice, "other": bob, "admin": admin}
+        if caller == "anonymous":
+            return ApiClient()
+        user = users.get(caller) or factories.user("gone@example.org")
+        scopes = [Scope.READ] if caller == "reader" else Scope.values
+        token, secret = ApiToken.issue(user, scopes=scopes)
+        if caller == "revoked":
+            ApiToken.objects.filter(pk=token.pk).update(revoked_at=token.created_at)
+        if caller == "deactivated":
+            User.objects.filter(pk=user.pk).update(is_active=False)
+        client = ApiClient()
+        client.defaults["HTTP_AUTHORIZATION"] = f"Bearer {secret}"
+        return client
+
+    return make
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+@pytest.mark.parametrize("operation", MATRIX)
+def test_who_may(operation: str, caller: str, places: dict[str, int], client_of: Callable[[str], ApiClient]) -> None:
+    method, path = operations()[operation]
+    expected, body = MATRIX[operation]
+    sent = () if body is None else (json.dumps(body), "application/json")
+    answer: Any = client_of(caller).generic(method, path.format(**places), *sent)
+    assert answer.status_code == expected[caller], answer.content
+    if answer.status_code >= 400:
+        assert answer.json()["detail"]

@@ -1,0 +1,80 @@
+"""The pages of webhooks."""
+
+import pytest
+from django.test import Client
+
+from accounts.models import User
+from project.clock import now
+from webhooks.models import Delivery, DeliveryStatus, EventType, Webhook
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def as_alice(client: Client, alice: User) -> Client:
+    client.force_login(alice)
+    return client
+
+
+@pytest.fixture
+def hook(alice: User) -> Webhook:
+    return Webhook.objects.create(owner=alice, url="https://8.8.8.8/hook", events=EventType.values)
+
+
+def test_a_webhook_is_added_and_its_secret_shown_once(as_alice: Client) -> None:
+    form = {"url": "https://8.8.8.8/hook", "events": ["message.sent"]}
+    page = as_alice.post("/account/webhooks/", form)
+    hook = Webhook.objects.get()
+    assert hook.secret in page.content.decode()
+    assert "no-store" in page["Cache-Control"]
+    assert hook.secret not in as_alice.get("/account/webhooks/").content.decode()
+    assert hook.url in as_alice.get("/account/webhooks/").content.decode()
+
+
+@pytest.mark.parametrize("url", ["https://localhost/", "http://example.org/", "nonsense", ""])
+def test_what_is_refused_stands_beside_the_field(as_alice: Client, url: str) -> None:
+    page = as_alice.post("/account/webhooks/", {"url": url, "events": ["message.sent"]}).content.decode()
+    assert "id_url_error" in page
+    assert not Webhook.objects.exists()
+
+
+def test_the_log_tells_why_and_sends_again(as_alice: Client, hook: Webhook) -> None:
+    failed = Delivery.objects.create(
+        webhook=hook, events=[], number=3, status=DeliveryStatus.FAILED, reason="http_500", attempts=9
+    )
+    page = as_alice.get(f"/account/webhooks/{hook.pk}/").content.decode()
+    assert "The receiver answered 500." in page
+    answer = as_alice.post(f"/account/webhooks/{hook.pk}/deliveries/{failed.pk}/resend/", follow=True)
+    assert "It is sent again." in answer.content.decode()
+    failed.refresh_from_db()
+    assert (failed.status, failed.attempts) == ("pending", 0)
+    again = as_alice.post(f"/account/webhooks/{hook.pk}/deliveries/{failed.pk}/resend/", follow=True)
+    assert "on its way already" in again.content.decode()
+
+
+def test_a_disabled_one_is_told_of_and_turned_on(as_alice: Client, hook: Webhook) -> None:
+    Webhook.objects.update(disabled_at=now(), failures=14)
+    assert "1 is disabled." in as_alice.get("/account/").content.decode()
+    assert "Turn it on" in as_alice.get(f"/account/webhooks/{hook.pk}/").content.decode()
+    as_alice.post(f"/account/webhooks/{hook.pk}/enable/")
+    hook.refresh_from_db()
+    assert (hook.disabled_at, hook.failures) == (None, 0)
+
+
+def test_it_is_deleted(as_alice: Client, hook: Webhook) -> None:
+    as_alice.post(f"/account/webhooks/{hook.pk}/delete/")
+    assert not Webhook.objects.exists()
+
+
+def test_others_see_nothing_of_it(client: Client, bob: User, hook: Webhook) -> None:
+    client.force_login(bob)
+    delivery = Delivery.objects.create(webhook=hook, events=[], number=1, status=DeliveryStatus.FAILED)
+    assert client.get(f"/account/webhooks/{hook.pk}/").status_code == 404
+    for action in ("delete", "enable", f"deliveries/{delivery.pk}/resend"):
+        assert client.post(f"/account/webhooks/{hook.pk}/{action}/").status_code == 404
+    assert hook.url not in client.get("/account/webhooks/").content.decode()
+
+
+def test_a_broken_cursor_breaks_nothing(as_alice: Client, hook: Webhook) -> None:
+    for cursor in ("x", "-1", "9" * 30):
+        assert as_alice.get(f"/account/webhooks/{hook.pk}/?cursor={cursor}").status_code == 200
