@@ -9,7 +9,7 @@ RUN pip install --no-cache-dir --disable-pip-version-check --require-hashes -r r
 COPY . .
 RUN python -m tools.messages compile \
  && SECRET_KEY=unused DATA_DIR=/tmp python manage.py collectstatic --noinput -v 0 \
- && python -m compileall -q accounts campaigns directory project reports webhooks
+ && python -m compileall -q accounts campaigns directory project reports
 
 FROM python:3.13-slim-bookworm
 RUN useradd --uid 10001 --no-create-home --shell /usr/sbin/nologin vestnik \

@@ -7,11 +7,11 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
+from accounts.webhooks.models import EventType, Webhook
+from accounts.webhooks.tasks import hint_deliver
 from campaigns.models import Campaign, Message
 from campaigns.states import MessageStatus
 from project.clock import now
-from webhooks.models import EventType, Webhook
-from webhooks.tasks import hint_deliver
 
 _ANNOUNCED: Final = {status.value: f"message.{status}" for status in MessageStatus if f"message.{status}" in EventType}
 _COLUMNS: Final = (

@@ -12,6 +12,7 @@ import structlog
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
+from accounts.webhooks.models import EventType
 from campaigns import calendar
 from campaigns.audience import freeze, known_zones, recipients, replan
 from campaigns.counters import count, moved
@@ -21,7 +22,6 @@ from campaigns.states import UNFINISHED, CampaignStatus, MessageStatus
 from campaigns.unknown import remedy_marked
 from project.clock import now
 from project.queue import enqueue
-from webhooks.models import EventType
 
 log = structlog.get_logger("vestnik.campaigns")
 

@@ -6,6 +6,8 @@ from django.conf import settings
 from django.db.models import Q
 
 from accounts.services import prune as prune_callers
+from accounts.webhooks.services import prune as prune_webhooks
+from accounts.webhooks.tasks import hint_waiting
 from campaigns import gateways, written
 from campaigns.lifecycle import campaign_advance, hint_advance, hint_send
 from campaigns.models import Campaign, Run
@@ -19,8 +21,6 @@ from project import queue
 from project.clock import now
 from project.queue import lasting
 from project.slots import Work, slot
-from webhooks.services import prune as prune_webhooks
-from webhooks.tasks import hint_waiting
 
 _STARTS_SOON = timedelta(days=1)
 # A slice costs two connections and some threads, so one that is idle waits for what may begin just now.

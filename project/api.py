@@ -17,12 +17,12 @@ from ninja.operation import Operation
 
 from accounts.api import tokens, users
 from accounts.auth import TokenAuth
+from accounts.webhooks.api import webhooks
 from campaigns.api import campaigns, messages
 from directory.api import contacts
 from project import openapi
 from project.http import Conflict, Invalid, TooManyRequests
 from reports.api import stats
-from webhooks.api import webhooks
 
 log = structlog.get_logger("vestnik.api")
 

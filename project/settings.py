@@ -106,7 +106,7 @@ INSTALLED_APPS = [
     "ninja",
     "template_partials",
     "accounts",
-    "webhooks",
+    "accounts.webhooks",
     "directory",
     "campaigns",
     "reports",

@@ -21,7 +21,7 @@ def unknown_call(request: HttpRequest) -> JsonResponse:
 urlpatterns = [
     path("", include("reports.urls")),
     path("", include("accounts.urls")),
-    path("account/webhooks/", include("webhooks.urls")),
+    path("account/webhooks/", include("accounts.webhooks.urls")),
     path("accounts/", include("allauth.urls")),
     path("contacts/", include("directory.urls")),
     path("campaigns/", include("campaigns.urls")),

@@ -19,7 +19,7 @@ from babel.messages.pofile import read_po, write_po
 from django.utils.translation.template import templatize
 
 ROOT = Path(__file__).resolve().parent.parent
-APPS = ("accounts", "campaigns", "directory", "project", "reports", "webhooks")
+APPS = ("accounts", "campaigns", "directory", "project", "reports")
 LANGUAGES = ("ru",)
 KEYWORDS = {
     "_": None,

@@ -7,6 +7,7 @@ from django_q.models import OrmQ
 from pytest_django import DjangoAssertNumQueries
 
 from accounts.models import User
+from accounts.webhooks.models import EventType, Webhook
 from campaigns import events, services
 from campaigns.lifecycle import campaign_advance
 from campaigns.models import Message
@@ -15,7 +16,6 @@ from campaigns.states import MessageStatus, Remedy
 from tests import factories
 from tests.campaigns.engine import send_everything
 from tests.campaigns.outcomes import settle, started
-from webhooks.models import EventType, Webhook
 
 pytestmark = pytest.mark.django_db
 
@@ -121,4 +121,4 @@ def test_a_campaign_tells_that_it_starts_and_finishes(hook: Webhook, alice: User
 def test_a_hint_wakes_the_courier(hook: Webhook, alice: User) -> None:
     OrmQ.objects.all().delete()
     _campaign, _run = started(alice, contacts=1)
-    assert OrmQ.objects.filter(key__contains="webhooks.tasks.deliver").count() == 1
+    assert OrmQ.objects.filter(key__contains="accounts.webhooks.tasks.deliver").count() == 1

@@ -7,12 +7,12 @@ from typing import Any, Final
 import pytest
 
 from accounts.models import ApiToken, Scope, User
+from accounts.webhooks.models import EventType, Webhook
 from campaigns.states import MessageStatus
 from project.api import api
 from tests import factories
 from tests.campaigns.outcomes import settle, started
 from tests.conftest import ApiClient
-from webhooks.models import EventType, Webhook
 
 pytestmark = pytest.mark.django_db
 

@@ -7,11 +7,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
+from accounts.webhooks.models import Webhook
 from campaigns.states import MessageStatus
 from tests import factories
 from tests.campaigns.outcomes import settle, started
 from tests.conftest import ApiClient
-from webhooks.models import Webhook
 
 pytestmark = pytest.mark.django_db
 

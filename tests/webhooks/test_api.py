@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from accounts.models import User
+from accounts.webhooks.models import EventType, Webhook
 from tests.conftest import ApiClient
-from webhooks.models import EventType, Webhook
 
 pytestmark = pytest.mark.django_db
 

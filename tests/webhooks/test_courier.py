@@ -16,10 +16,10 @@ from standardwebhooks import Webhook as Verifier
 from standardwebhooks import WebhookVerificationError
 
 from accounts.models import User
+from accounts.webhooks import courier, services, targets, tasks
+from accounts.webhooks.models import MAX_EVENTS, Delivery, EventType, Webhook
 from project.clock import now as clock_now
 from tests.webhooks.receiver import Receiver, running_receiver
-from webhooks import courier, services, targets, tasks
-from webhooks.models import MAX_EVENTS, Delivery, EventType, Webhook
 
 # The courier has threads with connections of their own.
 pytestmark = pytest.mark.django_db(transaction=True)

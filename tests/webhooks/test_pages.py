@@ -4,8 +4,8 @@ import pytest
 from django.test import Client
 
 from accounts.models import User
+from accounts.webhooks.models import Delivery, DeliveryStatus, EventType, Webhook
 from project.clock import now
-from webhooks.models import Delivery, DeliveryStatus, EventType, Webhook
 
 pytestmark = pytest.mark.django_db
 

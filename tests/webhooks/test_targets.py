@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from pytest_django import Settings
 
+from accounts.webhooks import targets
 from tests.webhooks.receiver import running_receiver
-from webhooks import targets
 
 PRIVATE = [
     "127.0.0.1",

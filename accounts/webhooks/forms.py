@@ -3,7 +3,7 @@
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from webhooks.models import EventType
+from accounts.webhooks.models import EventType
 
 
 class WebhookForm(forms.Form):

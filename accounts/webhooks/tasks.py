@@ -6,13 +6,13 @@ from typing import Final
 from django.db.models import Min
 from django.db.models.functions import Greatest
 
+from accounts.webhooks import courier
+from accounts.webhooks.models import Delivery
 from project import queue
 from project.clock import now
 from project.slots import Work, slot
-from webhooks import courier
-from webhooks.models import Delivery
 
-_DELIVER: Final = "webhooks.tasks.deliver"
+_DELIVER: Final = "accounts.webhooks.tasks.deliver"
 _AGAIN: Final = timedelta(seconds=1)
 # What is due later, the sweep's next rounds come to in time.
 _HORIZON: Final = timedelta(seconds=60)

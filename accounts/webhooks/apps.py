@@ -6,4 +6,4 @@ from django.apps import AppConfig
 class WebhooksConfig(AppConfig):
     """See the package's docstring."""
 
-    name = "webhooks"
+    name = "accounts.webhooks"

@@ -12,8 +12,8 @@ from django.db import models
 from django.db.models import Exists, OuterRef, Q
 from django.utils.translation import gettext_lazy as _
 
+from accounts.webhooks.wording import reason_words
 from project.clock import now
-from webhooks.wording import reason_words
 
 MAX_EVENTS: Final = 1000
 """In one delivery."""

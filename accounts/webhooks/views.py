@@ -11,10 +11,10 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.webhooks import services
+from accounts.webhooks.forms import WebhookForm
+from accounts.webhooks.models import Delivery, EventType, Webhook
 from project.http import Conflict, Signed, keyset
-from webhooks import services
-from webhooks.forms import WebhookForm
-from webhooks.models import Delivery, EventType, Webhook
 
 _PAGE: Final = 30
 

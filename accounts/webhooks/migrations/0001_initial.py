@@ -2,7 +2,7 @@
 
 import django.db.models.deletion
 import project.clock
-import webhooks.models
+import accounts.webhooks.models
 from django.conf import settings
 from django.db import migrations, models
 

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.http import HttpRequest
 
-from webhooks.models import Webhook
+from accounts.webhooks.models import Webhook
 
 
 @admin.register(Webhook)

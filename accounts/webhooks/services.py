@@ -9,11 +9,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from accounts.models import User
+from accounts.webhooks.models import KEPT, Delivery, DeliveryStatus, EventType, Webhook
+from accounts.webhooks.targets import Refused, resolve
+from accounts.webhooks.tasks import hint_deliver
 from project.clock import now
 from project.http import Conflict
-from webhooks.models import KEPT, Delivery, DeliveryStatus, EventType, Webhook
-from webhooks.targets import Refused, resolve
-from webhooks.tasks import hint_deliver
 
 MAX_WEBHOOKS: Final = 20
 _REFUSALS: Final = {

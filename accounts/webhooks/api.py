@@ -7,9 +7,9 @@ from django.shortcuts import get_object_or_404
 from ninja import Field, Path, Query, Router, Schema, Status
 
 from accounts.idempotency import idempotent
+from accounts.webhooks.models import EventType, Webhook
+from accounts.webhooks.services import webhook_create, webhook_delete
 from project.http import Body, Error, Line, ListQuery, Page, Signed, keyset, page_of
-from webhooks.models import EventType, Webhook
-from webhooks.services import webhook_create, webhook_delete
 
 webhooks = Router(tags=["webhooks"])
 

@@ -24,11 +24,11 @@ from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 from django.utils.translation import override
 
+from accounts.webhooks.models import LEASE, MAX_EVENTS, Delivery, DeliveryStatus, Webhook
+from accounts.webhooks.targets import TOTAL_SECONDS, Answer, post
+from accounts.webhooks.wording import reason_words
 from project.clock import now
 from project.queue import OUT_OF_REACH
-from webhooks.models import LEASE, MAX_EVENTS, Delivery, DeliveryStatus, Webhook
-from webhooks.targets import TOTAL_SECONDS, Answer, post
-from webhooks.wording import reason_words
 
 log = structlog.get_logger("vestnik.webhooks")
 

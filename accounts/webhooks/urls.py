@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from webhooks import views
+from accounts.webhooks import views
 
 app_name = "webhooks"
 urlpatterns = [
