@@ -29,7 +29,7 @@ def token(admin: User) -> Iterator[str]:
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)  # the test's transaction is in this one
     mine, secret = ApiToken.issue(admin)
-    ApiToken.objects.filter(pk=mine.pk).update(pk=2**60)  # nobody revokes it by chance
+    ApiToken.objects.filter(pk=mine.pk).update(id=2**60)  # nobody revokes it by chance
     yield secret
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
