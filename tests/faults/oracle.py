@@ -1,9 +1,13 @@
 """The oracle of the fault suite: what the gateway says it was sent, joined with what the database says became of it."""
 
 import json
+import os
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import Any
+
+import pytest
+from _pytest.mark import ParameterSet
 
 from tests.stack import Stack
 
@@ -20,6 +24,13 @@ class Scale:
     """Messages per second."""
     faults: tuple[float, ...] = ()
     """How often, or for how many seconds, something is broken."""
+
+
+def long(recipients: int, *, rate: float | None = None, faults: tuple[float, ...] = ()) -> ParameterSet:
+    """The form for `make soak`; SQLite, with its one writer, gets a tenth of the recipients."""
+    if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
+        recipients, rate = recipients // 10, rate and rate / 10
+    return pytest.param(Scale(recipients, rate, faults), marks=pytest.mark.soak)
 
 
 @dataclass(frozen=True)

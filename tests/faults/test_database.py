@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.faults.oracle import Scale, add_recipients, evidence
+from tests.faults.oracle import Scale, add_recipients, evidence, long
 from tests.stack import Stack, finished, launch, running_stack, wait_for
 
 RESUMES_WITHIN = 30
@@ -112,7 +112,7 @@ def more_arrive(stack: Stack, number: int, seconds: float) -> None:
     "scale",
     [
         Scale(200, rate=40, faults=(3,)),
-        pytest.param(Scale(10_000, rate=30, faults=(5, 30, 120)), marks=pytest.mark.soak),
+        long(10_000, rate=30, faults=(5, 30, 120)),
     ],
     ids=["short", "long"],
 )

@@ -5,17 +5,21 @@ import time
 import pytest
 
 from campaigns.sending.breaker import FAILURES_TO_OPEN, LONGEST_PAUSE
-from tests.faults.oracle import Scale, add_recipients, evidence
+from tests.faults.oracle import Scale, add_recipients, evidence, long
 from tests.stack import Api, Stack, finished, launch, wait_for
 
-CONCURRENCY = 100
+WORKERS, CONCURRENCY = 4, 100
+# Seconds in which all senders know what one of them was told.
+KNOWN_WITHIN = 0.5
 NONSENSE = ("error", "throttle", "unavailable", "reset", "hang", "html", "broken", "code", "huge", "redirect")
 
 
-@pytest.mark.parametrize("scale", [Scale(40), pytest.param(Scale(2000), marks=pytest.mark.soak)], ids=["short", "long"])
+@pytest.mark.parametrize("scale", [Scale(40), long(2000)], ids=["short", "long"])
 def test_nonsense_and_lost_answers_lose_and_double_nothing(stack: Stack, api: Api, scale: Scale) -> None:
     shares = {**dict.fromkeys(NONSENSE, 0.3 / len(NONSENSE)), "lost": 0.2}
-    stack.sandbox.faults = stack.sandbox.faults.updated({**shares, "retry_after_date": True})
+    stack.sandbox.faults = stack.sandbox.faults.updated(
+        {**shares, "retry_after_date": True, "early_grace": KNOWN_WITHIN}
+    )
     add_recipients(stack, "nonsense", scale.recipients)
     campaign = launch(api, "nonsense")
     wait_for(lambda: finished(api, campaign), "the campaign's end", 120 + scale.recipients / 5)
@@ -28,7 +32,7 @@ def test_nonsense_and_lost_answers_lose_and_double_nothing(stack: Stack, api: Ap
 
 @pytest.mark.parametrize(
     "scale",
-    [Scale(120, rate=40, faults=(5,)), pytest.param(Scale(20_000, faults=(600,)), marks=pytest.mark.soak)],
+    [Scale(120, rate=40, faults=(5,)), long(20_000, faults=(600,))],
     ids=["short", "long"],
 )
 def test_an_outage_costs_a_few_probes_and_no_attempts(stack: Stack, api: Api, scale: Scale) -> None:
@@ -45,10 +49,13 @@ def test_an_outage_costs_a_few_probes_and_no_attempts(stack: Stack, api: Api, sc
     found = evidence(stack, campaign)
     found.assert_whole(scale.recipients)
     assert found.statuses == {"sent": scale.recipients}
-    # Those that leave before all workers know of the failures: no more than are in flight, or go in half a second.
-    stragglers = scale.rate / 2 if scale.rate else CONCURRENCY
-    assert len(found.times("outage")) <= FAILURES_TO_OPEN + stragglers + 6 + seconds / LONGEST_PAUSE.total_seconds()
+    # Of each sender: what was in flight before its last success, those that tell it, and what was in flight then.
+    stragglers = scale.rate * KNOWN_WITHIN if scale.rate else (WORKERS - 1) * 2 * CONCURRENCY
+    probes = 6 + seconds / LONGEST_PAUSE.total_seconds()
+    assert len(found.times("outage")) <= FAILURES_TO_OPEN * (WORKERS - 1) + stragglers + probes
     # They have spent an attempt each; the probes have spent none.
-    assert sum(attempts - 1 for _, attempts, _ in found.messages.values()) <= FAILURES_TO_OPEN + stragglers
+    assert sum(attempts - 1 for _, attempts, _ in found.messages.values()) <= (
+        FAILURES_TO_OPEN * (WORKERS - 1) + stragglers
+    )
     first = min(at for at in found.times("accepted") if at > back_at)
     assert first < back_at + LONGEST_PAUSE.total_seconds() + 2

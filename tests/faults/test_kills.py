@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.oracle import Scale, add_recipients, evidence
+from tests.faults.oracle import Scale, add_recipients, evidence, long
 from tests.stack import Api, Stack, finished, launch, wait_for
 
 LEASE_SECONDS = 20 + 2 + 30  # a slice, the stack's GATEWAY_TIMEOUT, and time to record
@@ -47,14 +47,12 @@ def test_a_sender_is_killed_and_another_goes_on(stack: Stack, api: Api) -> None:
     assert 120 < found.taken.total() <= 120 + CONCURRENCY
 
 
-@pytest.mark.soak
-@pytest.mark.parametrize("scale", [Scale(10_000, rate=30, faults=(15.0,) * 20)])
+@pytest.mark.parametrize("scale", [long(10_000, rate=30, faults=(15.0,) * 20)], ids=["long"])
 def test_random_processes_are_killed_and_nothing_is_lost(stack: Stack, api: Api, scale: Scale) -> None:
     """Twenty of them, busy or idle; what each held is taken up when its lease has run out."""
-    recipients = scale.recipients if stack.environment["DATABASE_URL"].startswith("postgres") else 1_000
     stack.sandbox.faults = stack.sandbox.faults.updated({"latency": 0.3})
-    add_recipients(stack, "killed", recipients)
-    campaign = launch(api, "killed", rate_limit=recipients / sum(scale.faults) * 0.9)
+    add_recipients(stack, "killed", scale.recipients)
+    campaign = launch(api, "killed", rate_limit=scale.rate)
     wait_for(lambda: stack.sandbox.ledger.accepted >= 20, "the first messages")
     chance, kills = random.Random(1), []
     for pause in scale.faults:
@@ -64,9 +62,9 @@ def test_random_processes_are_killed_and_nothing_is_lost(stack: Stack, api: Api,
         time.sleep(pause)
     wait_for(lambda: finished(api, campaign), "the campaign's end", 600)
     found = evidence(stack, campaign)
-    found.assert_whole(recipients)
-    assert found.statuses == {"sent": recipients}
-    assert found.taken.total() - recipients <= len(kills) * CONCURRENCY
+    found.assert_whole(scale.recipients)
+    assert found.statuses == {"sent": scale.recipients}
+    assert found.taken.total() - scale.recipients <= len(kills) * CONCURRENCY
     assert stack.worker
     assert stack.worker.poll() is None
     for at in rescues(stack):

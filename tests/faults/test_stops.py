@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.faults.oracle import Scale, add_recipients, evidence
+from tests.faults.oracle import Scale, add_recipients, evidence, long
 from tests.stack import Api, Stack, finished, launch, wait_for
 
-SCALES = [Scale(400, rate=100), pytest.param(Scale(10_000, rate=1000), marks=pytest.mark.soak)]
+SCALES = [Scale(400, rate=100), long(10_000, rate=1000)]
 
 
 @pytest.mark.parametrize("scale", SCALES, ids=["short", "long"])
