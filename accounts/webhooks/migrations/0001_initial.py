@@ -22,7 +22,7 @@ class Migration(migrations.Migration):
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('url', models.URLField(max_length=2000, verbose_name='address')),
                 ('events', models.JSONField(default=list, verbose_name='events')),
-                ('secret', models.CharField(default=webhooks.models.new_secret, editable=False, max_length=60)),
+                ('secret', models.CharField(default=accounts.webhooks.models.new_secret, editable=False, max_length=60)),
                 ('failures', models.PositiveIntegerField(default=0, verbose_name='failures in a row')),
                 ('held_until', models.DateTimeField(default=project.clock.now)),
                 ('busy_until', models.DateTimeField(default=project.clock.now)),
@@ -39,7 +39,7 @@ class Migration(migrations.Migration):
             name='Delivery',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('uid', models.CharField(default=webhooks.models.new_uid, max_length=40, unique=True)),
+                ('uid', models.CharField(default=accounts.webhooks.models.new_uid, max_length=40, unique=True)),
                 ('events', models.JSONField()),
                 ('number', models.PositiveIntegerField(verbose_name='events')),
                 ('status', models.CharField(choices=[('pending', 'Waiting'), ('delivered', 'Delivered'), ('failed', 'Failed')], default='pending', max_length=9, verbose_name='state')),
