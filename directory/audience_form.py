@@ -37,7 +37,7 @@ class AudienceForm(forms.Form):
 
     tags = forms.MultipleChoiceField(label=_("Tags"), required=False, widget=Chips)
     tags_match = forms.ChoiceField(
-        label=_("Of several tags"),
+        label=_("When several tags are picked"),
         choices=[("any", _("one is enough")), ("all", _("all are needed"))],
         initial="any",
         widget=Choice,

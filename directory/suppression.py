@@ -49,7 +49,7 @@ def release(phone: int, *, by: User) -> None:
         return
     contact = Contact.objects.select_for_update().filter(phone=phone).first()
     if not may_release(row, by):
-        raise PermissionDenied(_("Only who put this phone on the list, or an administrator, may take it off."))
+        raise PermissionDenied(_("Only whoever put this phone on the list, or an administrator, may take it off."))
     row.delete()
     if contact and contact.opted_out:
         contact.opted_out = False

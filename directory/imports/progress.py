@@ -12,9 +12,9 @@ from directory.imports.models import Import
 _GROUPS: Final = (
     ("created", "good"),
     ("updated", "sent"),
-    ("unchanged", "wait"),
-    ("folded", "wait"),
-    ("skipped", "wait"),
+    ("unchanged", "same"),
+    ("folded", "same"),
+    ("skipped", "same"),
     ("left_alone", "warn"),
     ("rejected", "bad"),
 )
@@ -71,20 +71,10 @@ def progress_of(row: Import) -> Progress:
 
 def _parts(row: Import, whole: int) -> list[Part]:
     names, parts, x = labels(), [], 0.0
-    # Those that stand for themselves come first on the bar, grey ones last: it fills from the left.
-    for name, tone in sorted(_GROUPS, key=lambda group: group[1] == "wait"):
+    # What changed nothing comes last on the bar.
+    for name, tone in sorted(_GROUPS, key=lambda group: group[1] == "same"):
         number = getattr(row, name)
         width = number * _BAR / whole if whole else 0
-        parts.append(
-            Part(
-                name,
-                names[name],
-                "info" if tone == "wait" else tone,
-                number,
-                round(x, 2),
-                round(width, 2),
-                name in LISTED,
-            )
-        )
+        parts.append(Part(name, names[name], tone, number, x=round(x, 2), width=round(width, 2), listed=name in LISTED))
         x += width
     return parts
