@@ -2,6 +2,7 @@
 
 from datetime import date, datetime, time, timedelta
 from functools import cache
+from itertools import chain
 from typing import Any, Final, cast
 
 from django import forms
@@ -274,14 +275,15 @@ class SuppressForm(forms.Form):
         text = file.read().decode("utf-8-sig", errors="replace") if file else ""
         numbers: dict[int, None] = {}
         rejected = []
-        for row, line in enumerate(f"{self.cleaned_data['phones']}\n{text}".splitlines()):
+        lines = (enumerate(part.splitlines(), start=1) for part in (self.cleaned_data["phones"], text))
+        for row, line in chain.from_iterable(lines):
             written = line.strip().partition(";")[0].partition(",")[0].strip("\"' \t")
             if not written:
                 continue
             try:
                 numbers[phones.normalise(written)] = None
             except ValidationError as error:
-                rejected.append((row + 1, written[:40], " ".join(error.messages)))
+                rejected.append((row, written[:40], " ".join(error.messages)))
         return list(numbers), rejected
 
 

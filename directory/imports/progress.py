@@ -30,8 +30,8 @@ class Part:
     label: str
     tone: str
     number: int
-    x: float
-    width: float
+    x: int
+    width: int
     listed: bool
 
 
@@ -70,11 +70,11 @@ def progress_of(row: Import) -> Progress:
 
 
 def _parts(row: Import, whole: int) -> list[Part]:
-    names, parts, x = labels(), [], 0.0
+    names, parts, before = labels(), [], 0
     # What changed nothing comes last on the bar.
     for name, tone in sorted(_GROUPS, key=lambda group: group[1] == "same"):
         number = getattr(row, name)
-        width = number * _BAR / whole if whole else 0
-        parts.append(Part(name, names[name], tone, number, x=round(x, 2), width=round(width, 2), listed=name in LISTED))
-        x += width
+        x, end = (_BAR * edge // max(whole, 1) for edge in (before, before + number))
+        parts.append(Part(name, names[name], tone, number, x, end - x, listed=name in LISTED))
+        before += number
     return parts
