@@ -35,7 +35,7 @@ class LookForm(forms.Form):
 
     encoding = forms.ChoiceField(label=_("Encoding"), choices=list(files.ENCODINGS.items()))
     delimiter = forms.ChoiceField(label=_("Column separator"), choices=list(files.DELIMITERS.items()))
-    headed = forms.BooleanField(label=_("The first row holds the names of the columns"), required=False)
+    headed = forms.BooleanField(label=_("The first row holds column names"), required=False)
 
     def __init__(self, data: Any, row: Import) -> None:
         chosen = {name: getattr(row, name) for name in ("encoding", "delimiter", "headed")}
