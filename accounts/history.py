@@ -12,10 +12,11 @@ from typing import Any, Final, NamedTuple
 
 from auditlog.models import LogEntry
 from django.contrib.contenttypes.models import ContentType
-from django.db.models import Model
+from django.db.models import BooleanField, Model
 from django.db.models.signals import pre_save
 from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 
@@ -104,7 +105,15 @@ def _step(thing: Model, entry: LogEntry) -> Step:
         at=entry.timestamp,
         by=entry.actor,
         created=entry.action == LogEntry.Action.CREATE,
-        changes=[(str(thing._meta.get_field(name).verbose_name), Change(*change)) for name, change in fields.items()],  # type: ignore[union-attr]
+        changes=[_read(thing._meta.get_field(name), change) for name, change in fields.items()],
         added=[name for change in sets if change["operation"] == "add" for name in change["objects"]],
         removed=[name for change in sets if change["operation"] == "delete" for name in change["objects"]],
     )
+
+
+def _read(field: Any, change: list[str]) -> tuple[str, Change]:
+    """A field's name and its values as people read them, not as they are stored."""
+    words = dict(field.flatchoices)
+    if isinstance(field, BooleanField):
+        words = {"True": _("yes"), "False": _("no")}
+    return str(field.verbose_name), Change(*(words.get(value, value) for value in change))

@@ -36,7 +36,6 @@ from project.http import Conflict, Signed, keyset
 _PAGE: Final = 30
 _LATEST: Final = 10
 _ATTRIBUTES_OFFERED: Final = 12
-_CONTACTS_LOOKED_AT: Final = 200
 _LAUNCH: Final = "launch"
 _LAST_PHONE: Final = "test_phone"
 # Seconds between two looks at the figures.
@@ -374,7 +373,12 @@ def _saved(form: CampaignForm, save: Callable[[], Campaign]) -> Campaign | None:
 
 
 def _composer(request: Signed, form: CampaignForm, row: Campaign | None = None) -> HttpResponse:
-    context = {"form": form, "campaign": row, "attributes": _attributes(), **_previewed(form, row)}
+    context = {
+        "form": form,
+        "campaign": row,
+        "attributes": form.attribute_names[:_ATTRIBUTES_OFFERED],
+        **_previewed(form, row),
+    }
     context["saved_audiences"] = SavedAudience.objects.all() if row is None else []
     context["test_form"] = _test_form(request, composing="text" not in form.locked)
     return render(request, "campaigns/composer.html", context, status=422 if form.is_bound else 200)
@@ -397,9 +401,3 @@ def _previewed(form: CampaignForm, row: Campaign | None) -> dict[str, Any]:
         "because": width_words(shown),
         "plan": plan_words(plan) if values["starts_at"] and values["ends_at"] else "",
     }
-
-
-def _attributes() -> list[str]:
-    """Names that a text may use, as far as the newest contacts have them."""
-    newest = Contact.objects.order_by("-pk").values_list("attributes", flat=True)[:_CONTACTS_LOOKED_AT]
-    return sorted({name for attributes in newest for name in attributes})[:_ATTRIBUTES_OFFERED]

@@ -212,7 +212,7 @@ def read_contact(request: Signed, contact_id: ContactId) -> Any:
     summary="Change a contact",
 )
 def change_contact(request: Signed, contact_id: ContactId, data: ContactPatch) -> Any:
-    """Only who added it, or an administrator. `is_active: true` brings a deactivated contact back."""
+    """Only whoever added it, or an administrator. `is_active: true` brings a deactivated contact back."""
     contact = get_object_or_404(Contact, pk=contact_id)
     return _shown(contact_update(contact=contact, by=request.user, source=Source.API, **data.dict(exclude_unset=True)))
 
@@ -221,6 +221,6 @@ def change_contact(request: Signed, contact_id: ContactId, data: ContactPatch) -
     "/{contact_id}", response={204: None, frozenset({401, 403, 404, 422}): Error}, summary="Deactivate a contact"
 )
 def delete_contact(request: Signed, contact_id: ContactId) -> Any:
-    """Only who added it, or an administrator. It stays readable, and no campaign writes to it any more."""
+    """Only whoever added it, or an administrator. It stays readable, and no campaign writes to it any more."""
     contact_deactivate(contact=get_object_or_404(Contact, pk=contact_id), by=request.user)
     return Status(204, None)

@@ -5,13 +5,14 @@ from typing import Any, Final
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from directory.attributes import validate_attributes
 from directory.audience import CONTAINS, EQUALS, EXISTS, MAX_CONDITIONS, MAX_DAYS, NEVER, NOT_WITHIN, WITHIN, Audience
 from directory.forms import Chips, Choice
-from directory.listing import present
+from directory.listing import known_attributes, present
 from directory.models import SavedAudience, Tag
 
 _ROWS: Final = range(1, MAX_CONDITIONS + 1)
@@ -37,7 +38,7 @@ class AudienceForm(forms.Form):
 
     tags = forms.MultipleChoiceField(label=_("Tags"), required=False, widget=Chips)
     tags_match = forms.ChoiceField(
-        label=_("Of several tags"),
+        label=_("When several tags are picked"),
         choices=[("any", _("one is enough")), ("all", _("all are needed"))],
         initial="any",
         widget=Choice,
@@ -62,7 +63,12 @@ class AudienceForm(forms.Form):
     def __init__(self, data: Any = None, *, initial: Any = None) -> None:
         super().__init__(data, initial=initial)
         for row in _ROWS:
-            self.fields[f"attribute_{row}"] = forms.CharField(label=_("Attribute"), max_length=50, required=False)
+            self.fields[f"attribute_{row}"] = forms.CharField(
+                label=_("Attribute"),
+                max_length=50,
+                required=False,
+                widget=forms.TextInput(attrs={"list": "attribute-names", "autocomplete": "off"}),
+            )
             self.fields[f"attribute_{row}_match"] = forms.ChoiceField(
                 label=_("Condition"), choices=_MATCHES, required=False
             )
@@ -113,6 +119,11 @@ class AudienceForm(forms.Form):
     def read(self) -> dict[str, Any]:
         """What is in the form, bound or not."""
         return dict(self.cleaned_data if self.is_bound else self.initial)
+
+    @cached_property
+    def attribute_names(self) -> list[str]:
+        """Names to suggest for attributes."""
+        return known_attributes()
 
     @property
     def conditions(self) -> list[list[forms.BoundField]]:

@@ -54,7 +54,9 @@ def delete(request: Signed, pk: int) -> HttpResponse:
     """Forget one."""
     saved = get_object_or_404(SavedAudience, pk=pk)
     audience_delete(by=request.user, saved=saved)
-    messages.success(request, _("“%(name)s” is deleted. Campaigns made from it stay as they are.") % {"name": saved})
+    messages.success(
+        request, _("The audience “%(name)s” is deleted. Campaigns made from it stay as they are.") % {"name": saved}
+    )
     return redirect("directory:audiences")
 
 
@@ -67,6 +69,6 @@ def _saved(request: Signed, form: SavedAudienceForm, saved: SavedAudience | None
     except Conflict as error:
         form.add_error("name", str(error))
     else:
-        messages.success(request, _("“%(name)s” is saved.") % {"name": row})
+        messages.success(request, _("The audience “%(name)s” is saved.") % {"name": row})
         return True
     return False

@@ -1,5 +1,7 @@
 """The pages of bulk actions: what would be done, then how far it is."""
 
+from datetime import timedelta
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
@@ -57,7 +59,7 @@ def bulk_action(request: Signed, pk: int) -> HttpResponse:
     spent = ((action.finished_at or now()) - action.created_at).total_seconds()
     rate = action.done / spent if spent else 0
     left = max(action.total - action.done, 0) / rate if rate else None
-    context = {"action": action, "rate": round(rate), "left": left and round(left), "words": words(action)}
+    context = {"action": action, "rate": round(rate), "left": left and timedelta(seconds=left), "words": words(action)}
     response = render(request, f"directory/bulk_action.html{'#progress' if request.htmx else ''}", context)
     patch_vary_headers(response, ["HX-Request"])
     return response

@@ -1,11 +1,13 @@
 """Forms of the contact pages. They only read what people write; the rules are those of the services."""
 
-from datetime import datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import cache
+from itertools import chain
 from typing import Any, Final, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.http import QueryDict
 from django.utils.choices import CallableChoiceIterator
 from django.utils.timezone import make_aware
@@ -25,6 +27,7 @@ _STATES: Final[dict[str, dict[str, bool]]] = {
     "all": {},
 }
 _MOST_TAGS: Final = 500
+_DAYS: Final = (MinValueValidator(date(1900, 1, 1)), MaxValueValidator(date(2999, 12, 31)))
 MAX_TICKED: Final = 1000
 MAX_LIST_BYTES: Final = 2 * 1024 * 1024
 BULK_DEEDS: Final = (Deed.TAG, Deed.UNTAG, Deed.DEACTIVATE, Deed.REACTIVATE)
@@ -105,17 +108,17 @@ class FilterForm(forms.Form):
         label=_("State"),
         required=False,
         choices=[
-            ("", _("Active")),
-            ("opted_out", _("Opted out")),
-            ("deactivated", _("Deactivated")),
+            ("", pgettext_lazy("contacts", "Active")),
+            ("opted_out", pgettext_lazy("contacts", "Opted out")),
+            ("deactivated", pgettext_lazy("contacts", "Deactivated")),
             ("all", _("All")),
         ],
     )
     owner = forms.IntegerField(
         label=_("Added by"), required=False, min_value=1, max_value=2**63 - 1, widget=forms.Select
     )
-    added_from = forms.DateField(label=_("Added from"), required=False, widget=Day)
-    added_to = forms.DateField(label=_("Added until"), required=False, widget=Day)
+    added_from = forms.DateField(label=_("Added from"), required=False, widget=Day, validators=_DAYS)
+    added_to = forms.DateField(label=_("Added until"), required=False, widget=Day, validators=_DAYS)
     sort = forms.ChoiceField(
         label=_("Sort by"),
         required=False,
@@ -156,7 +159,7 @@ class BulkForm(forms.Form):
     tag = forms.CharField(
         label=_("Tag"),
         required=False,
-        widget=forms.TextInput(attrs={"list": "tag-names", "autocomplete": "off", "required": True}),
+        widget=forms.TextInput(attrs={"list": "tag-names", "autocomplete": "off", "required": True, "autofocus": True}),
     )
 
     def clean_contact(self) -> list[int]:
@@ -272,14 +275,15 @@ class SuppressForm(forms.Form):
         text = file.read().decode("utf-8-sig", errors="replace") if file else ""
         numbers: dict[int, None] = {}
         rejected = []
-        for row, line in enumerate(f"{self.cleaned_data['phones']}\n{text}".splitlines()):
+        lines = (enumerate(part.splitlines(), start=1) for part in (self.cleaned_data["phones"], text))
+        for row, line in chain.from_iterable(lines):
             written = line.strip().partition(";")[0].partition(",")[0].strip("\"' \t")
             if not written:
                 continue
             try:
                 numbers[phones.normalise(written)] = None
             except ValidationError as error:
-                rejected.append((row + 1, written[:40], " ".join(error.messages)))
+                rejected.append((row, written[:40], " ".join(error.messages)))
         return list(numbers), rejected
 
 

@@ -25,6 +25,8 @@ _ORDERS: Final[dict[str, tuple[str, ...]]] = {
 }
 _BY_DATE: Final = ("-created_at", "-id")
 _COUNTED: Final = 10_000
+_LOOKED_AT: Final = 200
+_NAMES: Final = 100
 # So many are sorted faster than they may be found by walking along the order of all contacts.
 _SORTED: Final = 30_000
 # Contacts that were added in the same days lie side by side, and are read faster.
@@ -131,6 +133,12 @@ def _after(names: list[str], values: list[Any], *, descending: bool) -> Lookup[b
 def exact_number_of(found: ContactQuerySet) -> int:
     """Every single one, where somebody is about to act on it."""
     return found.order_by().count()
+
+
+def known_attributes() -> list[str]:
+    """Names of attributes, as far as the newest contacts have them."""
+    newest = Contact.objects.order_by("-pk").values_list("attributes", flat=True)[:_LOOKED_AT]
+    return sorted({name for attributes in newest for name in attributes})[:_NAMES]
 
 
 def present(field: str) -> list[str]:

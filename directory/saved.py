@@ -72,4 +72,4 @@ def audience_delete(*, by: User, saved: SavedAudience) -> None:
 def check_may_change(by: User, saved: SavedAudience) -> None:
     """PermissionDenied unless it is theirs, or they are an administrator."""
     if not by.may_change(saved):
-        raise PermissionDenied(_("Only who saved this audience, or an administrator, may change it."))
+        raise PermissionDenied(_("Only whoever saved this audience, or an administrator, may change it."))

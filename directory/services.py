@@ -12,7 +12,7 @@ from directory.models import Contact, Source, Suppression, Tag, likely_timezone
 from directory.suppression import release, suppress
 from project.http import Conflict
 
-NOT_YOURS: Final = _("Only who added this contact, or an administrator, may change it.")
+NOT_YOURS: Final = _("Only whoever added this contact, or an administrator, may change it.")
 
 
 class ContactChanges(ContactDetails, total=False):

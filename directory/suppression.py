@@ -48,17 +48,16 @@ def release(phone: int, *, by: User) -> None:
     if row is None:
         return
     contact = Contact.objects.select_for_update().filter(phone=phone).first()
-    if not may_release(row, by):
-        raise PermissionDenied(_("Only who put this phone on the list, or an administrator, may take it off."))
+    if not may_release(row, contact, by):
+        raise PermissionDenied(_("Only whoever put this phone on the list, or an administrator, may take it off."))
     row.delete()
     if contact and contact.opted_out:
         contact.opted_out = False
         contact.save(update_fields=["opted_out", "updated_at"])
 
 
-def may_release(row: Suppression, user: User) -> bool:
-    """Whether a user put the phone on the list, may change its contact, or is an administrator."""
-    contact = Contact.objects.filter(phone=row.phone).first()
+def may_release(row: Suppression, contact: Contact | None, user: User) -> bool:
+    """Whether a user put the phone on the list, may change the contact that has it, or is an administrator."""
     return user.may_change(row) or (contact is not None and user.may_change(contact))
 
 

@@ -60,12 +60,8 @@ def suppression_remove(request: Signed, phone: int) -> HttpResponse:
         release(phone, by=request.user)
         messages.success(request, _("%(phone)s may be written to again.") % {"phone": phones.pretty(phone)})
         return redirect("directory:suppression")
-    context = {
-        "row": row,
-        "form": form,
-        "contact": Contact.objects.filter(phone=phone).first(),
-        "may_release": may_release(row, request.user),
-    }
+    contact = Contact.objects.filter(phone=phone).first()
+    context = {"row": row, "form": form, "contact": contact, "may_release": may_release(row, contact, request.user)}
     return render(request, "directory/suppression_remove.html", context)
 
 
@@ -95,7 +91,7 @@ def _list(request: Signed, form: SuppressForm, status: int = 200, **context: obj
     context |= {
         "form": form,
         "page": page,
-        "rows": [(row, known.get(row.phone)) for row in page.items],
+        "rows": [(row, (who := known.get(row.phone)), may_release(row, who, request.user)) for row in page.items],
         "asked": asked,
     }
     return render(request, "directory/suppression.html", context, status=status)

@@ -10,7 +10,10 @@ from directory.imports.models import Import
 from directory.upsert import Policy
 
 _POLICIES: Final = [
-    (Policy.UPDATE.value, _("Update it: what the file tells is set, tags are added, empty cells change nothing")),
+    (
+        Policy.UPDATE.value,
+        _("Update it: the file replaces what it has, tags are added, empty cells change nothing"),
+    ),
     (Policy.TAG.value, _("Add tags only")),
     (Policy.SKIP.value, _("Leave it as it is")),
 ]
@@ -31,8 +34,8 @@ class LookForm(forms.Form):
     """How a file is to be read."""
 
     encoding = forms.ChoiceField(label=_("Encoding"), choices=list(files.ENCODINGS.items()))
-    delimiter = forms.ChoiceField(label=_("Between columns"), choices=list(files.DELIMITERS.items()))
-    headed = forms.BooleanField(label=_("The first row names the columns"), required=False)
+    delimiter = forms.ChoiceField(label=_("Column separator"), choices=list(files.DELIMITERS.items()))
+    headed = forms.BooleanField(label=_("The first row holds column names"), required=False)
 
     def __init__(self, data: Any, row: Import) -> None:
         chosen = {name: getattr(row, name) for name in ("encoding", "delimiter", "headed")}
@@ -49,7 +52,7 @@ class StartForm(forms.Form):
     """What each column tells, and what becomes of contacts that are there."""
 
     policy = forms.ChoiceField(
-        label=_("A contact that is there already"), choices=_POLICIES, widget=forms.RadioSelect, initial=Policy.UPDATE
+        label=_("If a contact is there already"), choices=_POLICIES, widget=forms.RadioSelect, initial=Policy.UPDATE
     )
     tags = forms.CharField(
         label=_("Tags for all of them"),

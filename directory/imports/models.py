@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
+from django.utils.translation import pgettext_lazy
 
 PIECE = 1024 * 1024  # bytes
 
@@ -17,8 +18,8 @@ class ImportStatus(models.TextChoices):
 
     READING = "reading", _("Reading")
     DRAFT = "draft", _("Not started")
-    RUNNING = "running", _("Running")
-    FINISHED = "finished", _("Finished")
+    RUNNING = "running", pgettext_lazy("import", "Running")
+    FINISHED = "finished", pgettext_lazy("import", "Finished")
     STOPPED = "stopped", _("Stopped")
     FAILED = "failed", _("Failed")
     UNDOING = "undoing", _("Being undone")

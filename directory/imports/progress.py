@@ -12,9 +12,9 @@ from directory.imports.models import Import
 _GROUPS: Final = (
     ("created", "good"),
     ("updated", "sent"),
-    ("unchanged", "wait"),
-    ("folded", "wait"),
-    ("skipped", "wait"),
+    ("unchanged", "same"),
+    ("folded", "same"),
+    ("skipped", "same"),
     ("left_alone", "warn"),
     ("rejected", "bad"),
 )
@@ -30,8 +30,8 @@ class Part:
     label: str
     tone: str
     number: int
-    x: float
-    width: float
+    x: int
+    width: int
     listed: bool
 
 
@@ -70,21 +70,11 @@ def progress_of(row: Import) -> Progress:
 
 
 def _parts(row: Import, whole: int) -> list[Part]:
-    names, parts, x = labels(), [], 0.0
-    # Those that stand for themselves come first on the bar, grey ones last: it fills from the left.
-    for name, tone in sorted(_GROUPS, key=lambda group: group[1] == "wait"):
+    names, parts, before = labels(), [], 0
+    # What changed nothing comes last on the bar.
+    for name, tone in sorted(_GROUPS, key=lambda group: group[1] == "same"):
         number = getattr(row, name)
-        width = number * _BAR / whole if whole else 0
-        parts.append(
-            Part(
-                name,
-                names[name],
-                "info" if tone == "wait" else tone,
-                number,
-                round(x, 2),
-                round(width, 2),
-                name in LISTED,
-            )
-        )
-        x += width
+        x, end = (_BAR * edge // max(whole, 1) for edge in (before, before + number))
+        parts.append(Part(name, names[name], tone, number, x, end - x, listed=name in LISTED))
+        before += number
     return parts

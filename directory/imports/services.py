@@ -171,7 +171,7 @@ def _move(row: Import, by: User, sources: set[ImportStatus], target: ImportStatu
 def check_may_see(row: Import, by: User) -> None:
     """Whose import it is, or an administrator; else PermissionDenied."""
     if not by.may_change(row):
-        raise PermissionDenied(_("Only who started this import, or an administrator, may see it."))
+        raise PermissionDenied(_("Only whoever started this import, or an administrator, may see it."))
 
 
 def hint(pk: int) -> None:

@@ -64,12 +64,12 @@ def imports(request: Signed) -> HttpResponse:
 def import_(request: Signed, pk: int) -> HttpResponse:
     """A draft with its columns, which a POST starts; then how far it is, and in the end the report."""
     row = _own(request, pk)
-    if row.status == ImportStatus.DRAFT:
-        return _draft(request, row)
     if request.htmx and request.htmx.target == "progress":
         if request.GET.get("seen") != row.status:
             return HttpResponseClientRefresh()
         return _varied(render(request, "directory/import.html#progress", _figures(row)), "HX-Request")
+    if row.status == ImportStatus.DRAFT:
+        return _draft(request, row)
     aside = row.rows_set_aside.order_by("row")
     after = request.GET.get("after", "")
     if after.isdecimal() and len(after) < 10:

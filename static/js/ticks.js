@@ -6,7 +6,8 @@ const tell = (form) => {
   const told = form.querySelector("[data-ticked]");
   all.checked = ticked > 0 && ticked === rows.length;
   all.indeterminate = ticked > 0 && ticked < rows.length;
-  told.textContent = ticked ? told.dataset.ticked.replace("{n}", ticked) : "";
+  const everything = form.querySelector("[data-tick-everything]").checked;
+  told.textContent = ticked && !everything ? told.dataset.ticked.replace("{n}", ticked) : "";
 };
 document.addEventListener("change", (event) => {
   const form = event.target.closest("[data-ticks]");

@@ -28,6 +28,17 @@ def test_a_change_by_page_names_its_user_and_both_values(client: Client, alice: 
     assert "<ins>Мария</ins>" in page
 
 
+def test_values_are_told_as_people_read_them(alice: User) -> None:
+    contact = factories.contact(alice)
+    contact.is_active = False
+    contact.save()
+    assert history_of(contact)[0].changes == [("active", Change("yes", "no"))]
+    campaign = factories.campaign(alice, draft=True)
+    campaign.repeat = "daily"
+    campaign.save()
+    assert history_of(campaign)[0].changes == [("repeat", Change("Once", "Every day"))]
+
+
 def test_a_change_by_token_names_its_user(alice: User) -> None:
     contact = factories.contact(alice)
     ApiClient(alice).patch(f"/contacts/{contact.pk}", {"last_name": "Ким"}, content_type="application/json")

@@ -19,7 +19,8 @@ def browser_context_args(browser_context_args: dict[str, object], session: Path)
 
 
 def drop(page: Page, content: bytes, name: str = FILE) -> None:
-    """Drop a file on the field as from the desk."""
+    """Drop a file on the field as from the desk, once the scripts are there."""
+    page.wait_for_load_state()
     transfer = page.evaluate_handle(
         """([bytes, name]) => {
             const transfer = new DataTransfer();

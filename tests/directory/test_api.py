@@ -284,7 +284,7 @@ class TestBulk:
         assert (body["created"], body["updated"]) == (1, 2)
         rejected = [(row["index"], row["phone"], row["error"].partition(":")[0]) for row in body["rejected"]]
         assert rejected == [
-            (2, "+7 999 000-00-02", "Only who added this contact, or an administrator, may change it."),
+            (2, "+7 999 000-00-02", "Only whoever added this contact, or an administrator, may change it."),
             (3, "12", "phone"),
             (4, "+7 999 000-00-03", "first_name"),
             (5, "+7 999 000-00-04", "nickname"),

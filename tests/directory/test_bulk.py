@@ -122,15 +122,22 @@ def test_the_dialog_tells_the_numbers_before_and_the_list_afterwards(site: Clien
     rows = [factories.contact(alice), factories.contact(alice), factories.contact(bob)]
     asked = {"deed": "deactivate", "contact": [row.pk for row in rows], "query": "q=9"}
     shown = site.post("/contacts/bulk/", asked, headers={"HX-Request": "true"}).content.decode()
-    assert "Deactivate 3 contacts?" in shown
-    assert "1 of them was added by somebody else" in shown
-    assert "Deactivate 2 contacts" in shown
+    assert "Deactivate 2 contacts?" in shown
+    assert "1 more was added by somebody else" in shown
     assert not BulkAction.objects.exists()
     answer = site.post("/contacts/bulk/begin/", asked)
     assert answer.headers["Location"] == "/contacts/?q=9"
     told = site.get("/contacts/").content.decode()
     assert "2 contacts are changed." in told
     assert "1 is left alone" in told
+
+
+def test_the_dialog_offers_nothing_where_all_are_somebody_elses(site: Client, bob: User) -> None:
+    asked = {"deed": "tag", "contact": [factories.contact(bob).pk, factories.contact(bob).pk]}
+    shown = site.post("/contacts/bulk/", asked).content.decode()
+    assert "All 2 were added by others" in shown
+    assert 'name="tag"' not in shown
+    assert ">Add the tag" not in " ".join(shown.split())
 
 
 def test_all_that_match_means_the_lists_own_filter(site: Client, alice: User) -> None:

@@ -95,7 +95,7 @@ def test_phones_are_added_by_hand_and_from_a_file_and_what_is_none_is_told(site:
     answer = site.post(f"{LIST}add/", {"phones": "+7 903 555-01-12", "file": file, "reason": "law"})
     shown = answer.content.decode()
     assert "2 lines hold no phone" in shown
-    assert "rubbish" in shown
+    assert "4: rubbish" in shown
     assert set(Suppression.objects.values_list("phone", "reason")) == {(PHONE, "law"), (79035550112, "law")}
 
 
@@ -108,6 +108,14 @@ def test_the_list_is_searched_by_part_of_a_phone_and_exported_as_it_can_be_impor
     Suppression.objects.all().delete()
     site.post(f"{LIST}add/", {"file": SimpleUploadedFile("suppression.txt", exported)})
     assert Suppression.objects.count() == 2
+
+
+def test_removal_is_offered_only_to_those_who_may(site: Client, alice: User, bob: User) -> None:
+    suppress([PHONE], by=alice)
+    suppress([79035550112], by=bob)
+    shown = site.get(LIST).content.decode()
+    assert f"{LIST}{PHONE}/" in shown
+    assert f"{LIST}79035550112/" not in shown
 
 
 def test_a_phone_is_taken_off_only_with_a_word_that_the_person_agrees(site: Client, alice: User) -> None:

@@ -54,6 +54,21 @@ def test_a_file_is_uploaded_looked_at_and_started(site: Client) -> None:
     assert "hx-get" not in page.partition('id="progress"')[2].partition(">")[0]
 
 
+def test_the_page_of_a_workbook_begins_anew_once_it_is_read(site: Client, alice: User) -> None:
+    row = draft(alice, workbook(["phone"], ["79990000000"]), "people.xlsx")
+    answer = site.get(f"{page_of(row)}?seen=reading", headers={**HTMX, "HX-Target": "progress"})
+    assert answer.headers["HX-Refresh"] == "true"
+
+
+def test_the_bar_is_drawn_in_every_language(site: Client, alice: User) -> None:
+    alice.language = "ru"
+    alice.save()
+    row = run(alice, "phone\n79990000000\n79990000001\n12\n")
+    bar = re.findall(r'class="(\w+)" x="(\d+)" y="0" width="(\d+)"', text_of(site.get(page_of(row))))
+    assert ("good", "0", "666") in bar
+    assert ("bad", "666", "334") in bar
+
+
 def test_what_is_wrong_with_a_file_stands_beside_the_field(site: Client) -> None:
     for headers, part in (({}, "<html"), (HTMX, 'id="upload"')):
         answer = upload(site, b"", **headers)

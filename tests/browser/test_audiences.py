@@ -1,0 +1,32 @@
+"""A saved audience from the first tick to a campaign's audience, by clicks."""
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.stack import Api, add_contacts
+
+
+@pytest.fixture
+def browser_context_args(browser_context_args: dict[str, object], session: Path) -> dict[str, object]:
+    return {**browser_context_args, "storage_state": session}
+
+
+def test_an_audience_is_saved_and_begins_a_campaign_without_losing_what_is_written(api: Api, page: Page) -> None:
+    add_contacts(api, "audience", 3)
+    page.goto("/contacts/audiences/new/")
+    page.get_by_label("Name", exact=True).fill("Three of them")
+    page.get_by_role("group", name="Tags").first.get_by_label("audience", exact=True).check()
+    expect(page.locator("#reach")).to_contain_text("3 contacts may be written to now.")
+    page.get_by_role("button", name="Save the audience").click()
+    expect(page.get_by_text("The audience “Three of them” is saved.")).to_be_visible()
+
+    page.goto("/campaigns/new/")
+    page.get_by_label("Text", exact=True).fill("Written before the audience was chosen")
+    expect(page.locator("#preview")).to_contain_text("Written before")
+    page.get_by_role("link", name="Three of them").click()
+    expect(page.locator("#preview")).to_contain_text("3 contacts")
+    expect(page.get_by_role("group", name="Tags").first.get_by_label("audience", exact=True)).to_be_checked()
+    expect(page.get_by_label("Text", exact=True)).to_have_value("Written before the audience was chosen")
+    expect(page.locator("#preview")).to_contain_text("Written before")
