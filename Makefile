@@ -42,7 +42,7 @@ check: .venv/dev $(RU).mo ## linters, types, import contracts, migrations, deplo
 	@$(BIN)/python -m tools.messages check
 	@echo "All checks passed."
 
-bench: .venv/dev $(RU).mo ## the benchmarks; one JSON line per figure
+bench: .venv/dev $(RU).mo build/static/staticfiles.json ## the benchmarks; one JSON line per figure
 	@$(BIN)/python -m tools.bench $(ARGS)
 
 messages: .venv/dev ## take new texts into the translations, and say what is not translated

@@ -4,18 +4,18 @@ Whatever changes the one changes the other in the same transaction. Neither an i
 contacts takes a phone off the list; only a person does, who names it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from django.core.exceptions import PermissionDenied
 from django.db import transaction
-from django.db.models import Exists, OuterRef
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from accounts.history import Change, record
 from accounts.models import User
 from directory.models import Contact, ContactQuerySet, Source, Suppression
+from project.sql import is_among
 
 _BATCH: Final = 2000
 
@@ -61,14 +61,17 @@ def may_release(row: Suppression, contact: Contact | None, user: User) -> bool:
     return user.may_change(row) or (contact is not None and user.may_change(contact))
 
 
-def settle(contacts: ContactQuerySet, *, by: User | None, source: Source) -> None:
-    """After many contacts were stored at once: make `opted_out` and the list agree; what either says holds.
+def settle(numbers: Collection[int], *, opted_out: Iterable[int], by: User | None, source: Source) -> None:
+    """After contacts with these phones were stored at once, some as opted out: make them and the list agree.
 
-    Two statements that change nothing where they agree, and two more where they don't.
+    What either says holds. Where they agree it takes one look at the list.
     """
-    listed = Exists(Suppression.objects.filter(phone=OuterRef("phone")))
-    suppress(contacts.filter(~listed, opted_out=True).values_list("phone", flat=True), by=by, source=source)
-    _opt_out(contacts.filter(listed), by)
+    saying_so = set(opted_out)
+    suppress(saying_so, by=by, source=source)
+    listed = Suppression.objects.filter(is_among("phone", numbers)).values_list("phone", flat=True)
+    silent = [phone for phone in listed if phone not in saying_so]
+    for start in range(0, len(silent), _BATCH):
+        _opt_out(Contact.objects.filter(phone__in=silent[start : start + _BATCH]), by)
 
 
 def shut(numbers: Iterable[int]) -> set[int]:

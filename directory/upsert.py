@@ -20,7 +20,7 @@ from directory.attributes import merge
 from directory.details import clean, clean_tags
 from directory.models import Contact, Source, Tag, likely_timezone
 from directory.suppression import settle
-from project.sql import execute, is_among, returned, stamp, table, table_rows
+from project.sql import execute, is_among, look_up, returned, stamp, table, table_rows
 
 _TABLE: Final = Contact._meta.db_table
 _TAGGED: Final = Contact.tags.through._meta.db_table
@@ -56,6 +56,9 @@ class Outcome(models.TextChoices):
     REJECTED = "rejected", _("Rejected")
 
 
+_WRITTEN: Final = frozenset({Outcome.CREATED, Outcome.UPDATED})
+
+
 @dataclass(slots=True)
 class Result:
     """What became of one row: the contact that it speaks of, what that held before, or why the row is rejected.
@@ -83,8 +86,21 @@ class _Wanted:
     result: Result
     repeats: list[Result] = field(default_factory=list)
 
+    @property
+    def opts_out(self) -> bool:
+        """Whether it was stored as one who has opted out, and was not there as such."""
+        if self.result.outcome == Outcome.CREATED:
+            return bool(self.told.get("opted_out"))
+        return "opted_out" in self.result.before
 
-_Batch = dict[int, _Wanted]
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """Rows that were checked and gathered by phone, in order of phones."""
+
+    results: list[Result]
+    policy: Policy
+    batch: dict[int, _Wanted]
 
 
 def contacts_upsert(
@@ -97,25 +113,13 @@ def contacts_upsert(
     opted out or was deactivated comes back to life, and a phone on the suppression list has opted out, whatever is
     told; `source` is how one that opts out comes onto it. Every change moves `updated_at`, to `moment`.
     """
-    results, batch = _read(rows, policy)
-    left = batch
-    with transaction.atomic():
-        while left:  # once, unless somebody removes a contact at this very moment
-            left = _Writer(by, policy, moment or now()).write(left)
-        written = [result.contact_id for result in results if result.outcome in (Outcome.CREATED, Outcome.UPDATED)]
-        if written:
-            settle(Contact.objects.filter(is_among("id", written)), by=by, source=source)
-    for wanted in batch.values():
-        if wanted.result.outcome in (Outcome.LEFT_ALONE, Outcome.REJECTED):
-            for repeat in wanted.repeats:
-                repeat.outcome, repeat.errors = wanted.result.outcome, wanted.result.errors
-    return results
+    return contacts_write(contacts_prepare(rows, policy), by=by, source=source, moment=moment or now())
 
 
-def _read(rows: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[list[Result], _Batch]:
-    """Check all rows, and gather them by phone, in order of phones."""
+def contacts_prepare(rows: Sequence[Mapping[str, Any]], policy: Policy) -> Prepared:
+    """The first half of `contacts_upsert`: what needs no database."""
     results: list[Result] = []
-    batch: _Batch = {}
+    batch: dict[int, _Wanted] = {}
     for row in rows:
         result = Result(Outcome.SKIPPED)
         results.append(result)
@@ -128,7 +132,25 @@ def _read(rows: Sequence[Mapping[str, Any]], policy: Policy) -> tuple[list[Resul
                 batch[phone] = _Wanted(phone, told, result)
         except ValidationError as error:
             result.reject(error)
-    return results, {phone: batch[phone] for phone in sorted(batch)}
+    return Prepared(results, policy, {phone: batch[phone] for phone in sorted(batch)})
+
+
+def contacts_write(prepared: Prepared, *, by: User, source: Source, moment: datetime) -> list[Result]:
+    """The second half."""
+    left = prepared.batch
+    with transaction.atomic():
+        look_up()
+        while left:  # once, unless somebody removes a contact at this very moment
+            left = _Writer(by, prepared.policy, moment).write(left)
+        written = [wanted for wanted in prepared.batch.values() if wanted.result.outcome in _WRITTEN]
+        if written:
+            opted_out = [wanted.phone for wanted in written if wanted.opts_out]
+            settle([wanted.phone for wanted in written], opted_out=opted_out, by=by, source=source)
+    for wanted in prepared.batch.values():
+        if wanted.result.outcome in (Outcome.LEFT_ALONE, Outcome.REJECTED):
+            for repeat in wanted.repeats:
+                repeat.outcome, repeat.errors = wanted.result.outcome, wanted.result.errors
+    return prepared.results
 
 
 def _fold(wanted: _Wanted, told: dict[str, Any], result: Result, policy: Policy) -> None:
@@ -166,7 +188,7 @@ class _Writer:
         self.tagged: list[tuple[int, str]] = []
         self.untagged: list[int] = []
 
-    def write(self, batch: _Batch) -> _Batch:
+    def write(self, batch: dict[int, _Wanted]) -> dict[int, _Wanted]:
         """Create and change what can be, and return what has vanished meanwhile."""
         there = set(Contact.objects.filter(is_among("phone", batch)).values_list("phone", flat=True))
         self._create([wanted for phone, wanted in batch.items() if phone not in there])

@@ -63,6 +63,15 @@ def execute(statement: str, parameters: Sequence[Any]) -> None:
         cursor.execute(statement, parameters)
 
 
+def look_up() -> None:
+    """Have PostgreSQL find rows by index until the transaction is over.
+
+    Asked for thousands of rows it would rather read all, up to half a million of them, and so again for each batch.
+    """
+    if connection.vendor == "postgresql":
+        execute("SET LOCAL enable_seqscan = off", [])
+
+
 def stamp(moment: datetime) -> Any:
     """A time as the database stores it."""
     return connection.ops.adapt_datetimefield_value(moment)

@@ -5,6 +5,8 @@ So a worker may die at any moment, and another goes on from the last batch; two 
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
 from tempfile import TemporaryFile
 from typing import Any, Final
@@ -20,7 +22,7 @@ from directory.imports.models import AT_WORK, PIECE, Batch, Import, ImportStatus
 from directory.imports.undo import undo_batch
 from directory.models import Source
 from directory.services import NOT_YOURS
-from directory.upsert import Outcome, Policy, Result, contacts_upsert
+from directory.upsert import Outcome, Policy, Prepared, Result, contacts_prepare, contacts_write
 from project.queue import others_wait
 
 log = structlog.get_logger("vestnik.imports")
@@ -29,6 +31,16 @@ SLICE_SECONDS: Final = 20.0
 GIVE_WAY_SECONDS: Final = 2.0
 BATCH: Final = 5000
 _LISTED: Final = (Outcome.REJECTED, Outcome.LEFT_ALONE)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """Rows of a file, and what they tell: those with the numbers `told` stand in `contacts`."""
+
+    rows: list[files.Row]
+    contacts: Prepared
+    told: list[int]
+    rejected: dict[int, Result]
 
 
 class Turn:
@@ -86,45 +98,53 @@ def _read_workbook(row: Import, stopping: Callable[[], bool]) -> bool:
 
 
 def _write(row: Import, stopping: Callable[[], bool]) -> bool:
-    """Batch after batch; False if another worker has come between, who goes on with it."""
+    """Batch after batch, the next one prepared while the database writes; False if another worker goes on with it."""
     if row.rows is None:
         row.rows = files.check(row)
         Import.objects.filter(pk=row.pk).update(rows=row.rows)
     stream = files.rows(row, position=row.position, number=row.row)
     if row.headed and row.position == row.start:
         next(stream, None)
-    read = columns.reader(row.mapping, row.tags)
+    prepare = _preparer(row)
     turn = Turn(stopping)
-    while turn.lasts():
-        batch = list(islice(stream, BATCH))
-        if not _write_batch(row, batch, read):
-            return False
-        if len(batch) < BATCH:
-            break
+    with ThreadPoolExecutor(1, "import") as thread:
+        ahead = thread.submit(prepare, list(islice(stream, BATCH)))
+        while turn.lasts():
+            batch = ahead.result()
+            ahead = thread.submit(prepare, list(islice(stream, BATCH)))
+            if not _write_batch(row, batch):
+                return False
+            if len(batch.rows) < BATCH:
+                break
     return True
 
 
-def _write_batch(row: Import, batch: list[files.Row], read: Callable[[list[str]], dict[str, Any]]) -> bool:
+def _preparer(row: Import) -> Callable[[list[files.Row]], _Prepared]:
+    """A function that makes of rows what is to be written, and asks no database: it runs in a thread."""
+    read, policy, language = columns.reader(row.mapping, row.tags), Policy(row.policy), row.owner.language
+
+    def prepare(rows: list[files.Row]) -> _Prepared:
+        told, rejected = [], {}
+        with translation.override(language):
+            for each in rows:
+                try:
+                    told.append((each.number, read(each.cells)))
+                except ValidationError as error:
+                    rejected[each.number] = Result(Outcome.REJECTED, errors={"": error.messages})
+            contacts = contacts_prepare([details for _, details in told], policy)
+        return _Prepared(rows, contacts, [number for number, _ in told], rejected)
+
+    return prepare
+
+
+def _write_batch(row: Import, batch: _Prepared) -> bool:
     """Write it, unless somebody else did; the last one ends the import."""
-    told, results = [], {}
-    for each in batch:
-        try:
-            told.append((each, read(each.cells)))
-        except ValidationError as error:
-            results[each.number] = Result(Outcome.REJECTED, errors={"": error.messages})
     moment = now()
     with transaction.atomic():
         if not _held(row):
             return False
-        written = contacts_upsert(
-            by=row.owner,
-            rows=[details for _, details in told],
-            policy=Policy(row.policy),
-            source=Source.IMPORT,
-            moment=moment,
-        )
-        results |= {each.number: result for (each, _), result in zip(told, written, strict=True)}
-        _record(row, batch, results, moment)
+        written = contacts_write(batch.contacts, by=row.owner, source=Source.IMPORT, moment=moment)
+        _record(row, batch.rows, batch.rejected | dict(zip(batch.told, written, strict=True)), moment)
     return True
 
 

@@ -63,12 +63,11 @@ def test_a_new_phone_that_is_on_the_list_opts_out(alice: User) -> None:
 
 def test_many_contacts_stored_at_once_agree_with_the_list(alice: User) -> None:
     suppress([PHONE], by=alice)
-    listed = Contact.objects.bulk_create([Contact(owner=alice, phone=PHONE, operator_code="999")])[0]
-    saying_so = Contact.objects.bulk_create(
-        [Contact(owner=alice, phone=PHONE + 1, operator_code="999", opted_out=True)]
-    )[0]
-    settle(Contact.objects.filter(pk__in=[listed.pk, saying_so.pk]), by=alice, source=Source.IMPORT)
-    assert Contact.objects.get(pk=listed.pk).opted_out
+    told = ((PHONE, False), (PHONE + 1, True))
+    rows = [Contact(owner=alice, phone=phone, operator_code="999", opted_out=out) for phone, out in told]
+    Contact.objects.bulk_create(rows)
+    settle([PHONE, PHONE + 1], opted_out=[PHONE + 1], by=alice, source=Source.IMPORT)
+    assert Contact.objects.get(phone=PHONE).opted_out
     assert Suppression.objects.get(phone=PHONE + 1).source == Source.IMPORT
 
 

@@ -2,10 +2,11 @@
 
 import argparse
 import os
+from collections.abc import Callable
 
 from tools.bench.database import database
 
-NAMES = ["throughput", "slow", "scale", "rates", "starts", "beside", "api", "urgent"]
+NAMES = ["throughput", "slow", "scale", "rates", "starts", "beside", "api", "urgent", "directory"]
 
 
 def main() -> None:
@@ -13,30 +14,32 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description="One JSON line per figure.")
     parser.add_argument("--messages", type=int, help="how many the comparisons send (60 000, on SQLite 10 000)")
     parser.add_argument("--scale", type=int, metavar="MESSAGES", help="how many the large campaign has, say 1000000")
+    parser.add_argument("--contacts", type=int, help="how many the directory has (1 000 000, on SQLite 100 000)")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=NAMES, help=", ".join(NAMES))
     options = parser.parse_args()
-    number = options.messages or (60_000 if os.environ.get("DATABASE_URL", "").startswith("postgres") else 10_000)
+    postgres = os.environ.get("DATABASE_URL", "").startswith("postgres")
+    number = options.messages or (60_000 if postgres else 10_000)
     with database():
-        from tools.bench import api, figures, timing  # noqa: PLC0415 - their settings are made by now
+        from tools.bench import api, directory, figures, timing  # noqa: PLC0415 - their settings are made by now
 
         chosen = options.only or NAMES
+        if "directory" in chosen:
+            directory.directory(options.contacts or (1_000_000 if postgres else 100_000))
+        if chosen == ["directory"]:
+            return
         figures.prepare(max(number, options.scale or 0, api.MESSAGES if "urgent" in chosen else 0))
-        if "throughput" in chosen:
-            figures.throughput(number)
-        if "slow" in chosen:
-            figures.slow_gateway(number)
-        if "scale" in chosen:
-            figures.scale(number // 6, options.scale or number)
-        if "rates" in chosen:
-            timing.rates()
-        if "starts" in chosen:
-            timing.starts()
-        if "beside" in chosen:
-            timing.beside(options.scale or number)
-        if "api" in chosen:
-            api.calls()
-        if "urgent" in chosen:
-            api.urgent()
+        parts: dict[str, Callable[[], None]] = {
+            "throughput": lambda: figures.throughput(number),
+            "slow": lambda: figures.slow_gateway(number),
+            "scale": lambda: figures.scale(number // 6, options.scale or number),
+            "rates": timing.rates,
+            "starts": timing.starts,
+            "beside": lambda: timing.beside(options.scale or number),
+            "api": api.calls,
+            "urgent": api.urgent,
+        }
+        for name in [name for name in parts if name in chosen]:
+            parts[name]()
 
 
 if __name__ == "__main__":

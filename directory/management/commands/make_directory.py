@@ -58,16 +58,16 @@ class Command(BaseCommand):
         if owner is None:
             raise CommandError("There is no such user. Make one first: manage.py createsuperuser")
         missing = options["contacts"] - Contact.objects.count()
-        people = _people(random.Random(options["seed"]))  # noqa: S311 - they are to look real, not to be secret
+        made_up = people(random.Random(options["seed"]))  # noqa: S311 - they are to look real, not to be secret
         while missing > 0:
             results = contacts_upsert(
-                by=owner, rows=list(islice(people, min(missing, _BATCH))), policy=Policy.SKIP, source=Source.PERSON
+                by=owner, rows=list(islice(made_up, min(missing, _BATCH))), policy=Policy.SKIP, source=Source.PERSON
             )
             missing -= sum(result.outcome == Outcome.CREATED for result in results)
         self.stdout.write(f"The directory holds {Contact.objects.count()} contacts.")
 
 
-def _people(dice: random.Random) -> Iterator[dict[str, Any]]:
+def people(dice: random.Random) -> Iterator[dict[str, Any]]:
     """Without an end; a few have opted out or are deactivated, and a few have no name."""
     cities, weights = list(_CITIES), list(_CITIES.values())
     while True:
