@@ -130,11 +130,17 @@ class Stack:
         return Api(f"{self.url}/api/v1", token)
 
     def fresh_api(self) -> "Api":
-        """The API for the administrator; the sandbox forgets what was, and misbehaves no more."""
+        """The API for the administrator. What an earlier test left running is over; the sandbox forgets it all."""
+        api = self.api(self.api().call("POST", "/tokens", 201, email=EMAIL, password=PASSWORD)["token"])
+        for (campaign,) in self.rows("SELECT id FROM campaigns_campaign WHERE status = 'running' AND NOT direct"):
+            api.post(f"{api.root}/campaigns/{campaign}/cancel", timeout=20)
+        open_ones = "SELECT id FROM campaigns_campaign WHERE status = 'running'"
+        left = f"SELECT id FROM campaigns_run WHERE sending > 0 OR pending > 0 AND campaign_id IN ({open_ones})"
         self.sandbox.faults = Faults()
+        wait_for(lambda: not self.rows(left), "the end of what an earlier test sends")
         self.log = io.StringIO()
         self.sandbox.ledger = Ledger(self.log)
-        return self.api(self.api().call("POST", "/tokens", 201, email=EMAIL, password=PASSWORD)["token"])
+        return api
 
 
 class Api(requests.Session):
