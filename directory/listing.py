@@ -6,7 +6,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from django.core.exceptions import ValidationError
 from django.db import connection
-from django.db.models import F, Model, Q, QuerySet
+from django.db.models import F, Model, Q, QuerySet, prefetch_related_objects
 from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
 from django.db.models.functions import Coalesce
 from django.db.models.lookups import Lookup
@@ -75,9 +75,11 @@ def contacts_page(
     if dated and order == _ORDERS[NEWEST]:
         order = _BY_DATE
     below = _read(cursor, Contact, ["id"]) if order == _ORDERS[NEWEST] else []
-    found = Contact.objects.narrow(**filters, below=below[0] if below else None).prefetch_related("tags")
+    found = Contact.objects.narrow(**filters, below=below[0] if below else None)
     few = number.value <= (_SORTED_OF_DAYS if dated else _SORTED)
-    return page_after(found, order, "" if below else cursor, limit, few=few)
+    page = page_after(found, order, "" if below else cursor, limit, few=few)
+    prefetch_related_objects(page.items, "tags")
+    return page
 
 
 def page_after(found: QuerySet[M], order: tuple[str, ...], cursor: str, limit: int, *, few: bool = False) -> Ordered[M]:
@@ -86,19 +88,20 @@ def page_after(found: QuerySet[M], order: tuple[str, ...], cursor: str, limit: i
     after = _read(cursor, found.model, names)
     if after:
         found = found.filter(_after(names, after, descending=order[0].startswith("-")))
-    rows = list(_ordered(found, order, few=few)[: limit + 1])
+    if few and "id" not in names[:1]:
+        first = _sorted(found, order).values("pk")[: limit + 1]
+        found = found.model._default_manager.filter(pk__in=first)
+    rows = list(found.order_by(*order)[: limit + 1])
     last = [getattr(rows[limit - 1], name) for name in names] if len(rows) > limit else None
     return Ordered(rows[:limit], json.dumps(last, default=str, ensure_ascii=False) if last else None)
 
 
-def _ordered(found: QuerySet[M], order: tuple[str, ...], *, few: bool) -> QuerySet[M]:
-    """In that order; of few rows by an expression that no index knows, so that the filters are what is looked up.
+def _sorted(found: QuerySet[M], order: tuple[str, ...]) -> QuerySet[M]:
+    """Few rows, in that order by an expression that no index knows, so that the filters are what is looked up.
 
     Else the database might walk along the order in the hope of meeting some soon, and meet them at its end.
     """
     name = order[0].removeprefix("-")
-    if not few or name == "id":
-        return found.order_by(*order)
     same = Coalesce(name, name)
     return found.order_by(same.desc() if order[0].startswith("-") else same.asc(), *order[1:])
 
