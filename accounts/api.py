@@ -35,6 +35,8 @@ class UserOut(Schema):
     timezone: str
     language: str
     daily_report: bool = Field(description="Whether they get the daily report by e-mail")
+    weekly_report: bool = Field(description="Whether they get the weekly report by e-mail, on Mondays")
+    empty_reports: bool = Field(description="Whether reports come also when there is nothing to tell")
     is_staff: bool = Field(description="Whether they are an administrator")
     is_active: bool
     date_joined: datetime
@@ -58,6 +60,8 @@ class UserPatch(Body):
     timezone: Zone = Field(default_factory=str)
     language: Line = Field(default_factory=str, max_length=8, description="`en` or `ru`")
     daily_report: Flag = Field(default_factory=bool)
+    weekly_report: Flag = Field(default_factory=bool)
+    empty_reports: Flag = Field(default_factory=bool)
     is_staff: Flag = Field(default_factory=bool, description="Administrators only")
     is_active: Flag = Field(default_factory=bool, description="Administrators only")
 

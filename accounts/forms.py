@@ -36,9 +36,10 @@ class ProfileForm(forms.ModelForm[User]):
 
     class Meta:
         model = User
-        fields = ("first_name", "last_name", "timezone", "language", "daily_report")
+        fields = ("first_name", "last_name", "timezone", "language", "daily_report", "weekly_report", "empty_reports")
         help_texts = {
             "timezone": _("Every time on these pages is shown in it, and your daily report comes by it."),
+            "weekly_report": _("On Mondays, of the week before."),
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -91,6 +91,8 @@ class User(AbstractBaseUser, PermissionsMixin):
     timezone = models.CharField(_("time zone"), max_length=64, default=default_timezone, validators=[validate_timezone])
     language = models.CharField(_("language"), max_length=8, default=default_language, choices=settings.LANGUAGES)
     daily_report = models.BooleanField(_("daily report by e-mail"), default=True)
+    weekly_report = models.BooleanField(_("weekly report by e-mail"), default=False)
+    empty_reports = models.BooleanField(_("reports also when there is nothing to tell"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("administrator"), default=False)
     date_joined = models.DateTimeField(_("joined"), default=now)

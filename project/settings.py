@@ -248,6 +248,7 @@ FILE_UPLOAD_HANDLERS = [
 # --- Background work ---
 
 WORKERS = 3 if _SQLITE else 5
+SWEEPS = ["campaigns.tasks.sweep", "reports.tasks.sweep"]  # hints that the watchdogs leave twice a minute
 Q_CLUSTER = {
     "name": "vestnik",
     "broker_class": "project.queue.EtaBroker",

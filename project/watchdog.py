@@ -45,10 +45,10 @@ _CANARY = f"{canary.__module__}.{canary.__qualname__}"
 
 
 class Watchdog:
-    """Keeps one tree running until it is told to stop, and leaves a hint for each sweep (dotted path)."""
+    """Keeps one tree running until it is told to stop, and leaves a hint for each of the sweeps (dotted paths)."""
 
-    def __init__(self, sweep: str) -> None:
-        self.sweep = sweep
+    def __init__(self, *sweeps: str) -> None:
+        self.sweeps = sweeps
         self.worker = f"{LANE_PREFIX}{uuid.uuid4().hex}"
         self.told_to_stop = threading.Event()
 
@@ -97,12 +97,13 @@ class Watchdog:
         return ""
 
     def beat(self, *, sweep_now: bool = False) -> bool:
-        """Leave a canary and the hint for the next sweep, and tell whether canaries come back.
+        """Leave a canary and the hints for the next sweeps, and tell whether canaries come back.
 
         When the database has been away, hints have failed, and what they were for must not wait for the next sweep.
         """
         enqueue(_CANARY, self.worker, lane=self.worker)
-        enqueue(self.sweep, due=None if sweep_now else next_sweep())
+        for sweep in self.sweeps:
+            enqueue(sweep, due=None if sweep_now else next_sweep())
         return worker_alive(self.worker)
 
     def _end_gently(self, tree: subprocess.Popen[bytes]) -> None:

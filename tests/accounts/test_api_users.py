@@ -42,6 +42,8 @@ def test_anyone_registers_and_gets_a_letter_to_confirm_the_address() -> None:
         "timezone": "Europe/Moscow",
         "language": "en",
         "daily_report": True,
+        "weekly_report": False,
+        "empty_reports": False,
         "is_staff": False,
         "is_active": True,
         "date_joined": response.json()["date_joined"],

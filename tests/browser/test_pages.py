@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -58,6 +59,10 @@ INSIDE = (
     "/contacts/bulk/{bulk}/",
     "/campaigns/to/{contact}/",
     "/reports/",
+    "/reports/email/",
+    "/reports/email/?rhythm=weekly",
+    "/reports/email/body/",
+    "/reports/email/off/{off}/",
     "/users/",
     "/account/",
     "/account/webhooks/",
@@ -88,6 +93,7 @@ NO_PAGES = {
     "import_rows",
     "message_act",
     "preview",
+    "report_send_me",
     "send_test",
     "suppression_add",
     "suppression_export",  # text
@@ -111,12 +117,15 @@ from directory.models import Deed, Tag
 from directory.saved import audience_save
 from directory.audience import Audience
 from directory.suppression import suppress
+from reports.letters import switch_of
+from reports.models import Rhythm
 boss = User.objects.filter(is_staff=True).first()
 suppress([79001112233], by=boss, reason="asked by phone")
 action = bulk_start(by=boss, deed=Deed.TAG, tag="pages", filters={"tags": ["pages"]})
 saved = audience_save(by=boss, name="Pages", audience=Audience(tags=("pages",)))
 tag = Tag.objects.get(name="pages")
-print(json.dumps({"tag": tag.pk, "audience": saved.pk, "phone": 79001112233, "bulk": action.pk}))
+ids = {"tag": tag.pk, "audience": saved.pk, "phone": 79001112233, "bulk": action.pk}
+print(json.dumps({**ids, "off": switch_of(boss, Rhythm.WEEKLY)}))
 """
 
 
@@ -134,7 +143,7 @@ def imported(stack: Stack, session: Path, *, start: bool) -> int:
 
 
 @pytest.fixture(scope="module")
-def places(stack: Stack, session: Path) -> dict[str, int]:
+def places(stack: Stack, session: Path) -> dict[str, Any]:
     """Something to be seen on each page: a draft, a campaign that waits, one that is over with a failure."""
     api = stack.fresh_api()
     add_contacts(api, "pages", 2)
@@ -199,11 +208,11 @@ class TestInside:
         return {**browser_context_args, "storage_state": session}
 
     @pytest.mark.parametrize("path", INSIDE)
-    def test_a_user_sees(self, path: str, page: Page, complaints: list[str], places: dict[str, int]) -> None:
+    def test_a_user_sees(self, path: str, page: Page, complaints: list[str], places: dict[str, Any]) -> None:
         look(page, path.format(**places))
 
     def test_a_test_is_sent_in_a_dialog_and_seen_to_arrive(
-        self, page: Page, complaints: list[str], places: dict[str, int], stack: Stack
+        self, page: Page, complaints: list[str], places: dict[str, Any], stack: Stack
     ) -> None:
         stack.sandbox.faults = Faults()
         look(page, f"/campaigns/{places['draft']}/")
@@ -229,6 +238,7 @@ def test_no_page_is_forgotten() -> None:
         "bulk",
         "file",
         "imported",
+        "off",
     )
     ids = dict.fromkeys(names, 1)
     seen = {resolve(urlsplit(path.format(**ids)).path).url_name for path in (*ENTRANCE, *INSIDE)}

@@ -3,13 +3,12 @@
 from argparse import SUPPRESS, ArgumentParser
 from typing import Any
 
+from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from project.queue import enqueue
 from project.slots import shared_file
 from project.watchdog import Watchdog, run_tree
-
-SWEEP = "campaigns.tasks.sweep"
 
 
 class Command(BaseCommand):
@@ -27,5 +26,6 @@ class Command(BaseCommand):
             shared_file()
             run_tree()
             return
-        enqueue(SWEEP)
-        Watchdog(SWEEP).run()
+        for sweep in settings.SWEEPS:
+            enqueue(sweep)
+        Watchdog(*settings.SWEEPS).run()

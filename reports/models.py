@@ -1,0 +1,98 @@
+"""Report: one e-mail to one user about one day or week, and what became of it."""
+
+from datetime import timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from project.clock import now
+
+
+class Rhythm(models.TextChoices):
+    """How often a report comes."""
+
+    DAILY = "daily", _("Daily")
+    WEEKLY = "weekly", _("Weekly")
+
+
+class ReportStatus(models.TextChoices):
+    """Where a report stands.
+
+    `waiting` is due at `due_at`; `sending` is claimed by a worker; `skipped` had nothing to tell, or is not wanted any
+    more; `failed` used up its attempts; `unknown` may have been accepted by the mail server, and nobody can tell.
+    """
+
+    WAITING = "waiting", _("Waiting")
+    SENDING = "sending", _("Sending")
+    SENT = "sent", _("Sent")
+    SKIPPED = "skipped", _("Nothing to tell")
+    FAILED = "failed", _("Failed")
+    UNKNOWN = "unknown", _("Unknown")
+
+
+class ReportQuerySet(models.QuerySet["Report"]):
+    """Reports by what can be asked of them."""
+
+    def due(self) -> "ReportQuerySet":
+        """Those that wait and whose time has come, the longest due first."""
+        return self.filter(status=ReportStatus.WAITING, due_at__lte=now()).order_by("due_at", "pk")
+
+    def abandoned(self) -> "ReportQuerySet":
+        """Those whose worker has not come back."""
+        return self.filter(status=ReportStatus.SENDING, claimed_until__lt=now())
+
+
+class Report(models.Model):
+    """What one user is told of one day (`day`), or of the week that ends with it.
+
+    The constraint makes it one, whoever asks for it how often. `attempts` is the fence: each claim counts one on, and a
+    worker writes only while the number is its own. `handed_at` is set just before the mail itself goes out.
+    """
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="reports")
+    rhythm = models.CharField(_("rhythm"), max_length=6, choices=Rhythm.choices, default=Rhythm.DAILY)
+    day = models.DateField(_("last day"))
+    status = models.CharField(_("state"), max_length=7, choices=ReportStatus.choices, default=ReportStatus.WAITING)
+    due_at = models.DateTimeField(_("due"))
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    claimed_until = models.DateTimeField(null=True, editable=False)
+    handed_at = models.DateTimeField(null=True, editable=False)
+    changed_at = models.DateTimeField(_("last change"), default=now)
+    trouble = models.CharField(_("last error"), max_length=200, default="", blank=True)
+
+    objects = ReportQuerySet.as_manager()
+
+    class Meta:
+        verbose_name = _("report")
+        verbose_name_plural = _("reports")
+        constraints = [models.UniqueConstraint(fields=["user", "rhythm", "day"], name="report_once")]
+        indexes = [
+            models.Index(
+                fields=["due_at"],
+                condition=models.Q(status__in=(ReportStatus.WAITING, ReportStatus.SENDING)),
+                name="report_open",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user_id} · {self.rhythm} · {self.day}"
+
+    def change(self, **values: Any) -> bool:
+        """Write, if the claim is still ours; return whether it is."""
+        mine = Report.objects.filter(pk=self.pk, status=ReportStatus.SENDING, attempts=self.attempts)
+        return bool(mine.update(changed_at=now(), **values))
+
+    @classmethod
+    def claim(cls, pk: int, lasting: timedelta) -> "Report | None":
+        """Take a report that is due, so that nobody else does; None if somebody has."""
+        due = cls.objects.due().filter(pk=pk)
+        taken = due.update(
+            status=ReportStatus.SENDING,
+            attempts=models.F("attempts") + 1,
+            claimed_until=now() + lasting,
+            handed_at=None,
+            changed_at=now(),
+        )
+        return cls.objects.select_related("user").get(pk=pk) if taken else None
