@@ -1,0 +1,99 @@
+"""Whatever has happened: pages, API and e-mail say the same, and what the messages themselves say."""
+
+from collections import Counter
+from datetime import UTC, date, datetime, timedelta
+from uuid import uuid4
+
+import time_machine
+from django.db.models import Count
+from django.db.models.functions import TruncDate
+from django.utils import timezone
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+
+from accounts.models import User
+from campaigns.gateways.base import Answer, Outcome, Verdict
+from campaigns.lifecycle import campaign_advance
+from campaigns.models import Attempt, Campaign, CampaignQuerySet, Message
+from campaigns.sending.lease import lease
+from campaigns.sending.record import Done, record
+from campaigns.states import MessageStatus
+from reports import figures
+from reports.digest import Section, digest_of
+from reports.models import Rhythm
+from tests import factories
+from tests.campaigns.pages import browser
+from tests.conftest import ApiClient
+
+BEGIN = datetime(2026, 11, 21, 9, tzinfo=UTC)
+END = datetime(2026, 11, 24, 9, tzinfo=UTC)
+ZONES = ("Europe/Moscow", "Asia/Kamchatka", "America/Los_Angeles")
+OUTCOMES = {
+    "sent": Outcome(Verdict.SENT),
+    "refused": Outcome(Verdict.REFUSED, "http_400"),
+    "retry": Outcome(Verdict.RETRY, "timeout", uncertain=True),
+}
+STEPS = st.tuples(st.integers(0, 2), st.integers(0, 70 * 60), st.lists(st.sampled_from(sorted(OUTCOMES)), max_size=4))
+
+
+class TestAnyHistory(TestCase):
+    """Three campaigns of two users; steps in which some of their messages end in one way or another."""
+
+    @given(steps=st.lists(STEPS, max_size=10), zone=st.sampled_from(ZONES), joiners=st.integers(0, 6))
+    @settings(max_examples=12, deadline=None)
+    def test_all_figures_agree(self, steps: list[tuple[int, int, list[str]]], zone: str, joiners: int) -> None:
+        alice, bob = (factories.user(f"{name}@example.org", timezone=zone) for name in ("alice", "bob"))
+        admin = factories.user("admin@example.org", timezone=zone, is_staff=True)
+        with time_machine.travel(BEGIN, tick=False):
+            for _ in range(joiners):
+                factories.contact(alice)
+            campaigns = [factories.campaign(owner, ends_at=END + timedelta(days=9)) for owner in (alice, alice, bob)]
+            for campaign in campaigns:
+                campaign_advance(campaign.pk)
+        for index, minutes, outcomes in sorted(steps, key=lambda step: step[1]):
+            play(campaigns[index], BEGIN + timedelta(minutes=minutes), outcomes)
+        with time_machine.travel(END, tick=False), timezone.override(zone):
+            for user in (alice, bob, admin):
+                agree(user, figures.reported(user))
+
+
+def play(campaign: Campaign, moment: datetime, outcomes: list[str]) -> None:
+    """What the sender does: lease as many messages as there are outcomes, and record them."""
+    with time_machine.travel(moment, tick=False):
+        token, (run,) = uuid4(), campaign.runs.select_related("campaign")
+        leased = lease(run, token, len(outcomes)) if outcomes else []
+        ended = zip(leased, outcomes, strict=False)
+        record(token, [Done(message, Answer(200), OUTCOMES[name]) for message, name in ended], idempotent=True)
+
+
+def agree(user: User, campaigns: CampaignQuerySet) -> None:
+    """All that the user is told, held against GROUP BY over the rows."""
+    messages = Message.objects.filter(run__campaign__in=campaigns)
+    rows = dict(messages.order_by().values_list("status").annotate(Count("pk")))
+    by_status = {status: rows.get(status, 0) for status in MessageStatus.values}
+    stats = ApiClient(user).get("/stats").json()
+    page = browser(user).get("/reports/").context
+    assert figures.messages_by_status(user) == stats["messages"]["by_status"] == by_status
+    assert page["groups"].total == sum(by_status.values())
+    assert sum((Counter(item["by_status"]) for item in stats["items"]), Counter()) == Counter(rows)
+
+    days = {row.day: (row.sent, row.failed) for row in figures.by_day(user, 5)}
+    for day, (sent, failed) in days.items():
+        ended = messages.annotate(day=TruncDate("changed_at")).filter(day=day)
+        told = section_of(user, day)
+        assert (sent, failed) == (told.sent, told.failed)
+        assert sent == ended.filter(status=MessageStatus.SENT).count()
+        assert failed == ended.filter(status=MessageStatus.FAILED).count()
+        tries = Attempt.objects.filter(message__run__campaign__in=campaigns).annotate(day=TruncDate("at"))
+        assert told.failed + told.retried == tries.filter(day=day).count()
+        assert sum(line.sent for line in told.campaigns) == sent
+        assert sum(reason.number for line in told.campaigns for reason in line.reasons) == failed
+    assert sum(sent for sent, _failed in days.values()) == by_status["sent"]
+    assert sum(failed for _sent, failed in days.values()) == by_status["failed"]
+
+
+def section_of(user: User, day: date) -> Section:
+    """What the user's report of that day tells of the campaigns that its pages tell of."""
+    digest = digest_of(user, Rhythm.DAILY, day)
+    return digest.everything or digest.own
