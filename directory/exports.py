@@ -21,7 +21,7 @@ from project.sql import is_among
 BATCH: Final = 5000
 _COLUMNS: Final = ("phone", "first_name", "last_name", "tags", "timezone", "operator_code", "opted_out", "is_active")
 _READ: Final = ("pk", *(name for name in _COLUMNS if name != "tags"), "attributes")
-_XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 class Echo:
@@ -41,7 +41,7 @@ def contacts_xlsx(found: ContactQuerySet) -> StreamingHttpResponse:
     """The contacts as a workbook."""
     names = attribute_names(found)
     rows = ([cells[0], *map(defused_if_text, cells[1:])] for cells in contact_rows(found, names))
-    return attachment(workbook(header(names), rows), "contacts.xlsx", _XLSX)
+    return attachment(workbook(header(names), rows), "contacts.xlsx", XLSX)
 
 
 def attachment(content: Iterable[Any], name: str, kind: str = "text/csv; charset=utf-8") -> StreamingHttpResponse:

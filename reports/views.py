@@ -6,8 +6,8 @@ from typing import Any, Final
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import Sum
-from django.http import HttpResponse
-from django.shortcuts import render
+from django.http import HttpResponse, StreamingHttpResponse
+from django.shortcuts import get_object_or_404, render
 from django.utils.cache import patch_vary_headers
 from django.utils.formats import date_format
 from django.utils.timezone import now
@@ -23,7 +23,7 @@ from campaigns.states import CampaignStatus
 from directory.models import Contact
 from project.http import Signed, keyset
 from project.queue import worker_alive
-from reports import figures
+from reports import exports, figures
 
 _UNDER_WAY: Final = (CampaignStatus.RUNNING, CampaignStatus.PAUSED)
 _SHOWN: Final = 8
@@ -96,6 +96,20 @@ def reports(request: Signed) -> HttpResponse:
         "rows": [(row, tally(row.by_status)) for row in figures.figures_of(page.items)],
     }
     return render(request, "reports/reports.html", context)
+
+
+@require_safe
+@login_required
+def report_export(request: Signed, kind: str, what: str) -> StreamingHttpResponse:
+    """Campaigns with their figures, or the figures of each day, as a file."""
+    return {"campaigns": exports.campaigns_file, "days": exports.days_file}[what](request.user, kind)
+
+
+@require_safe
+@login_required
+def messages_export(request: Signed, pk: int, kind: str) -> StreamingHttpResponse:
+    """The messages of one campaign as a file, for its creator and administrators."""
+    return exports.messages_file(get_object_or_404(figures.reported(request.user).visible(), pk=pk), kind)
 
 
 def _charts(user: User) -> dict[str, Chart | None]:

@@ -1,7 +1,10 @@
-"""Whatever has happened: pages, API and e-mail say the same, and what the messages themselves say."""
+"""Whatever has happened: pages, API, e-mail and files say the same, and what the messages themselves say."""
 
+import csv
 from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from io import StringIO
+from typing import Any
 from uuid import uuid4
 
 import time_machine
@@ -78,8 +81,18 @@ def agree(user: User, campaigns: CampaignQuerySet) -> None:
     assert page["groups"].total == sum(by_status.values())
     assert sum((Counter(item["by_status"]) for item in stats["items"]), Counter()) == Counter(rows)
 
+    exported = {row["id"]: row for row in rows_of(user, "/reports/campaigns.csv")}
+    for item in stats["items"]:
+        row = exported.pop(str(item["id"]))
+        assert {status: int(row[status]) for status in by_status} == item["by_status"]
+        listed = rows_of(user, f"/reports/campaigns/{item['id']}/messages.csv")
+        assert Counter(row["status"] for row in listed) == +Counter(item["by_status"])
+    assert not exported
+
     days = {row.day: (row.sent, row.failed) for row in figures.by_day(user, 5)}
+    in_file = {row["day"]: (int(row["sent"]), int(row["failed"])) for row in rows_of(user, "/reports/days.csv")}
     for day, (sent, failed) in days.items():
+        assert in_file.pop(day.isoformat()) == (sent, failed)
         ended = messages.annotate(day=TruncDate("changed_at")).filter(day=day)
         told = section_of(user, day)
         assert (sent, failed) == (told.sent, told.failed)
@@ -91,6 +104,13 @@ def agree(user: User, campaigns: CampaignQuerySet) -> None:
         assert sum(reason.number for line in told.campaigns for reason in line.reasons) == failed
     assert sum(sent for sent, _failed in days.values()) == by_status["sent"]
     assert sum(failed for _sent, failed in days.values()) == by_status["failed"]
+
+
+def rows_of(user: User, path: str) -> list[dict[str, str]]:
+    """What a spreadsheet reads."""
+    answer: Any = browser(user).get(path)
+    content = b"".join(answer.streaming_content).decode("utf-8-sig")
+    return list(csv.DictReader(StringIO(content)))
 
 
 def section_of(user: User, day: date) -> Section:
