@@ -88,8 +88,8 @@ def page_after(found: QuerySet[M], order: tuple[str, ...], cursor: str, limit: i
     after = _read(cursor, found.model, names)
     if after:
         found = found.filter(_after(names, after, descending=order[0].startswith("-")))
-    if few and "id" not in names[:1]:
-        first = _sorted(found, order).values("pk")[: limit + 1]
+    if names != ["id"]:  # the ids first: an index may tell them, and the filters, without a look at the rows
+        first = (_sorted(found, order) if few else found.order_by(*order)).values("pk")[: limit + 1]
         found = found.model._default_manager.filter(pk__in=first)
     rows = list(found.order_by(*order)[: limit + 1])
     last = [getattr(rows[limit - 1], name) for name in names] if len(rows) > limit else None

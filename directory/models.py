@@ -255,7 +255,8 @@ class Contact(models.Model):
             # It tells enough to sort those added within some days by their last change.
             models.Index(fields=["created_at", "id", "updated_at", "is_active"], name="contact_added"),
             models.Index(fields=["updated_at", "id"], name="contact_changed"),
-            models.Index(fields=["search"], name="contact_name"),
+            # A search is looked for along it without a look at the contacts.
+            models.Index(fields=["search", "id", "is_active"], name="contact_name"),
             models.Index(fields=["id"], condition=Q(opted_out=True), name="contact_opted_out"),
             models.Index(fields=["id"], condition=Q(is_active=False), name="contact_inactive"),
             # An audience is counted from this index alone.
