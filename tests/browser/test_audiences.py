@@ -27,7 +27,11 @@ def test_an_audience_is_saved_and_begins_a_campaign_without_losing_what_is_writt
     page.get_by_label("Text", exact=True).fill("Written before the audience was chosen")
     expect(page.locator("#preview")).to_contain_text("Written before")
     held: list[Route] = []
-    page.route(re.compile(r"audience="), lambda route: held.append(route))
+
+    def hold(route: Route) -> None:
+        held.append(route)
+
+    page.route(re.compile(r"audience="), hold)
     with page.expect_response("**/preview/"):  # the one that is due when the cursor leaves the text
         page.get_by_role("link", name="Three of them").click()
     held[0].continue_()
