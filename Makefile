@@ -39,6 +39,7 @@ check: .venv/dev $(RU).mo ## linters, types, import contracts, migrations, deplo
 	@report=$$($(BIN)/djlint templates --check 2>&1) || { echo "$$report"; exit 1; }
 	@report=$$($(PRODUCTION) $(BIN)/python manage.py makemigrations --check --dry-run) || { echo "$$report"; exit 1; }
 	@report=$$($(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING 2>&1) || { echo "$$report"; exit 1; }
+	@report=$$($(PRODUCTION) $(BIN)/python -m tools.migrations) || { echo "$$report"; exit 1; }
 	@$(BIN)/python -m tools.messages check
 	@echo "All checks passed."
 
