@@ -131,9 +131,9 @@ def others_wait() -> bool:
 
 
 def canary(worker: str) -> None:
-    """The task that proves a worker alive: it leaves a mark that fades after `ALIVE_SECONDS`."""
-    for key in (worker, ANY_WORKER):
-        cache.set(CANARY_KEY.format(key), now(), ALIVE_SECONDS)
+    """The task that proves a worker alive: it leaves a mark of its own that fades, and one of all that stays."""
+    cache.set(CANARY_KEY.format(worker), now(), ALIVE_SECONDS)
+    cache.set(CANARY_KEY.format(ANY_WORKER), now(), None)
 
 
 def prune() -> None:
@@ -145,5 +145,11 @@ def prune() -> None:
 
 def worker_alive(worker: str = ANY_WORKER) -> bool:
     """Whether that worker, or any, has completed a canary in the last `ALIVE_SECONDS`."""
-    seen = cache.get(CANARY_KEY.format(worker))
+    seen = worker_seen(worker)
     return seen is not None and now() - seen < timedelta(seconds=ALIVE_SECONDS)
+
+
+def worker_seen(worker: str = ANY_WORKER) -> datetime | None:
+    """When that worker last completed a canary, as long as it is remembered, or any ever did."""
+    seen: datetime | None = cache.get(CANARY_KEY.format(worker))
+    return seen

@@ -171,7 +171,12 @@ else:
         "tcp_user_timeout": 20_000,
     }
 CACHES = {
-    "default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "cache"},
+    "default": {
+        "BACKEND": "django.core.cache.backends.db.DatabaseCache",
+        "LOCATION": "cache",
+        # Beyond that many it drops what it likes, the sign of life of the workers included.
+        "OPTIONS": {"MAX_ENTRIES": 10_000},
+    },
     # django-q2 writes its status twice a second, and nobody outside the process reads it.
     "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }

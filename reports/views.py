@@ -22,7 +22,6 @@ from campaigns.progress import progress_of_runs, tally
 from campaigns.states import CampaignStatus
 from directory.models import Contact
 from project.http import Signed, keyset
-from project.queue import worker_alive
 from reports import exports, figures
 
 _UNDER_WAY: Final = (CampaignStatus.RUNNING, CampaignStatus.PAUSED)
@@ -65,7 +64,6 @@ def _under_way(user: User) -> dict[str, Any]:
     return {
         "running": running,
         "live": any(row.status == CampaignStatus.RUNNING for row, _progress in running),
-        "worker_alive": worker_alive(),
     }
 
 

@@ -17,6 +17,7 @@ from campaigns.progress import Progress, progress_of_runs
 from campaigns.states import MessageStatus
 from campaigns.statistics import Statistics
 from campaigns.wording import moment_words, pace_words, reason_words
+from project.queue import worker_alive, worker_seen
 from project.templatetags import ago, badge
 
 register = template.Library()
@@ -85,6 +86,12 @@ def _awaited(message: Message) -> str:
 def gateway_notice() -> dict[str, Any]:
     """What keeps the gateway from sending, if anything does; one query."""
     return {"gateway": Gateway.objects.filter(name=settings.GATEWAY).first()}
+
+
+@register.inclusion_tag("campaigns/worker_notice.html")
+def worker_notice() -> dict[str, Any]:
+    """That no worker is alive, and since when, if that is so; one query while all is well."""
+    return {"alive": worker_alive(), "seen": worker_seen}
 
 
 @register.inclusion_tag("includes/badge.html")

@@ -1,15 +1,17 @@
 from datetime import timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
-from django.utils.timezone import now
+from django.utils.timezone import localtime, now
 
 from accounts.models import User
 from campaigns.models import Gateway
 from campaigns.states import MessageStatus
-from project.queue import ANY_WORKER, canary
+from project.queue import canary
 from tests import factories
 from tests.campaigns.outcomes import settle, started
 from tests.campaigns.pages import browser, htmx
@@ -69,10 +71,19 @@ def test_a_gateway_that_stopped_is_told_with_what_to_do(alice: User, alert: str,
     assert "Gateway stopped" in browser(alice).get("/campaigns/").content.decode()
 
 
-def test_a_missing_worker_is_told(alice: User) -> None:
-    assert "No worker is running" in home(alice)
-    canary(ANY_WORKER)
-    assert "No worker is running" not in home(alice)
+def test_a_missing_worker_is_told_and_since_when_where_somebody_waits_for_it(alice: User) -> None:
+    campaign, _run = started(alice, contacts=1)
+    pages = ["/", f"/campaigns/{campaign.pk}/"]
+    told = {page: browser(alice).get(page).content.decode() for page in pages}
+    assert all("No worker has run yet" in content for content in told.values())
+    canary("host-1")
+    assert not any("No worker" in browser(alice).get(page).content.decode() for page in pages)
+    User.objects.filter(pk=alice.pk).update(language="ru", timezone="Asia/Tokyo")
+    with time_machine.travel(now() + timedelta(days=1)):
+        for page in pages:
+            content = browser(alice).get(page).content.decode()
+            assert 'role="alert"' in content
+            assert f"{localtime(now() - timedelta(days=1), ZoneInfo('Asia/Tokyo')):вчера в %H:%M}" in content
 
 
 def test_the_reports_show_ones_own_figures_and_an_administrator_all(alice: User, bob: User, admin: User) -> None:
