@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.webhooks.wording import reason_words
 from project.clock import now
+from project.vault import SecretField
 
 MAX_EVENTS: Final = 1000
 """In one delivery."""
@@ -76,8 +77,7 @@ class Webhook(models.Model):
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="webhooks")
     url = models.URLField(_("address"), max_length=2000)
     events = models.JSONField(_("events"), default=list)
-    # In clear: each delivery is signed with it.
-    secret = models.CharField(max_length=60, default=new_secret, editable=False)
+    secret = SecretField(default=new_secret, editable=False)
     failures = models.PositiveIntegerField(_("failures in a row"), default=0)
     held_until = models.DateTimeField(default=now)
     busy_until = models.DateTimeField(default=now)
