@@ -6,6 +6,7 @@ from django.urls import include, path, re_path
 from ninja.openapi.docs import Swagger
 
 from project.api import api
+from project.styleguide import styleguide
 
 
 def docs(request: HttpRequest) -> HttpResponse:
@@ -28,5 +29,6 @@ urlpatterns = [
     path("api/v1/", api.urls),
     re_path("^api/", unknown_call, name="unknown_call"),
     path("docs/", docs, name="docs"),
+    path("styleguide/", styleguide, name="styleguide"),
     path("admin/", admin.site.urls),
 ]

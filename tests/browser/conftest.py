@@ -4,12 +4,23 @@ import os
 import re
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page
 
 from tests.stack import EMAIL, PASSWORD, Stack
 from tools import browser as tool
+
+# Swagger UI is not ours to mend; what is in a frame is looked at by itself.
+LOOK_FOR_BARRIERS = """
+async () => {
+    const found = await axe.run({ exclude: ["#swagger-ui"] }, { iframes: false, resultTypes: ["violations"] });
+    const places = (rule) => rule.nodes.map((node) => `${node.target} ${node.failureSummary}`).slice(0, 3);
+    return found.violations.map((rule) => [rule.id, ...places(rule)].join("\\n"));
+}
+"""
 
 
 @pytest.fixture(scope="session")
@@ -42,3 +53,26 @@ def sign_in(page: Page) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("/")
+
+
+def barriers(page: Page) -> list[str]:
+    """What axe-core finds on the page as it stands: whatever keeps somebody from using it."""
+    if not page.evaluate("'axe' in window"):
+        page.evaluate(AXE_SCRIPT)
+    found: list[str] = page.evaluate(LOOK_FOR_BARRIERS)
+    return found
+
+
+def complaints_of(page: Page, base_url: str) -> list[str]:
+    """What happens from now on and must not: errors, refusals, requests to other hosts. Whoever asks sees it empty."""
+    found: list[str] = []
+    host = urlsplit(base_url).netloc
+    page.on("console", lambda said: found.append(said.text) if said.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: found.append(str(error)))
+    page.on("response", lambda answer: found.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
+    page.on("requestfailed", lambda request: found.append(f"{request.failure} {request.url}"))
+    page.on(
+        "request",
+        lambda request: found.append(request.url) if urlsplit(request.url).netloc not in (host, "") else None,
+    )
+    return found

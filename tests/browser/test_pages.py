@@ -11,10 +11,10 @@ from urllib.parse import urlsplit
 import pytest
 import requests
 from django.urls import URLPattern, URLResolver, get_resolver, resolve
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from campaigns.sandbox.faults import Faults
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import barriers, complaints_of, sign_in
 from tests.stack import Api, Stack, add_contacts, finished, launch, wait_for
 
 NewContext = Callable[..., BrowserContext]
@@ -72,6 +72,7 @@ INSIDE = (
     "/accounts/reauthenticate/",
     "/accounts/logout/",
     "/docs/",
+    "/styleguide/",
 )
 # Addresses of forms, which show another page; and those that only some accounts come to.
 NO_PAGES = {
@@ -168,62 +169,60 @@ def places(stack: Stack, session: Path) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
-def complaints(page: Page, base_url: str) -> Iterator[list[str]]:
-    """What must not happen while a page is looked at: errors, refusals, requests to other hosts. Empty at the end."""
-    found: list[str] = []
-    host = urlsplit(base_url).netloc
-    page.on("console", lambda said: found.append(said.text) if said.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: found.append(str(error)))
-    page.on("response", lambda answer: found.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
-    page.on("requestfailed", lambda request: found.append(f"{request.failure} {request.url}"))
-    page.on(
-        "request",
-        lambda request: found.append(request.url) if urlsplit(request.url).netloc not in (host, "") else None,
-    )
-    yield found
-    assert found == []
-
-
 def look(page: Page, path: str) -> None:
-    """Open the page once, and see it on every screen."""
+    """Open the page once, and see it on every screen, as axe does."""
     page.goto(path)
     assert urlsplit(page.url).path == urlsplit(path).path, "the page has sent us elsewhere"
     for width in WIDTHS:
         page.set_viewport_size({"width": width, "height": 900})
+        wide = page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= width, f"{path} is {wide} px wide on a screen of {width}"
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            wide = page.evaluate("document.documentElement.scrollWidth")
-            assert wide <= width, f"{path} is {wide} px wide on a screen of {width}, {scheme}"
+            assert barriers(page) == [], f"{path}, {width} px, {scheme}"
+
+
+@pytest.fixture(scope="module")
+def stranger(browser: Browser, base_url: str) -> Iterator[Page]:
+    """One page for all that a stranger looks at."""
+    with browser.new_context(base_url=base_url, reduced_motion="reduce") as context:
+        yield context.new_page()
+
+
+@pytest.fixture(scope="module")
+def user(browser: Browser, base_url: str, session: Path) -> Iterator[Page]:
+    """One page for all that an administrator looks at."""
+    with browser.new_context(base_url=base_url, storage_state=session, reduced_motion="reduce") as context:
+        yield context.new_page()
 
 
 @pytest.mark.parametrize("path", ENTRANCE)
-def test_a_stranger_sees(path: str, page: Page, complaints: list[str]) -> None:
-    look(page, path)
+def test_a_stranger_sees(path: str, stranger: Page, base_url: str) -> None:
+    complaints = complaints_of(stranger, base_url)
+    look(stranger, path)
+    assert complaints == []
 
 
-class TestInside:
-    """What a user sees who has signed in."""
+@pytest.mark.parametrize("path", INSIDE)
+def test_a_user_sees(path: str, user: Page, base_url: str, places: dict[str, Any]) -> None:
+    complaints = complaints_of(user, base_url)
+    look(user, path.format(**places))
+    assert complaints == []
 
-    @pytest.fixture
-    def browser_context_args(self, browser_context_args: dict[str, object], session: Path) -> dict[str, object]:
-        return {**browser_context_args, "storage_state": session}
 
-    @pytest.mark.parametrize("path", INSIDE)
-    def test_a_user_sees(self, path: str, page: Page, complaints: list[str], places: dict[str, Any]) -> None:
-        look(page, path.format(**places))
-
-    def test_a_test_is_sent_in_a_dialog_and_seen_to_arrive(
-        self, page: Page, complaints: list[str], places: dict[str, Any], stack: Stack
-    ) -> None:
-        stack.sandbox.faults = Faults()
-        look(page, f"/campaigns/{places['draft']}/")
-        page.get_by_role("button", name="Send a test…").click()
-        dialog = page.get_by_role("dialog", name="Send a test")
-        dialog.get_by_label("Phone").fill("8 (999) 123-45-67")
-        dialog.get_by_role("button", name="Send the test").click()
-        expect(dialog.get_by_text("Sent", exact=True)).to_be_visible()
-        assert stack.sandbox.ledger.last[-1].message.phone == 79991234567
+def test_a_test_is_sent_in_a_dialog_and_seen_to_arrive(
+    user: Page, base_url: str, places: dict[str, Any], stack: Stack
+) -> None:
+    complaints = complaints_of(user, base_url)
+    stack.sandbox.faults = Faults()
+    user.goto(f"/campaigns/{places['draft']}/")
+    user.get_by_role("button", name="Send a test…").click()
+    dialog = user.get_by_role("dialog", name="Send a test")
+    dialog.get_by_label("Phone").fill("8 (999) 123-45-67")
+    dialog.get_by_role("button", name="Send the test").click()
+    expect(dialog.get_by_text("Sent", exact=True)).to_be_visible()
+    assert stack.sandbox.ledger.last[-1].message.phone == 79991234567
+    assert complaints == []
 
 
 def test_no_page_is_forgotten() -> None:
