@@ -173,6 +173,7 @@ PAGES: Final[dict[str, Page]] = {
     ),
     # Around it
     "/api/": Page(anyone(404), anyone(404)),
+    "/styleguide/": Page(users(404)),  # in debug mode only
     "/docs/": Page(anyone(200), anyone(200)),
 }
 
