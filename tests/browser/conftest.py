@@ -65,6 +65,7 @@ def barriers(page: Page) -> list[str]:
 
 def complaints_of(page: Page, base_url: str) -> list[str]:
     """What happens from now on and must not: errors, refusals, requests to other hosts. Whoever asks sees it empty."""
+    page.goto("about:blank")  # what an earlier page still asks for is broken off
     found: list[str] = []
     host = urlsplit(base_url).netloc
     page.on("console", lambda said: found.append(said.text) if said.type in ("error", "warning") else None)
