@@ -6,7 +6,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from project.settings import PORT
+from project.logs import logging_config
+from project.settings import LOGGING, PORT
 
 bind = f"0.0.0.0:{PORT}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
@@ -18,3 +19,4 @@ graceful_timeout = 4  # seconds for requests in flight when stopped; the longest
 max_requests = 20_000
 max_requests_jitter = 2_000
 control_socket_disable = True
+logconfig_dict = logging_config(LOGGING)

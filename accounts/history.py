@@ -10,8 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
+import structlog
 from auditlog.models import LogEntry
+from auditlog.signals import post_log
 from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
 from django.db.models import BooleanField, Model
 from django.db.models.signals import pre_save
 from django.dispatch import receiver
@@ -19,7 +22,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from project.logs import log_each
 
+changes_log = structlog.get_logger("vestnik.changes")
 SHOWN: Final = 30
 _request: ContextVar[HttpRequest | None] = ContextVar("request", default=None)
 
@@ -70,7 +75,7 @@ def _sign(instance: LogEntry, **_kwargs: Any) -> None:
 
 def record(model: type[Model], ids: Iterable[int], by: User | None, changes: dict[str, Any]) -> None:
     """Record the same change of many rows: fields to `Change`, or a set's field to what `of_set` makes."""
-    kind = ContentType.objects.get_for_model(model)
+    kind, rows = ContentType.objects.get_for_model(model), list(ids)
     told = {name: list(map(str, change)) if isinstance(change, Change) else change for name, change in changes.items()}
     LogEntry.objects.bulk_create(
         LogEntry(
@@ -83,8 +88,23 @@ def record(model: type[Model], ids: Iterable[int], by: User | None, changes: dic
             actor=by,
             actor_email=by and by.email,
         )
-        for pk in ids
+        for pk in rows
     )
+    same = {"fields": sorted(changes), "user": by and by.pk}
+    lines = [{str(model._meta.model_name): pk, **same} for pk in rows]
+    transaction.on_commit(lambda: log_each("vestnik.changes", "changed", lines))
+
+
+@receiver(post_log)
+def _tell(instance: Model, action: int, changes: dict[str, Any] | None, **_signal: Any) -> None:
+    """Have the log say what was changed of one row: the fields' names, and of values only the state's."""
+    told = {str(instance._meta.model_name): instance.pk}
+    if action == LogEntry.Action.UPDATE and changes:
+        told["fields"] = sorted(changes)
+    if changes and "status" in changes:
+        told["status"] = changes["status"][1]
+    event = "created" if action == LogEntry.Action.CREATE else "changed"
+    transaction.on_commit(lambda: changes_log.info(event, **told))
 
 
 def of_set(operation: str, names: Iterable[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from zoneinfo import ZoneInfo
 
+import structlog
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest, HttpResponse
@@ -24,6 +25,7 @@ class UserPreferencesMiddleware:
         user = request.user
         if not user.is_authenticated:
             return self.get_response(request)
+        structlog.contextvars.bind_contextvars(user=user.pk)
         with timezone.override(ZoneInfo(user.timezone)), translation.override(user.language):
             request.LANGUAGE_CODE = user.language
             return self.get_response(request)

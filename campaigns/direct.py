@@ -7,12 +7,14 @@ and counted like all others.
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+import structlog
 from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 from django.db.models import F
 from django.utils.translation import gettext as _
 
 from accounts.models import User
+from campaigns.events import messages_told
 from campaigns.lifecycle import hint_send
 from campaigns.models import Campaign, Message, Run
 from campaigns.states import RESENT, UNFINISHED, CampaignStatus
@@ -22,6 +24,9 @@ from directory import phones
 from directory.models import Contact
 from directory.suppression import shut
 from project.clock import now
+from project.logs import mask
+
+log = structlog.get_logger("vestnik.campaigns")
 
 _FOREVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
 _LASTS: Final = timedelta(days=2)
@@ -47,7 +52,9 @@ def message_send(*, owner: User, phone: str | int, text: str, contact: Contact |
         )
     )
     rendered = render(text, values)
-    return _put(Message(run=_today(owner), phone=number, text=rendered, parts=measure(rendered).parts, due_at=now()))
+    message = _put(Message(run=_today(owner), phone=number, text=rendered, parts=measure(rendered).parts, due_at=now()))
+    log.info("message to a phone", message=message.pk, contact=known and known.pk, phone=mask(number))
+    return message
 
 
 @transaction.atomic
@@ -55,6 +62,7 @@ def message_resend(message: Message) -> Message:
     """Send a direct message, locked, once more under a new id; errors as of `message_send`."""
     again = _put(copy_of(message, _today(message.run.campaign.owner)))
     Message.objects.filter(pk=message.pk).update(reason=RESENT, changed_at=now())
+    messages_told([message.pk])
     return again
 
 
@@ -63,6 +71,7 @@ def _put(message: Message) -> Message:
     if shut([message.recipient]):
         raise ValidationError({"phone": _("The contact with this phone has opted out or is deactivated.")})
     message.save(force_insert=True)
+    messages_told([message.pk])
     Run.objects.filter(pk=message.run_id).update(pending=F("pending") + 1, finished_at=None)
     hint_send()
     return message

@@ -1,17 +1,21 @@
 """What the webhooks of campaigns' owners are told, in the transaction of the change: nothing that is true gets lost.
 
-Where nobody listens it costs one query for a batch of messages, however many they are.
+Where nobody listens it costs one query for a batch of messages, however many they are. And what the log is told of
+messages, once the change is committed; of attempts it hears by `sending.record`.
 """
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
+from django.db import transaction
+
 from accounts.webhooks.models import EventType, Webhook
 from accounts.webhooks.tasks import hint_deliver
 from campaigns.models import Campaign, Message
 from campaigns.states import MessageStatus
 from project.clock import now
+from project.logs import log_each
 
 _ANNOUNCED: Final = {status.value: f"message.{status}" for status in MessageStatus if f"message.{status}" in EventType}
 _COLUMNS: Final = (
@@ -46,6 +50,15 @@ def messages_changed(run_ids: Iterable[int], ids: Collection[int]) -> None:
     for webhook in listening:
         webhook.tell(events[webhook.owner_id])
     hint_deliver(min(webhook.held_until for webhook in listening))
+
+
+def messages_told(ids: Collection[int]) -> None:
+    """Have the log tell where these messages stand now, a line for each."""
+    told = {"message": "pk", "contact": "contact_id", "run": "run_id", "campaign": "run__campaign_id"}
+    told |= {name: name for name in ("status", "reason", "attempts", "resend_of")}
+    rows = Message.objects.filter(pk__in=ids).order_by("pk").values_list(*told.values(), "due_at")
+    lines = [{**dict(zip(told, row, strict=False)), "due": row[-1].isoformat()} for row in rows]
+    transaction.on_commit(lambda: log_each("vestnik.sending", "message", lines))
 
 
 def _message_event(row: dict[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from accounts.webhooks.models import EventType
 from campaigns import calendar
 from campaigns.audience import freeze, known_zones, recipients, replan
 from campaigns.counters import count, moved
-from campaigns.events import campaign_changed, messages_changed
+from campaigns.events import campaign_changed, messages_changed, messages_told
 from campaigns.models import Attempt, Campaign, Message, Run
 from campaigns.states import UNFINISHED, CampaignStatus, MessageStatus
 from campaigns.unknown import remedy_marked
@@ -37,7 +37,7 @@ def campaign_advance(campaign_id: int) -> None:
 
     A step that fails stops no other; ExceptionGroup in the end.
     """
-    with _alone(campaign_id) as alone:
+    with structlog.contextvars.bound_contextvars(campaign=campaign_id), _alone(campaign_id) as alone:
         if alone:
             _advance(campaign_id)
         else:
@@ -83,10 +83,10 @@ def _go_on(campaign: Campaign) -> None:
     errors: list[Exception] = []
     # As long as it can't be told when the next run begins, no run is taken for the last.
     upcoming: datetime | None = campaign.ends_at
-    with _set_apart(campaign, errors):
+    with _set_apart(errors):
         upcoming = _begin(campaign)
     for run in campaign.runs.active().select_related("campaign"):
-        with _set_apart(campaign, errors):
+        with structlog.contextvars.bound_contextvars(run=run.pk), _set_apart(errors):
             _tend(run)
     if not _finish(campaign, upcoming):
         _hint(campaign, upcoming)
@@ -95,12 +95,12 @@ def _go_on(campaign: Campaign) -> None:
 
 
 @contextmanager
-def _set_apart(campaign: Campaign, errors: list[Exception]) -> Iterator[None]:
+def _set_apart(errors: list[Exception]) -> Iterator[None]:
     """Log what goes wrong in the block and keep it in `errors`, so that the rest goes on."""
     try:
         yield
     except Exception as error:
-        log.exception("campaign in trouble", campaign=campaign.pk)
+        log.exception("campaign in trouble")
         errors.append(error)
 
 
@@ -180,7 +180,7 @@ def _start_run(campaign: Campaign, occurrence: datetime, *, superseded: datetime
     with transaction.atomic():
         if not campaign.hold():
             return
-        _, created = Run.objects.get_or_create(
+        run, created = Run.objects.get_or_create(
             campaign=campaign, occurrence=occurrence, defaults={"ends_at": superseded}
         )
         if created:
@@ -191,7 +191,8 @@ def _start_run(campaign: Campaign, occurrence: datetime, *, superseded: datetime
             campaign_changed(campaign, EventType.CAMPAIGN_STARTED)
     campaign.status = CampaignStatus.RUNNING
     if created:
-        log.info("run started", campaign=campaign.pk, late_s=round((now() - occurrence).total_seconds(), 2))
+        asked = max(occurrence, campaign.updated_at)
+        log.info("run started", run=run.pk, late_s=round((now() - asked).total_seconds(), 2))
 
 
 def _tend(run: Run) -> None:
@@ -201,7 +202,12 @@ def _tend(run: Run) -> None:
         _close(run)
         return
     replan(run)
-    if run.campaign.status == CampaignStatus.RUNNING and not freeze(run):
+    if run.campaign.status != CampaignStatus.RUNNING:
+        return
+    added = freeze(run)
+    if added:
+        log.info("recipients added", number=added)
+    else:
         _close(run)
 
 
@@ -209,8 +215,8 @@ def _close(run: Run) -> None:
     """Mark a run finished if none of its messages may still leave."""
     idle = Run.objects.filter(pk=run.pk, finished_at=None, pending=0, sending=0, replan_from=None, remedy="")
     with transaction.atomic():
-        if run.campaign.hold():
-            idle.update(finished_at=now())
+        if run.campaign.hold() and idle.update(finished_at=now()):
+            transaction.on_commit(lambda: log.info("run finished", run=run.pk))
 
 
 def _cancel_waiting(campaign: Campaign) -> None:
@@ -241,7 +247,9 @@ def _settle(run: Run, status: MessageStatus) -> None:
                 ids = [pk for pk, is_doubtful in rows if is_doubtful == doubtful]
                 changed = Message.objects.filter(pk__in=ids).update(status=outcome, changed_at=now())
                 count(run.pk, moved(MessageStatus.PENDING, outcome, changed))
-            messages_changed([run.pk], [pk for pk, _ in rows])
+            ids = [pk for pk, _ in rows]
+            messages_changed([run.pk], ids)
+            messages_told(ids)
             last = rows[-1][0]
 
 
@@ -257,7 +265,7 @@ def _finish(campaign: Campaign, upcoming: datetime | None) -> bool:
             status=CampaignStatus.FINISHED, finished_at=now()
         )
         campaign_changed(campaign, EventType.CAMPAIGN_FINISHED)
-    log.info("campaign finished", campaign=campaign.pk)
+    log.info("campaign finished")
     return True
 
 

@@ -9,7 +9,7 @@ from django.db.models import Sum
 
 from campaigns.audience import set_due
 from campaigns.counters import count, moved
-from campaigns.events import messages_changed
+from campaigns.events import messages_changed, messages_told
 from campaigns.models import Campaign, Message, MessageQuerySet, Run
 from campaigns.states import MARKED, RESENT, MessageStatus, Remedy
 from project.clock import now
@@ -84,10 +84,12 @@ def apply(run: Run, messages: Sequence[Message], remedy: Remedy) -> Sequence[Mes
         copies = Message.objects.bulk_create([copy_of(message, run) for message in messages])
         count(run.pk, {MessageStatus.PENDING: len(copies)})
         _plan(run, copies)
+        messages_told([message.pk for message in (*messages, *copies)])
         return copies
     else:
         _take_for(run, rows, MessageStatus(remedy))
         messages_changed([run.pk], [message.pk for message in messages])
+    messages_told([message.pk for message in messages])
     return messages
 
 

@@ -1,6 +1,7 @@
 """Structured logs: one event a line, with the ids that let one grep tell a whole story.
 
-Phone numbers and message texts never appear in clear: `mask` is the only way a phone enters a log line.
+Ids are bound once, where a request, a task or the work on a campaign begins, and stand in every line until it ends.
+Message texts never enter a line, phones only masked: `mask` where we write them, `PHONE` wherever a library does.
 """
 
 import json
@@ -8,21 +9,14 @@ import logging
 import logging.config
 import re
 import sys
-import time
-import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from django.conf import settings
-from django.http import HttpRequest, HttpResponse
 
-log = structlog.get_logger("vestnik.http")
-
-REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-# What machines ask every few seconds, and what a page brings along: told only at level DEBUG while all is well.
-ROUTINE = ("/healthz", "/readyz", "/metrics", "/static/")
+PHONE: Final = re.compile(r"(?<![\w.-])7\d{10}(?!\w)")
 
 
 def mask(phone: int | str) -> str:
@@ -36,7 +30,9 @@ class Formatter(structlog.stdlib.ProcessorFormatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter`."""
-        return record.getMessage() if hasattr(record, "written") else super().format(record)
+        if hasattr(record, "written"):
+            return record.getMessage()
+        return PHONE.sub(lambda found: mask(found.group()), super().format(record))
 
 
 def log_each(name: str, event: str, rows: Iterable[dict[str, Any]]) -> None:
@@ -44,26 +40,22 @@ def log_each(name: str, event: str, rows: Iterable[dict[str, Any]]) -> None:
     logger = logging.getLogger(name)
     if not logger.isEnabledFor(logging.INFO):
         return
+    bound = structlog.contextvars.get_contextvars()
     same = {"event": event, "level": "info", "logger": name, "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
     write = _renderers(settings.LOG_FORMAT)[-1]
-    lines = [write(None, "info", {**row, **same}) for row in rows]
+    lines = [write(None, "info", {**bound, **row, **same}) for row in rows]
     if lines:
         logger.info("\n".join(lines), extra={"written": True})
 
 
 def configure(options: dict[str, str]) -> None:
     """Django's LOGGING_CONFIG: every logger, ours and the libraries', through one structlog formatter."""
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
-    logging.config.dictConfig(_handlers(shared, _renderers(options["format"]), options["level"]))
+    logging.config.dictConfig(logging_config(options))
+    logging.captureWarnings(True)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *shared,
+            *_SHARED,
             structlog.stdlib.PositionalArgumentsFormatter(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
@@ -72,6 +64,12 @@ def configure(options: dict[str, str]) -> None:
     )
 
 
+_SHARED: Final[list[Any]] = [
+    structlog.contextvars.merge_contextvars,
+    structlog.stdlib.add_log_level,
+    structlog.stdlib.add_logger_name,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
 _json = json.JSONEncoder(ensure_ascii=False, default=repr)
 
 
@@ -86,6 +84,7 @@ def _renderers(form: str) -> list[Any]:
         tracebacks = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
         return [
             structlog.processors.ExceptionRenderer(tracebacks),
+            _brief,
             structlog.processors.JSONRenderer(serializer=_serialized),
         ]
     return [
@@ -95,50 +94,48 @@ def _renderers(form: str) -> list[Any]:
     ]
 
 
-def _handlers(shared: list[Any], renderers: list[Any], level: str) -> dict[str, Any]:
-    """The standard library's side: everything goes to stderr through one formatter."""
+def _brief(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """Of what went wrong the first line: in those below the database quotes rows, and schemas their input."""
+    _shorten(event.get("exception", []))
+    return event
+
+
+def _shorten(exceptions: list[dict[str, Any]]) -> None:
+    for exception in exceptions:
+        exception["exc_value"] = exception["exc_value"].partition("\n")[0]
+        for group in exception["exceptions"]:
+            _shorten(group)
+
+
+def logging_config(options: dict[str, str]) -> dict[str, Any]:
+    """The standard library's side: everything goes to stderr through one formatter. gunicorn begins with it, too."""
     return {
         "version": 1,
         "disable_existing_loggers": False,
         "formatters": {
             "structured": {
                 "()": Formatter,
-                "foreign_pre_chain": shared,
-                "processors": [structlog.stdlib.ProcessorFormatter.remove_processors_meta, *renderers],
+                "foreign_pre_chain": _SHARED,
+                "processors": [
+                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                    *_renderers(options["format"]),
+                ],
             }
         },
+        "filters": {
+            "failed": {"()": "django.utils.log.CallbackFilter", "callback": lambda record: bool(record.exc_info)}
+        },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
-        "root": {"handlers": ["stderr"], "level": level},
+        "root": {"handlers": ["stderr"], "level": options["level"]},
         "loggers": {
             # django-q2 writes two lines a task, and at full speed that drowns everything else.
             "django-q": {"level": "WARNING"},
-            "django.server": {"level": "WARNING"},
+            "django.server": {"level": "WARNING", "handlers": [], "propagate": True},
+            # Of every request there is one line of ours, with its status and without what is secret in its path.
+            "django.request": {"filters": ["failed"]},
+            # Django has set up handlers of its own before.
+            "django": {"handlers": [], "propagate": True},
             # gunicorn brings a handler and a form of its own.
             "gunicorn.error": {"handlers": [], "propagate": True},
         },
     }
-
-
-class RequestLogMiddleware:
-    """Give each request an id (`X-Request-ID`, taken or made), answer with it, and log one line."""
-
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
-        self.get_response = get_response
-
-    def __call__(self, request: HttpRequest) -> HttpResponse:
-        given = request.headers.get("X-Request-ID", "")
-        request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        started = time.perf_counter()
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            response = self.get_response(request)
-            routine = response.status_code < 400 and request.path.startswith(ROUTINE)
-            log.log(
-                logging.DEBUG if routine else logging.INFO,
-                "request",
-                method=request.method,
-                path=request.path,
-                status=response.status_code,
-                ms=round((time.perf_counter() - started) * 1000, 1),
-            )
-        response["X-Request-ID"] = request_id
-        return response

@@ -18,9 +18,11 @@ import structlog
 from django.core.cache import cache
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F, Q
+from django.dispatch import receiver
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ, Task
+from django_q.signals import pre_execute
 from django_q.tasks import async_task
 
 from project.clock import now
@@ -123,6 +125,13 @@ def _leave_again(function: str, *args: Any) -> None:
         except OUT_OF_REACH:
             sleep(1)
     return None
+
+
+@receiver(pre_execute)
+def _bind(task: dict[str, Any], **_signal: Any) -> None:
+    """Whatever a task logs carries its name and id."""
+    structlog.contextvars.clear_contextvars()  # of the process's last task
+    structlog.contextvars.bind_contextvars(task=task["func"], task_id=task["id"])
 
 
 def others_wait() -> bool:

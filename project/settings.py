@@ -113,7 +113,7 @@ INSTALLED_APPS = [
     "reports",
 ]
 MIDDLEWARE = [
-    "project.logs.RequestLogMiddleware",
+    "project.watch.RequestMiddleware",
     "project.health.ProbeMiddleware",
     "project.http.JsonErrorsMiddleware",
     "django.middleware.security.SecurityMiddleware",

@@ -54,6 +54,7 @@ class Stack:
             "DATA_DIR": str(folder),
             "DATABASE_URL": database_url,
             "DEBUG": "1",
+            "LOG_FORMAT": "json",
             "LOG_LEVEL": "INFO",
             "PORT": str(self.port),
             "PUBLIC_URL": self.url,

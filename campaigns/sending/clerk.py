@@ -57,7 +57,7 @@ class Clerk:
     def __init__(self, gateway: str, token: UUID, write_until: float, executor: Executor | None = None) -> None:
         self.gateway, self.token = gateway, token
         self._write_until = write_until
-        self._threads = [] if executor else [ThreadPoolExecutor(1, name) for name in ("lease", "clerk")]
+        self._threads = [] if executor else [_thread(name) for name in ("lease", "clerk")]
         self._leasing: Executor = executor or self._threads[0]
         self._executor: Executor = executor or self._threads[1]
         self._writes: list[Future[None]] = []
@@ -141,6 +141,12 @@ class Clerk:
     def _give_up(self) -> None:
         if self._sound:
             give_up(self.token)
+
+
+def _thread(name: str) -> ThreadPoolExecutor:
+    """A thread whose log lines carry the ids of who starts it."""
+    bound = structlog.contextvars.get_contextvars()
+    return ThreadPoolExecutor(1, name, lambda: structlog.contextvars.bind_contextvars(**bound))
 
 
 def _hang_up() -> None:

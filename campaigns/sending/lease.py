@@ -18,7 +18,7 @@ from django.db.models import Exists, F, OuterRef
 from campaigns import calendar
 from campaigns.audience import known_zones, recipients
 from campaigns.counters import count, moved
-from campaigns.events import messages_changed
+from campaigns.events import messages_changed, messages_told
 from campaigns.models import Attempt, Campaign, Lease, Message, Run
 from campaigns.sending.sql import TABLE, bare_rows, fenced, table, uuid
 from campaigns.states import CampaignStatus, MessageStatus
@@ -41,6 +41,7 @@ class Leased(NamedTuple):
     id: int
     run_id: int
     campaign_id: int
+    contact_id: int | None
     phone: int
     text: str
     parts: int
@@ -146,6 +147,7 @@ def _settle(run: Run, ids: list[int], status: MessageStatus, reason: str) -> Non
     settled = Message.objects.filter(pk__in=ids).update(status=status, reason=reason, changed_at=now())
     count(run.pk, moved(MessageStatus.PENDING, status, settled))
     messages_changed([run.pk], ids)
+    messages_told(ids)
 
 
 def _deadlines(run: Run, readers: dict[int, _Reader], moment: datetime) -> dict[str, float]:
@@ -168,6 +170,7 @@ def _deadlines(run: Run, readers: dict[int, _Reader], moment: datetime) -> dict[
         else:
             opening = calendar.next_opening(window, moment, zone)
             Message.objects.filter(pk__in=by_zone[zone]).update(due_at=opening)
+            messages_told(by_zone[zone])
     unknown = [pk for zone in by_zone.keys() - set(known) for pk in by_zone[zone]]
     _settle(run, unknown, MessageStatus.FAILED, "unknown_zone")
     return deadlines
@@ -187,7 +190,8 @@ def _leased(run: Run, rows: list[_Due], readers: dict[int, _Reader], deadlines: 
         if phone is None:
             phone, text = reader.phone, render(template, _values(reader, names)) if names else template
             parts = measure(text).parts
-        leased.append(Leased(row.id, run.pk, run.campaign_id, phone, text, parts, row.attempts + 1, before, leased_at))
+        ids = (row.id, run.pk, run.campaign_id, row.contact_id)
+        leased.append(Leased(*ids, phone, text, parts, row.attempts + 1, before, leased_at))
     return leased
 
 

@@ -89,23 +89,32 @@ def record(token: UUID, batch: list[Done], *, idempotent: bool) -> None:
         Attempt.objects.bulk_create([_attempt(done, moment) for done, _ in kept])
         _count([done for done in sent if done.message.id in mine], kept, moment)
         messages_changed({done.message.run_id for done in batch}, mine)
-    log_each("vestnik.sending", "attempt", map(_told, batch))
+    log_each("vestnik.sending", "attempt", [_told(done) for done in sent if done.message.id in mine])
+    log_each("vestnik.sending", "attempt", [_told(done, row) for done, row in kept])
+    late = [_told(done) for done in batch if done.message.id not in mine]
+    log_each("vestnik.sending", "attempt came too late", late)
 
 
-def _told(done: Done) -> dict[str, Any]:
-    """What the log tells of an attempt."""
+def _told(done: Done, row: Fate | None = None) -> dict[str, Any]:
+    """What the log tells of an attempt: the request, the answer, and what became of the message without success."""
     message, answer, outcome = done.message, done.answer, done.outcome
-    return {
+    told: dict[str, Any] = {
         "message": message.id,
+        "contact": message.contact_id,
         "run": message.run_id,
         "campaign": message.campaign_id,
         "phone": mask(message.phone),
+        "parts": message.parts,
         "attempt": message.attempts,
         "outcome": outcome.verdict.value,
-        "reason": outcome.reason,
         "http_status": answer.status,
         "ms": answer.duration_ms,
     }
+    if row is not None:
+        told |= {"reason": outcome.reason, "bytes": len(answer.body), "status": row.status.value}
+        if row.status == MessageStatus.PENDING:
+            told["due"] = row.due_at.isoformat()
+    return told
 
 
 def _write_sent(token: UUID, ids: list[int], moment: datetime) -> set[int]:

@@ -6,7 +6,7 @@ import structlog
 from django.db import transaction
 
 from campaigns.counters import count
-from campaigns.events import messages_changed
+from campaigns.events import messages_changed, messages_told
 from campaigns.models import Attempt, Lease, Message
 from campaigns.states import QUARANTINED, MessageStatus
 from project.clock import now
@@ -62,3 +62,4 @@ def _settle(rows: dict[MessageStatus, list[tuple[int, int]]], *, idempotent: boo
     for run_id in sorted(changes):
         count(run_id, changes[run_id])
     messages_changed(changes.keys(), [pk for pk, _ in rows[MessageStatus.UNKNOWN]])
+    messages_told([pk for members in rows.values() for pk, _ in members])

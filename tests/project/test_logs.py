@@ -4,29 +4,35 @@ import json
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from django.test import Client
 
+from accounts.models import User
 from project.logs import mask
+from tests import factories
+from tests.campaigns.pages import browser
+from tests.conftest import ApiClient
 from tests.project.test_settings import ROOT
 
 WRITE = """
 import django, logging, structlog
 django.setup()
+from project.logs import log_each
 log = structlog.get_logger("vestnik.test")
 with structlog.contextvars.bound_contextvars(request_id="abc"):
     log.info("привет", campaign=7)
+    log_each("vestnik.sending", "attempt", [{"message": 3}])
 logging.getLogger("library").warning("plain %s", "words")
 def fail():
     phone = 79991234567
-    raise RuntimeError("broken")
+    raise RuntimeError(f"broken for {phone}\\nDETAIL: Failing row contains (a text)")
 try:
     fail()
 except RuntimeError:
     log.exception("failed")
-from project.logs import log_each
 log_each("vestnik.sending", "attempt", ({"message": number, "reason": "отказ"} for number in (1, 2)))
 log_each("vestnik.sending", "attempt", [])
 """
@@ -52,12 +58,13 @@ def written(folder: Path, form: str) -> list[str]:
 
 
 def test_json_is_one_event_a_line_ours_and_the_libraries(tmp_path: Path) -> None:
-    ours, library, failure, *attempts = map(json.loads, written(tmp_path, "json"))
+    ours, bound, library, failure, *attempts = map(json.loads, written(tmp_path, "json"))
     assert ours["event"] == "привет"
     assert (ours["campaign"], ours["request_id"], ours["level"], ours["logger"]) == (7, "abc", "info", "vestnik.test")
     assert ours["timestamp"].endswith("Z")
+    assert (bound["message"], bound["request_id"]) == (3, "abc")
     assert (library["event"], library["level"], library["logger"]) == ("plain words", "warning", "library")
-    assert failure["exception"][0]["exc_value"] == "broken"
+    assert failure["exception"][0]["exc_value"] == "broken for 7999***4567"
     assert [(line["event"], line["message"], line["reason"]) for line in attempts] == [
         ("attempt", 1, "отказ"),
         ("attempt", 2, "отказ"),
@@ -114,6 +121,44 @@ def test_a_request_is_one_line(client: Client, caplog: pytest.LogCaptureFixture)
         "request_id": "abc",
     }
     assert record.msg["ms"] >= 0
+
+
+def lines_of(caplog: pytest.LogCaptureFixture, *requests: Callable[[], object]) -> list[dict[str, object]]:
+    """What the requests have left in the log."""
+    with caplog.at_level(logging.INFO, "vestnik"):
+        for request in requests:
+            request()
+    return [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+
+
+def test_a_line_names_the_user_and_what_the_address_is_about_and_the_next_request_does_not(
+    alice: User, caplog: pytest.LogCaptureFixture
+) -> None:
+    contact = factories.contact(alice)
+    page, call = browser(alice), ApiClient(alice)
+    about, called, visitor = lines_of(
+        caplog,
+        lambda: page.get(f"/contacts/{contact.pk}/"),
+        lambda: call.get("/messages/7"),
+        lambda: Client().get("/accounts/login/"),
+    )
+    assert (about["user"], about["contact"]) == (alice.pk, contact.pk)
+    assert (called["user"], called["message"], called["status"]) == (alice.pk, 7, 404)
+    assert not visitor.keys() & {"user", "token", "contact", "message"}
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/reports/email/off/secret-token/", "/reports/email/off/***/"),
+        ("/accounts/password/reset/key/2k-secret/", "/accounts/password/reset/key/2k-***/"),
+        ("/contacts/suppression/79991234567/", "/contacts/suppression/***/"),
+    ],
+)
+def test_secrets_in_an_address_are_not_told(path: str, told: str, caplog: pytest.LogCaptureFixture) -> None:
+    (line,) = lines_of(caplog, lambda: Client().get(path))
+    assert line["path"] == told
 
 
 def test_routine_requests_are_not_told(client: Client, caplog: pytest.LogCaptureFixture) -> None:
