@@ -40,10 +40,19 @@ def log_each(name: str, event: str, rows: Iterable[dict[str, Any]]) -> None:
     logger = logging.getLogger(name)
     if not logger.isEnabledFor(logging.INFO):
         return
-    bound = structlog.contextvars.get_contextvars()
-    same = {"event": event, "level": "info", "logger": name, "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}"}
-    write = _renderers(settings.LOG_FORMAT)[-1]
-    lines = [write(None, "info", {**bound, **row, **same}) for row in rows]
+    same = {
+        **structlog.contextvars.get_contextvars(),
+        "event": event,
+        "level": "info",
+        "logger": name,
+        "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S.%fZ}",
+    }
+    if settings.LOG_FORMAT == "json":
+        end = ", " + _json.encode(same)[1:]  # the same for all of them, so it is written once
+        lines = [_json.encode(row)[:-1] + end for row in rows]
+    else:
+        write = _renderers(settings.LOG_FORMAT)[-1]
+        lines = [write(None, "info", {**row, **same}) for row in rows]
     if lines:
         logger.info("\n".join(lines), extra={"written": True})
 
