@@ -2,19 +2,22 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from typing import Any
 
 from django.db import connection
 from django.db.models import F
 
-from campaigns.models import Run, RunMinute
+from campaigns.models import Run, RunMinute, RunReason
 from campaigns.states import MessageStatus
 
 
-def count(run_id: int, changes: Mapping[str, int]) -> None:
-    """Add `changes` (counter name → difference) to a run's counters."""
-    changes = {name: difference for name, difference in changes.items() if difference}
-    if changes:
-        Run.objects.filter(pk=run_id).update(**{name: F(name) + changes[name] for name in changes})
+def count(run_id: int, changes: Mapping[str, int], *, reached: int | None = None) -> None:
+    """Add `changes` (counter name → difference) to a run's counters; `reached` as in `Run`, if it has moved."""
+    fields: dict[str, Any] = {name: F(name) + difference for name, difference in changes.items() if difference}
+    if reached is not None:
+        fields["reached"] = reached
+    if fields:
+        Run.objects.filter(pk=run_id).update(**fields)
 
 
 def moved(source: MessageStatus, target: MessageStatus, number: int) -> dict[str, int]:
@@ -33,3 +36,12 @@ def count_minute(run_id: int, moment: datetime, *, sent: int, failed: int, retri
             "failed = {0}.failed + excluded.failed, retried = {0}.retried + excluded.retried".format(table),
             [run_id, connection.ops.adapt_datetimefield_value(minute), sent, failed, retried],
         )
+
+
+def count_reasons(numbers: Mapping[tuple[int, str], int]) -> None:
+    """Add attempts that failed, by run and reason."""
+    RunReason.objects.bulk_create(
+        [RunReason(run_id=run_id, reason=reason, number=0) for run_id, reason in sorted(numbers)], ignore_conflicts=True
+    )
+    for (run_id, reason), number in sorted(numbers.items()):
+        RunReason.objects.filter(run=run_id, reason=reason).update(number=F("number") + number)

@@ -11,6 +11,7 @@ from django.utils.timezone import now
 
 from accounts.models import User
 from campaigns import text
+from campaigns.counters import count_reasons
 from campaigns.models import Attempt, Campaign, Message, Run, RunMinute
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
 from directory.audience import Audience
@@ -165,7 +166,8 @@ def _run(campaign: Campaign, start: datetime, contacts: list[Contact], rng: rand
     picked = set(Contact.objects.writable().matching(campaign.picks).values_list("pk", flat=True))
     run = Run.objects.create(campaign=campaign, occurrence=start, started_at=start, joined_at=start)
     messages = Message.objects.bulk_create(_message(run, contact, rng) for contact in contacts if contact.pk in picked)
-    Attempt.objects.bulk_create(attempt for message in messages for attempt in _failures(message, rng))
+    attempts = Attempt.objects.bulk_create(attempt for message in messages for attempt in _failures(message, rng))
+    count_reasons(Counter((run.pk, attempt.reason) for attempt in attempts))
     minutes = Counter((message.changed_at.replace(second=0, microsecond=0), message.status) for message in messages)
     RunMinute.objects.bulk_create(
         RunMinute(

@@ -31,6 +31,7 @@ from directory.models import Contact
 from project import clock
 
 MAX_TEXT_LENGTH = 1600
+MANY: Final = 10_000
 
 
 class CampaignQuerySet(models.QuerySet["Campaign"]):
@@ -161,13 +162,29 @@ class RunQuerySet(models.QuerySet["Run"]):
     def sendable(self) -> "RunQuerySet":
         """Those whose messages may leave, each with `first_due`: when the first that waits may; None if none waits."""
         moment = clock.now()
-        waiting = Message.objects.waiting().filter(run=models.OuterRef("pk")).order_by("due_at")
         running = self.active().filter(
             Q(ends_at=None) | Q(ends_at__gt=moment),
             campaign__status=CampaignStatus.RUNNING,
             campaign__ends_at__gt=moment,
         )
-        return running.annotate(first_due=models.Subquery(waiting.values("due_at")[:1]))
+        return running.annotate(first_due=_first_due())
+
+    def told(self, since: datetime) -> "RunQuerySet":
+        """Each with what its counters don't tell, newest first, by one query at a cost that has a bound.
+
+        `ended`: messages that came to an end since that moment, to the minute. Of a run that is not finished:
+        `first_due`; `retrying`: messages that wait for another attempt (counted up to `MANY`), and `retry_at`: when
+        the first of these may leave.
+        """
+        minutes = RunMinute.objects.filter(run=models.OuterRef("pk"), minute__gte=since).order_by().values("run")
+        ended = minutes.annotate(number=Sum(F("sent") + F("failed"))).values("number")
+        again = Message.objects.waiting().filter(run=models.OuterRef("pk"), attempts__gt=0).order_by()[:MANY]
+        return self.order_by("-occurrence").annotate(
+            ended=Coalesce(models.Subquery(ended), 0),
+            first_due=_while_active(_first_due()),
+            retrying=Coalesce(_while_active(_Count(again.values("pk"))), 0),
+            retry_at=_while_active(_Earliest(again.values("due_at"))),
+        )
 
     def next_due(self) -> datetime | None:
         """When the first message of these runs may leave."""
@@ -187,6 +204,29 @@ class RunQuerySet(models.QuerySet["Run"]):
         return {"total": sum(figures[status] for status in MessageStatus.values), **figures}
 
 
+def _first_due() -> models.Subquery:
+    waiting = Message.objects.waiting().filter(run=models.OuterRef("pk")).order_by("due_at")
+    return models.Subquery(waiting.values("due_at")[:1])
+
+
+def _while_active(subquery: models.Subquery) -> models.Case:
+    return models.Case(models.When(finished_at=None, then=subquery), output_field=subquery.output_field)
+
+
+class _Count(models.Subquery):
+    """How many rows a subquery has; unlike an aggregate it respects its limit."""
+
+    template = "(SELECT COUNT(*) FROM (%(subquery)s) AS picked)"
+    output_field = models.IntegerField()
+
+
+class _Earliest(models.Subquery):
+    """The least value of a subquery's only column."""
+
+    template = "(SELECT MIN(due_at) FROM (%(subquery)s) AS picked)"
+    output_field = models.DateTimeField()
+
+
 class Run(models.Model):
     """One execution of a campaign, with a counter for each status of its messages.
 
@@ -196,6 +236,8 @@ class Run(models.Model):
     failed until then wait again. `remedy` asks that those be made up for that were unknown at `remedy_before`.
 
     `noted` accepted messages were told to the directory at `noted_at`; while that goes on, it has come to `noted_to`.
+
+    `reached` is the last message whose first attempt has been recorded: what happened lately, happened just before it.
     """
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="runs")
@@ -211,6 +253,7 @@ class Run(models.Model):
     noted = models.PositiveIntegerField(default=0, editable=False)
     noted_at = models.DateTimeField(null=True, editable=False)
     noted_to = models.BigIntegerField(default=0, editable=False)
+    reached = models.BigIntegerField(null=True, editable=False)
 
     pending = models.PositiveIntegerField(default=0)
     sending = models.PositiveIntegerField(default=0)
@@ -270,6 +313,20 @@ class RunMinute(models.Model):
 
     def __str__(self) -> str:
         return f"{self.run_id} · {self.minute:%H:%M}"
+
+
+class RunReason(models.Model):
+    """How many attempts of one run failed for one reason; those that were repeated count, too."""
+
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="reasons", db_index=False)
+    reason = models.CharField(max_length=40)
+    number = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "reason"], name="run_reason")]
+
+    def __str__(self) -> str:
+        return f"{self.run_id} · {self.reason}"
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
@@ -350,7 +407,7 @@ class Message(models.Model):
         constraints = [models.UniqueConstraint("contact", "run", Coalesce("resend_of", 0), name="message_once_per_run")]
         indexes = [
             models.Index(fields=["run", "due_at", "id"], condition=_WAITING, name="message_waiting"),
-            models.Index(fields=["run"], condition=_WAITING & Q(attempts__gt=0), name="message_retried"),
+            models.Index(fields=["run", "id"], condition=_WAITING & Q(attempts__gt=0), name="message_again"),
             models.Index(fields=["run", "id"], name="message_listed"),
             models.Index(fields=["phone"], condition=Q(contact=None), name="message_direct"),
             models.Index(

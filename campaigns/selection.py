@@ -1,17 +1,20 @@
 """Which messages of a campaign a page shows, and why some of them failed."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
-from django.db.models import Count, Q
+from django.db import connection
+from django.db.models import Q, Sum
 
-from campaigns.models import Campaign, Message, MessageQuerySet, Run
+from campaigns.models import MANY, Campaign, Message, MessageQuerySet, Run, RunReason
 from campaigns.states import QUARANTINED, RESENT, MessageStatus
-from campaigns.statistics import Statistics
 from directory.models import Contact
 from project.http import Slice, keyset
 
+LATEST, ALL = "latest", "all"
 _PAGE: Final = 25
+_LOOKED_AT: Final = 100
 _REASONS_SHOWN: Final = 10
 _FAILED: Final = (MessageStatus.FAILED, MessageStatus.UNDELIVERED, MessageStatus.UNKNOWN)
 _GROUPS: Final[dict[str, Q]] = {
@@ -22,10 +25,25 @@ _GROUPS: Final[dict[str, Q]] = {
 
 @dataclass(frozen=True)
 class Reason:
-    """A failure's code and how many messages ended by it."""
+    """A failure's code and how often it was the cause."""
 
     code: str
     number: int
+
+
+@dataclass(frozen=True)
+class Failures:
+    """Why messages failed, most messages first, and why attempts did, those included that were repeated.
+
+    `unknown` messages wait for somebody's word, `quarantined` of them were stopped after three tries. `more`: there are
+    more than were looked at.
+    """
+
+    messages: list[Reason]
+    attempts: list[Reason]
+    unknown: int = 0
+    quarantined: int = 0
+    more: bool = False
 
 
 def messages_page(
@@ -34,8 +52,21 @@ def messages_page(
     """One page of a run's messages, of the latest run unless another is asked for; what is unknown does not narrow."""
     runs = campaign.runs.order_by("-occurrence")
     chosen: Run | None = runs.filter(pk=run).first() if run is not None else runs.first()
-    found = Message.objects.filter(run=chosen).select_related("contact") if chosen else Message.objects.none()
+    if chosen is None:
+        return Slice([], None)
+    found = Message.objects.filter(run=chosen).select_related("contact")
+    if status == LATEST and not q and chosen.reached:
+        return Slice(_latest(found, chosen), None)
     return keyset(_narrowed(found, status, q), cursor, _PAGE)
+
+
+def _latest(found: MessageQuerySet, run: Run) -> list[Message]:
+    """What happened last, the latest first: no index knows it, but messages leave in the order of their ids.
+
+    So it is looked for just before the last one that left; of several time zones by turns, in that of the moment.
+    """
+    near = found.exclude(status=MessageStatus.PENDING, attempts=0).filter(pk__lte=run.reached)
+    return sorted(near.order_by("-pk")[:_LOOKED_AT], key=lambda message: message.changed_at, reverse=True)[:_PAGE]
 
 
 def _narrowed(found: MessageQuerySet, status: str | None, q: str | None) -> MessageQuerySet:
@@ -46,32 +77,32 @@ def _narrowed(found: MessageQuerySet, status: str | None, q: str | None) -> Mess
     return found.filter(contact__in=Contact.objects.search(q)) if q else found
 
 
-@dataclass(frozen=True)
-class Doubts:
-    """How many messages are unknown and wait for somebody's word, and how many of them were stopped after three tries.
-
-    `working`: somebody has said it, and it is being done.
-    """
-
-    number: int = 0
-    quarantined: int = 0
-    working: bool = False
-
-
-def doubts_of(statistics: Statistics) -> Doubts:
-    """What a campaign's page says of messages that are unknown."""
-    if not statistics.by_status[MessageStatus.UNKNOWN]:
-        return Doubts()
-    unresolved = Message.objects.unresolved().filter(run__in=statistics.runs)
-    stopped = Count("pk", filter=Q(reason=QUARANTINED))
-    numbers = unresolved.aggregate(number=Count("pk"), quarantined=stopped)
-    return Doubts(**numbers, working=any(run.remedy for run in statistics.runs))
+def failures_of(runs: list[Any]) -> Failures:
+    """Why something failed in those runs; two queries, at a cost that has a bound."""
+    failed = any(getattr(run, status) for run in runs for status in _FAILED)
+    groups = _groups(runs) if failed else []
+    unknown = [(reason, number) for status, reason, number in groups if status == MessageStatus.UNKNOWN]
+    by_reason = RunReason.objects.filter(run__in=runs).values_list("reason").annotate(Sum("number"))
+    return Failures(
+        messages=_commonest((reason, number) for _, reason, number in groups if reason != RESENT),
+        attempts=_commonest(by_reason),
+        unknown=sum(number for reason, number in unknown if reason != RESENT),
+        quarantined=sum(number for reason, number in unknown if reason == QUARANTINED),
+        more=sum(number for *_, number in groups) == MANY,
+    )
 
 
-def failure_reasons(statistics: Statistics) -> list[Reason]:
-    """The commonest reasons of what failed, most messages first; what was sent again is told by the new message."""
-    if not any(statistics.by_status[status] for status in _FAILED):
-        return []
-    failed = Message.objects.filter(run__in=statistics.runs, listed_status__in=_FAILED)
-    rows = failed.exclude(reason=RESENT).values("reason").annotate(number=Count("pk")).order_by("-number", "reason")
-    return [Reason(row["reason"], row["number"]) for row in rows[:_REASONS_SHOWN]]
+def _groups(runs: list[Any]) -> list[tuple[str, str, int]]:
+    """Messages that failed, by status and reason: `MANY` of them, if there are more."""
+    failed = Message.objects.filter(run__in=runs, listed_status__in=_FAILED).order_by()
+    some, parameters = failed.values("status", "reason")[:MANY].query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT status, reason, COUNT(*) FROM ({some}) AS picked GROUP BY 1, 2", parameters)  # noqa: S608
+        return list(cursor.fetchall())
+
+
+def _commonest(numbers: Iterable[tuple[str, int]]) -> list[Reason]:
+    added: dict[str, int] = {}
+    for reason, number in numbers:
+        added[reason] = added.get(reason, 0) + number
+    return [Reason(*each) for each in sorted(added.items(), key=lambda each: (-each[1], each[0]))[:_REASONS_SHOWN]]

@@ -1,7 +1,6 @@
 """The pages of campaigns."""
 
 from collections.abc import Callable
-from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -12,21 +11,20 @@ from django.db import transaction
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.cache import patch_vary_headers
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.http import HttpResponseClientRefresh, replace_url
+from django_htmx.http import replace_url, reselect, reswap, retarget
 
 from accounts.history import history_of
-from campaigns import charts, direct, gateways, services
+from campaigns import direct, gateways, services
 from campaigns.forms import AddressForm, CampaignForm, FilterForm, MessageFilterForm, SendTestForm
+from campaigns.live import MOVING, PARTS
 from campaigns.models import Campaign, Message
 from campaigns.preview import campaign_preview
-from campaigns.progress import progress_of, progress_of_runs
-from campaigns.selection import doubts_of, failure_reasons, messages_page
-from campaigns.states import CampaignStatus, Remedy, Repeat
-from campaigns.statistics import campaign_statistics
+from campaigns.progress import progress_of_runs
+from campaigns.selection import ALL, LATEST
+from campaigns.states import OPEN, CampaignStatus, Remedy
 from campaigns.text import measure
 from campaigns.wording import plan_words, width_words
 from directory.audience import Audience
@@ -38,9 +36,6 @@ _LATEST: Final = 10
 _ATTRIBUTES_OFFERED: Final = 12
 _LAUNCH: Final = "launch"
 _LAST_PHONE: Final = "test_phone"
-# Seconds between two looks at the figures.
-_POLL: Final[dict[str, int]] = {CampaignStatus.SCHEDULED: 5, CampaignStatus.RUNNING: 2, CampaignStatus.PAUSED: 5}
-_POLL_SETTLING: Final = 2
 # What a button of the page does, and what is said afterwards.
 _ACTIONS: Final[dict[str, tuple[Callable[..., Any], Any]]] = {
     _LAUNCH: (services.campaign_launch, gettext_lazy("“%(name)s” is launched.")),
@@ -174,61 +169,26 @@ def preview(request: Signed, pk: int | None = None) -> HttpResponse:
 def campaign(request: Signed, pk: int) -> HttpResponse:
     """How far, how fast, how long; then who; then why.
 
-    While it runs the page asks again: every two seconds for the figures, less often for the rows of the table.
+    While it runs each part of the page asks for itself again; where the campaign has come to another state, it gets the
+    whole page in its place.
     """
     row = _own(request, pk)
     target = request.htmx.target if request.htmx else None
     wanted = MessageFilterForm(request.GET).read()
-    context: dict[str, Any] = {"campaign": row, "wanted": wanted, "poll": _poll(row)}
-    if target == "progress":
-        if request.GET.get("seen") != row.status:
-            return HttpResponseClientRefresh()
-        context |= _figures(row, wanted["run"])
-        if not context["statistics"].runs:
+    wanted["status"] = wanted["status"] or (LATEST if row.status in MOVING else ALL)
+    context: dict[str, Any] = {"campaign": row, "wanted": wanted, "moving": row.status in MOVING}
+    if target in PARTS and request.GET.get("seen", row.status) == row.status:
+        context |= PARTS[target](row, wanted)
+        if target == "progress" and not context["runs"]:
             return HttpResponse(status=204)
-        return _varied(render(request, "campaigns/campaign.html#progress", context))
-    context["page"] = messages_page(row, **wanted)
-    if target == "rows":
-        return _varied(render(request, "campaigns/campaign.html#rows", context))
-    context |= {**_figures(row, wanted["run"]), "test_form": _test_form(request), "history": history_of(row)}
-    if not context["statistics"].runs:
+        return _varied(render(request, f"campaigns/campaign.html#{target}", context))
+    for part in PARTS.values():
+        context |= part(row, wanted)
+    context |= {"plan": plan_words(row), "test_form": _test_form(request), "history": history_of(row)}
+    if not context["runs"]:
         context["expected"] = campaign_preview(text=row.text, audience=row.picks)
-    return _varied(render(request, "campaigns/campaign.html", {**context, "plan": plan_words(row)}))
-
-
-def _poll(row: Campaign) -> int | None:
-    """Seconds until the page asks again; it does not keep anyone waiting who has just launched."""
-    if row.status == CampaignStatus.SCHEDULED and row.starts_at <= now():
-        return 1
-    return _POLL.get(row.status)
-
-
-def _figures(row: Campaign, run: int | None) -> dict[str, Any]:
-    """What the counters tell; tabs and chart tell of the run whose messages are shown."""
-    statistics = campaign_statistics(row)
-    settling = statistics.done < statistics.total  # what was in flight at the end is still being recorded
-    progress, doubts = progress_of(statistics), doubts_of(statistics)
-    repeated = row.repeat != Repeat.ONCE
-    shown = [each for each in statistics.runs if run in (None, each.pk)][:1]
-    minutes = list(shown[0].minutes.order_by("minute")) if repeated and shown else statistics.minutes
-    return {
-        "statistics": statistics,
-        "poll": _poll(row) or (_POLL_SETTLING if settling or doubts.working else None),
-        "doubts": doubts,
-        "idempotent": gateways.adapter().idempotent,
-        "progress": progress,
-        "tabs": progress_of_runs(shown) if repeated else progress,
-        "run": shown[0] if repeated and shown else None,
-        "chart": charts.per_minute(minutes, until=now() if row.status == CampaignStatus.RUNNING else None),
-        "reasons": failure_reasons(statistics),
-        "next_due": _next_due(row) if settling and not statistics.rate else None,
-    }
-
-
-def _next_due(row: Campaign) -> datetime | None:
-    """When the next message leaves, if all of them wait for their hour."""
-    due = row.runs.next_due()
-    return due if due and due > now() else None
+    response = _varied(render(request, "campaigns/campaign.html", context))
+    return retarget(reselect(reswap(response, "outerHTML"), "#main"), "#main") if target in PARTS else response
 
 
 def _varied(response: HttpResponse) -> HttpResponse:
@@ -247,6 +207,7 @@ def message(request: Signed, pk: int, message_pk: int) -> HttpResponse:
         "campaign": row,
         "message": shown,
         "failures": shown.failures.order_by("at", "pk"),
+        "live": shown.status in OPEN,
         "sent_again_as": Message.objects.filter(run=shown.run, contact=shown.contact, resend_of=shown).first(),
         "idempotent": gateways.adapter().idempotent,
     }

@@ -154,7 +154,11 @@ def prune() -> None:
 
 def worker_alive(worker: str = ANY_WORKER) -> bool:
     """Whether that worker, or any, has completed a canary in the last `ALIVE_SECONDS`."""
-    seen = worker_seen(worker)
+    return is_alive(worker_seen(worker))
+
+
+def is_alive(seen: datetime | None) -> bool:
+    """Whether a worker that was last seen then counts as alive."""
     return seen is not None and now() - seen < timedelta(seconds=ALIVE_SECONDS)
 
 

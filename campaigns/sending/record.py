@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
-from campaigns.counters import count, count_minute, moved
+from campaigns.counters import count, count_minute, count_reasons, moved
 from campaigns.events import messages_changed
 from campaigns.gateways.base import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
 from campaigns.models import Attempt, Message
@@ -168,8 +168,10 @@ def _count(sent: list[Done], others: list[tuple[Done, Fate]], moment: datetime) 
         changes[done.message.run_id]["parts"] += done.message.parts
     for done, row in others:
         changes[done.message.run_id].update({"sending": -1, row.status.value: 1, "attempts": 1})
+    begun = [done.message for done in (*sent, *(done for done, _ in others)) if done.message.attempts == 1]
+    reached = {message.run_id: message.id for message in sorted(begun)}
     for run_id in sorted(changes):
-        count(run_id, changes[run_id])
+        count(run_id, changes[run_id], reached=reached.get(run_id))
         failed = changes[run_id][MessageStatus.FAILED.value]
         count_minute(
             run_id,
@@ -178,6 +180,7 @@ def _count(sent: list[Done], others: list[tuple[Done, Fate]], moment: datetime) 
             failed=failed,
             retried=changes[run_id][MessageStatus.PENDING.value],
         )
+    count_reasons(Counter((done.message.run_id, done.outcome.reason) for done, _ in others))
 
 
 def release(token: UUID, messages: list[Leased]) -> None:

@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 import structlog
 from django.db import transaction
 
-from campaigns.counters import count
+from campaigns.counters import count, count_reasons
 from campaigns.events import messages_changed, messages_told
 from campaigns.models import Attempt, Lease, Message
 from campaigns.states import QUARANTINED, MessageStatus
@@ -61,5 +61,6 @@ def _settle(rows: dict[MessageStatus, list[tuple[int, int]]], *, idempotent: boo
             changes[run_id].update({MessageStatus.SENDING.value: -1, status.value: 1, "attempts": 1})
     for run_id in sorted(changes):
         count(run_id, changes[run_id])
+    count_reasons({(run_id, "worker_died"): changes[run_id]["attempts"] for run_id in changes})
     messages_changed(changes.keys(), [pk for pk, _ in rows[MessageStatus.UNKNOWN]])
     messages_told([pk for members in rows.values() for pk, _ in members])

@@ -17,7 +17,7 @@ from campaigns.progress import Progress, progress_of_runs
 from campaigns.states import MessageStatus
 from campaigns.statistics import Statistics
 from campaigns.wording import moment_words, pace_words, reason_words
-from project.queue import worker_alive, worker_seen
+from project.queue import is_alive, worker_seen
 from project.templatetags import ago, badge
 
 register = template.Library()
@@ -90,8 +90,9 @@ def gateway_notice() -> dict[str, Any]:
 
 @register.inclusion_tag("campaigns/worker_notice.html")
 def worker_notice() -> dict[str, Any]:
-    """That no worker is alive, and since when, if that is so; one query while all is well."""
-    return {"alive": worker_alive(), "seen": worker_seen}
+    """That no worker is alive, and since when, if that is so; one query."""
+    seen = worker_seen()
+    return {"alive": is_alive(seen), "seen": seen}
 
 
 @register.inclusion_tag("includes/badge.html")

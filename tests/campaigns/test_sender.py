@@ -12,7 +12,7 @@ from pytest_django import Settings
 from accounts.models import User
 from campaigns import services
 from campaigns.lifecycle import campaign_advance
-from campaigns.models import Attempt, Campaign, Gateway, Message
+from campaigns.models import Attempt, Campaign, Gateway, Message, RunReason
 from campaigns.sandbox.server import Sandbox
 from campaigns.sending.breaker import FAILURES_TO_OPEN
 from campaigns.states import CampaignStatus
@@ -50,6 +50,7 @@ def test_every_message_goes_out_once_and_the_campaign_finishes(alice: User, sand
     run = campaign.runs.get()
     assert run.finished_at
     assert (run.attempts, run.parts) == (300, 300)
+    assert run.reached in run.messages.values_list("pk", flat=True)
     message = Message.objects.filter(run=run).first()
     assert message
     assert message.text == "Привет, Ира!"
@@ -115,6 +116,7 @@ def test_attempts_are_used_up(alice: User, sandbox: Sandbox, settings: Settings)
     assert statuses(campaign) == {"failed": 2}
     assert sandbox.ledger.requests == 6
     assert set(Message.objects.values_list("reason", "attempts")) == {("http_500", 3)}
+    assert RunReason.objects.get().number == Message.objects.count() * 3
 
 
 def test_a_wrong_token_stops_the_gateway_and_costs_no_attempt(alice: User, sandbox: Sandbox) -> None:

@@ -9,10 +9,10 @@ from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 
 from accounts.models import User
+from campaigns.counters import count, count_reasons
 from campaigns.lifecycle import campaign_advance
 from campaigns.models import Attempt, Campaign, Gateway
 from campaigns.states import CampaignStatus, MessageStatus
-from project.queue import canary
 from tests import factories
 from tests.campaigns.outcomes import retry, settle, started
 from tests.campaigns.pages import LIST, act, browser, htmx, page_of
@@ -173,10 +173,12 @@ def test_the_refresh_brings_the_figures_and_stops_when_the_campaign_is_over(alic
     fresh = client.get(path, headers=htmx("progress")).content.decode()
     assert "2 of 3 messages" in fresh
     assert 'hx-trigger="every 2s"' in fresh
-    assert fresh.count('hx-swap-oob="true"') == 4
+    assert fresh.count('hx-swap-oob="true"') == 1
     assert "<html" not in fresh
     act(client, campaign, "cancel")
-    assert client.get(path, headers=htmx("progress"))["HX-Refresh"] == "true"
+    over = client.get(path, headers=htmx("progress"))
+    assert (over["HX-Retarget"], over["HX-Reselect"]) == ("#main", "#main")
+    assert "<html" in over.content.decode()
     assert 'hx-trigger="every 2s"' in client.get(page_of(campaign)).content.decode()
     campaign_advance(campaign.pk)
     assert 'hx-trigger="every' not in client.get(page_of(campaign)).content.decode()
@@ -196,17 +198,46 @@ def test_a_refresh_before_the_start_brings_nothing(alice: User) -> None:
     assert answer.status_code == 204
 
 
-def test_a_refresh_costs_at_most_nine_queries_at_any_size(alice: User) -> None:
+@pytest.mark.parametrize("part", ["progress", "chart", "why", "rows", "timeline"])
+def test_a_refresh_costs_at_most_six_queries_at_any_size(alice: User, part: str) -> None:
     campaign, run = started(alice, contacts=30)
     settle(run, 10, MessageStatus.SENT)
     settle(run, 5, MessageStatus.FAILED, "http_400")
-    retry(run)
-    canary("host-1")
+    settle(run, 2, MessageStatus.UNKNOWN, "quarantined")
+    message = retry(run)
+    count(run.pk, {}, reached=message.pk)
+    count_reasons({(run.pk, "http_400"): 5})
     client = browser(alice)
-    for target in ("progress", "rows"):
-        with CaptureQueriesContext(connection) as queries:
-            client.get(f"{page_of(campaign)}?seen=running", headers=htmx(target))
-        assert len(queries) <= 9, [query["sql"] for query in queries]
+    path = f"messages/{message.pk}/" if part == "timeline" else "?seen=running"
+    with CaptureQueriesContext(connection) as queries:
+        assert f'id="{part}"' in client.get(page_of(campaign) + path, headers=htmx(part)).content.decode()
+    assert len(queries) <= 6, [query["sql"] for query in queries]
+
+
+def test_the_latest_outcomes_come_first_while_it_runs(alice: User) -> None:
+    with time_machine.travel(now(), tick=False) as clock:
+        campaign, run = started(alice, contacts=40)
+        outcomes = []
+        for status in (MessageStatus.SENT, MessageStatus.FAILED, MessageStatus.SENT):
+            clock.shift(1)
+            outcomes += settle(run, 10, status)
+        count(run.pk, {}, reached=outcomes[-1].pk)
+        client = browser(alice)
+        page = client.get(page_of(campaign)).context["page"]
+        every = client.get(f"{page_of(campaign)}?status=all").context["page"]
+    assert [row.pk for row in page.items[:10]] == [row.pk for row in outcomes[:-11:-1]]
+    assert (len(page.items), page.next) == (25, None)
+    assert every.items[0].status == MessageStatus.PENDING
+
+
+def test_what_failed_is_grouped_by_its_reason_and_so_are_attempts(alice: User) -> None:
+    campaign, run = started(alice, contacts=4)
+    settle(run, 2, MessageStatus.FAILED, "http_400")
+    settle(run, 1, MessageStatus.FAILED, "timeout")
+    count_reasons({(run.pk, "timeout"): 7, (run.pk, "http_400"): 2})
+    failures = browser(alice).get(page_of(campaign)).context["failures"]
+    assert [(each.code, each.number) for each in failures.messages] == [("http_400", 2), ("timeout", 1)]
+    assert [(each.code, each.number) for each in failures.attempts] == [("timeout", 7), ("http_400", 2)]
 
 
 def test_a_campaign_that_waits_tells_whom_it_would_write_to(alice: User) -> None:
