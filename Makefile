@@ -11,7 +11,7 @@ PRODUCTION := ENV_FILE=/dev/null DEBUG=0 SECRET_KEY=0123456789abcdefghijklmnopqr
 	PUBLIC_URL=https://sms.example.org ALLOWED_HOSTS=sms.example.org
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test soak check bench messages lock clean
+.PHONY: help setup run test coverage soak check bench messages lock clean
 
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -27,8 +27,16 @@ test: .venv/dev $(RU).mo ## run the whole suite in two processes, on SQLite or o
 	@$(BIN)/python -m tools.browser >/dev/null
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
+coverage: .venv/dev $(RU).mo ## the same, and how much of the program it runs: at least 94 %
+	@$(BIN)/python -m tools.browser >/dev/null
+	@rm -rf test-results/.coverage*
+	@$(BIN)/coverage run -m pytest -n 2 --dist loadgroup $(ARGS)
+	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage xml --quiet --fail-under 0
+	@$(BIN)/coverage report --skip-covered --sort miss
+
 soak: .venv/dev $(RU).mo ## the long form of the fault suite, some 40 minutes; ARGS goes to pytest
-	@$(BIN)/python -m pytest -m soak tests/faults $(ARGS)
+	@$(BIN)/python -m pytest -m soak tests/faults tests/ops $(ARGS)
 
 check: .venv/dev $(RU).mo ## linters, types, import contracts, migrations, deployment, translations
 	@$(BIN)/ruff check --quiet
@@ -40,6 +48,8 @@ check: .venv/dev $(RU).mo ## linters, types, import contracts, migrations, deplo
 	@report=$$($(PRODUCTION) $(BIN)/python manage.py makemigrations --check --dry-run) || { echo "$$report"; exit 1; }
 	@report=$$($(PRODUCTION) $(BIN)/python manage.py check --deploy --fail-level WARNING 2>&1) || { echo "$$report"; exit 1; }
 	@report=$$($(PRODUCTION) $(BIN)/python -m tools.migrations) || { echo "$$report"; exit 1; }
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.gitlab-ci .gitlab-ci.yml
+	@$(BIN)/check-jsonschema --quiet --builtin-schema vendor.compose-spec docker-compose*.yml
 	@$(BIN)/python -m tools.messages check
 	@echo "All checks passed."
 

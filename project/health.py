@@ -16,8 +16,11 @@ def healthz(request: HttpRequest) -> JsonResponse:
 
 
 def readyz(request: HttpRequest) -> JsonResponse:
-    """200 when database, migrations and a worker are there; else 503 with what is missing."""
-    missing = missing_parts()
+    """200 when database, migrations and a worker are there; else 503 with what is missing.
+
+    What `?exclude=` names does not matter: pages are of use, and tell of it, while no worker lives.
+    """
+    missing = [part for part in missing_parts() if part not in request.GET.getlist("exclude")]
     if missing:
         return JsonResponse({"status": "not ready", "missing": missing}, status=503)
     return JsonResponse({"status": "ready"})

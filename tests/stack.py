@@ -39,14 +39,19 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 30) -> An
     raise AssertionError(f"not within {seconds} s: {what}")
 
 
+def free_port() -> int:
+    """A port of loopback that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
 class Stack:
     """Web and worker processes with their environment, and the sandbox that they send to."""
 
     def __init__(self, folder: Path, database_url: str, sandbox: Sandbox) -> None:
         self.folder, self.sandbox = folder, sandbox
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
             **os.environ,

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import socket
 import sqlite3
 import subprocess
 import tempfile
@@ -16,7 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.faults.oracle import Scale, add_recipients, evidence, long
-from tests.stack import Stack, finished, launch, running_stack, wait_for
+from tests.stack import Stack, finished, free_port, launch, running_stack, wait_for
 
 RESUMES_WITHIN = 30
 
@@ -26,9 +25,7 @@ class Server:
 
     def __init__(self, binaries: Path, folder: Path) -> None:
         self.binaries, self.folder = binaries, folder
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.url = f"postgres://postgres@127.0.0.1:{self.port}/postgres"
         # PostgreSQL refuses to run as root.
         self.user = "postgres" if os.geteuid() == 0 else None

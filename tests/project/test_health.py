@@ -27,6 +27,7 @@ def test_without_a_worker_it_is_not_ready_and_says_so(client: Client) -> None:
     answer = client.get("/readyz")
     assert answer.status_code == 503
     assert answer.json() == {"status": "not ready", "missing": ["worker"]}
+    assert client.get("/readyz?exclude=worker").json() == {"status": "ready"}
 
 
 def test_with_a_worker_that_completes_tasks_it_is_ready(client: Client) -> None:
