@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.http import HttpRequest
 from django.utils.timezone import now
+from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiToken, Scope, User, validate_person_name
@@ -28,6 +29,7 @@ class SignupForm(forms.Form):
         """Allauth's hook after the user was created."""
         user.first_name = self.cleaned_data["first_name"]
         user.last_name = self.cleaned_data["last_name"]
+        user.language = get_language() or user.language
         user.save()
 
 

@@ -88,8 +88,11 @@ def badge(status: str, label: str = "") -> dict[str, Any]:
 
 
 @register.inclusion_tag("includes/nav.html", takes_context=True)
-def nav(context: Context, address: str, icon: str, label: Any, *, note: str = "", only: str = "") -> dict[str, Any]:
-    """A link of the navigation, marked on its page and those below; `only` is `phone` or `desk`."""
+def nav(
+    context: Context, address: str, icon: str, label: Any, *, note: str = "", only: str = "", keys: str = ""
+) -> dict[str, Any]:
+    """A link of the navigation, marked on its page and those below; `only` is `phone` or `desk`; `keys` lead there."""
     path = context["request"].path
     current = path == address if address == "/" else path.startswith(address)
-    return {"address": address, "icon": icon, "label": label, "note": note, "only": only, "current": current}
+    told = {"address": address, "icon": icon, "label": label, "note": note, "only": only, "keys": keys}
+    return {**told, "current": current}

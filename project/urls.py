@@ -24,6 +24,7 @@ urlpatterns = [
     path("", include("accounts.urls")),
     path("account/webhooks/", include("accounts.webhooks.urls")),
     path("accounts/", include("allauth.urls")),
+    path("i18n/", include("django.conf.urls.i18n")),
     path("contacts/", include("directory.urls")),
     path("campaigns/", include("campaigns.urls")),
     path("api/v1/", api.urls),

@@ -2,10 +2,11 @@
 
 from django.urls import path, re_path
 
-from reports import email_views, views
+from reports import email_views, finding, views
 
 urlpatterns = [
     path("", views.home, name="home"),
+    path("find/", finding.find, name="find"),
     path("reports/", views.reports, name="reports"),
     re_path(r"^reports/(?P<what>campaigns|days)\.(?P<kind>csv|xlsx)$", views.report_export, name="report_export"),
     re_path(

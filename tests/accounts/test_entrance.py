@@ -66,6 +66,14 @@ def test_every_page_is_drawn_in_our_design(client: Client, alice: User, name: st
         assert "style=" not in response.content.decode()
 
 
+def test_a_stranger_chooses_the_language_and_keeps_it(client: Client) -> None:
+    client.post("/i18n/setlang/", {"language": "ru", "next": "/accounts/login/"})
+    assert '<html lang="ru">' in client.get("/accounts/login/").content.decode()
+    client.post("/accounts/signup/", CAROL)
+    assert User.objects.get().language == "ru"
+    assert '<html lang="ru">' in client.get("/account/").content.decode()
+
+
 def test_a_newcomer_signs_up_and_is_in(client: Client) -> None:
     response = client.post("/accounts/signup/", CAROL)
 

@@ -58,6 +58,7 @@ INSIDE = (
     "/contacts/suppression/{phone}/",
     "/contacts/bulk/{bulk}/",
     "/campaigns/to/{contact}/",
+    "/find/?q=pages",
     "/reports/",
     "/reports/email/",
     "/reports/email/?rhythm=weekly",
@@ -98,6 +99,7 @@ NO_PAGES = {
     "report_export",
     "report_send_me",
     "send_test",
+    "set_language",
     "suppression_add",
     "suppression_export",  # text
     "tag_delete",

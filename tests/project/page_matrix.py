@@ -79,6 +79,7 @@ ACCOUNT: Final = {"first_name": "Anna", "last_name": "", "timezone": "Europe/Mos
 PAGES: Final[dict[str, Page]] = {
     # Reports
     "/": Page(users(200)),
+    "/find/": Page(users(200)),
     "/reports/": Page(users(200)),
     "/reports/<what>.<kind>": Page(users(200), values={"what": ("campaigns", "days"), **FILES}),
     "/reports/campaigns/<pk>/messages.<kind>": Page(owners(200, other=404), values=FILES),
@@ -99,6 +100,7 @@ PAGES: Final[dict[str, Page]] = {
     # Users
     "/users/": Page(admins(200)),
     "/users/<int:pk>/<slug:action>/": Page(post=admins(302), values={"action": tuple(_USER_ACTIONS)}),
+    "/i18n/setlang/": Page(anyone(302), anyone(302), {"language": "ru"}),
     # Sign-in, by allauth
     "/accounts/login/": Page(
         anyone(200, inside=302),

@@ -1,0 +1,86 @@
+"""Moving about: by keyboard alone, back and forth, and on after the sign-in has expired."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import barriers, complaints_of
+from tests.stack import EMAIL, PASSWORD, Api, add_contacts
+
+
+@pytest.fixture
+def browser_context_args(browser_context_args: dict[str, object], session: Path) -> dict[str, object]:
+    return {**browser_context_args, "storage_state": session, "reduced_motion": "reduce"}
+
+
+def test_keys_lead_everywhere(api: Api, page: Page, base_url: str) -> None:
+    add_contacts(api, "keyboard", 1)
+    complaints = complaints_of(page, base_url)
+    keys = page.keyboard
+    page.goto("/")
+    keys.press("Tab")
+    keys.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+
+    keys.press("Control+k")
+    palette = page.get_by_role("dialog", name="Go to")
+    expect(palette.get_by_role("option", name="New campaign")).to_have_attribute("aria-selected", "true")
+    assert barriers(page) == []
+    keys.type("ирина")
+    expect(palette.get_by_role("option").first).to_contain_text("Ирина")
+    assert barriers(page) == []
+    keys.press("ArrowDown")
+    keys.press("ArrowUp")
+    keys.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Ирина")
+
+    keys.press("Control+k")
+    keys.type("saved aud")
+    keys.press("Enter")  # before the answer is there
+    page.wait_for_url("**/contacts/audiences/")
+    keys.press("g")
+    keys.press("c")
+    page.wait_for_url("**/campaigns/")
+    keys.press("/")
+    expect(page.get_by_role("searchbox", name="Search")).to_be_focused()
+    page.reload()
+    keys.press("?")
+    shortcuts = page.get_by_role("dialog", name="Keyboard shortcuts")
+    expect(shortcuts).to_be_visible()
+    assert barriers(page) == []
+    shortcuts.get_by_label("Use the keys without Ctrl and ⌘").uncheck()
+    keys.press("Escape")
+    expect(shortcuts).to_be_hidden()
+    page.reload()
+    keys.press("?")
+    keys.press("Control+k")
+    expect(palette).to_be_visible()
+    expect(shortcuts).to_be_hidden()
+    assert complaints == []
+
+
+def test_back_and_reload_and_an_expired_sign_in_lose_nothing(api: Api, page: Page) -> None:
+    add_contacts(api, "expiry", 1)
+    page.goto("/contacts/?sort=name")
+    page.get_by_label("State").select_option("all")
+    page.wait_for_url("**/contacts/?state=all&sort=name")
+    page.get_by_role("searchbox").fill("ирина")
+    page.wait_for_url(re.compile(r"q=%D0%B8"))
+    page.get_by_role("row").nth(1).get_by_role("link").first.click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Ирина")
+    page.go_back()
+    expect(page.get_by_role("searchbox")).to_have_value("ирина")
+    expect(page.get_by_label("State")).to_have_value("all")
+    expect(page.get_by_role("row").nth(1)).to_contain_text("Ирина")
+
+    page.context.clear_cookies()
+    page.get_by_label("State").select_option("active")
+    page.wait_for_url("**/accounts/login/**")
+    page.get_by_label(re.compile("e-?mail", re.IGNORECASE)).fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url(re.compile(r"/contacts/\?.*state=all"))
+    expect(page.get_by_role("searchbox")).to_have_value("ирина")
+    expect(page.get_by_role("row").nth(1)).to_contain_text("Ирина")
