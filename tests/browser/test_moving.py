@@ -36,6 +36,7 @@ def test_keys_lead_everywhere(api: Api, page: Page, base_url: str) -> None:
     keys.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Ирина")
 
+    page.wait_for_load_state()  # the scripts are there
     keys.press("Control+k")
     keys.type("saved aud")
     keys.press("Enter")  # before the answer is there
@@ -76,7 +77,7 @@ def test_back_and_reload_and_an_expired_sign_in_lose_nothing(api: Api, page: Pag
     expect(page.get_by_role("row").nth(1)).to_contain_text("Ирина")
 
     page.context.clear_cookies()
-    page.get_by_label("State").select_option("active")
+    page.get_by_label("State").select_option("deactivated")
     page.wait_for_url("**/accounts/login/**")
     page.get_by_label(re.compile("e-?mail", re.IGNORECASE)).fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
