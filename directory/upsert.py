@@ -196,7 +196,7 @@ class _Writer:
         if left and self.policy != Policy.SKIP:
             for contact in _locked(left):
                 self._change(contact, left.pop(contact["phone"]))
-        self._update()
+        _store(self.changed, self.moment)
         self._untag()
         self._tag()
         return {} if self.policy == Policy.SKIP else left
@@ -213,7 +213,7 @@ class _Writer:
             f"SELECT {columns}, %s, %s, %s FROM fresh WHERE true ON CONFLICT (phone) DO NOTHING RETURNING id, phone"
         )
         moment = stamp(self.moment)
-        for pk, phone in returned(statement, [table_rows(map(_new, batch)), self.by.pk, moment, moment]):
+        for pk, phone in returned(statement, [*table_rows(map(_new, batch)), self.by.pk, moment, moment]):
             wanted = by_phone[phone]
             wanted.result.outcome, wanted.result.contact_id = Outcome.CREATED, pk
             self.tagged.extend((pk, name) for name in wanted.told.get("tags", ()))
@@ -242,10 +242,6 @@ class _Writer:
             self.tagged.extend((contact["id"], name) for name in result.tagged)
             self.untagged.extend(contact["tags"][name] for name in lost)
 
-    def _update(self) -> None:
-        if self.changed:
-            _store(self.changed, self.moment)
-
     def _untag(self) -> None:
         if self.untagged:
             Contact.tags.through.objects.filter(is_among("id", self.untagged)).delete()
@@ -260,7 +256,7 @@ class _Writer:
             f"INSERT INTO {_TAGGED} (contact_id, tag_id) SELECT contact_id, tag_id FROM told WHERE true "
             "ON CONFLICT DO NOTHING"
         )
-        execute(statement, [table_rows(pairs)])
+        execute(statement, [*table_rows(pairs)])
 
 
 def contacts_restore(values: Mapping[int, tuple[dict[str, Any], list[str]]], moment: datetime) -> None:
@@ -277,12 +273,14 @@ def contacts_restore(values: Mapping[int, tuple[dict[str, Any], list[str]]], mom
 
 def _store(rows: list[list[Any]], moment: datetime) -> None:
     """Set all fields of `_TOLD`, by id."""
+    if not rows:
+        return
     values = ", ".join(f"{name} = told.{name}" for name in _TOLD)
     statement = (
         f"WITH {table(Contact, 'told', ('id', *_TOLD))} "  # noqa: S608
         f"UPDATE {_TABLE} SET {values}, updated_at = %s FROM told WHERE {_TABLE}.id = told.id"
     )
-    execute(statement, [table_rows(rows), stamp(moment)])
+    execute(statement, [*table_rows(rows), stamp(moment)])
 
 
 def _new(wanted: _Wanted) -> list[Any]:

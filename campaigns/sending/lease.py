@@ -20,12 +20,12 @@ from campaigns.audience import known_zones, recipients
 from campaigns.counters import count, moved
 from campaigns.events import messages_changed, messages_told
 from campaigns.models import Attempt, Campaign, Lease, Message, Run
-from campaigns.sending.sql import TABLE, bare_rows, fenced, table, uuid
+from campaigns.sending.sql import TABLE, bare_rows, table, uuid
 from campaigns.states import CampaignStatus, MessageStatus
 from campaigns.text import measure, placeholders, render, values_of
 from directory.suppression import shut
 from project.clock import now
-from project.sql import is_among, table_rows
+from project.sql import execute, is_among, table_rows
 
 SLICE_SECONDS = 20.0
 # What leaves in the last moment would reach the gateway when it is over.
@@ -213,10 +213,10 @@ def _take(leased: list[Leased], token: UUID, moment: datetime) -> None:
         )
     first = [message for message in leased if message.attempts == 1]
     if first:
-        fenced(
+        execute(
             f"WITH {table('payload', _PAYLOAD)} "  # noqa: S608
             f"UPDATE {TABLE} SET status = 'sending', lease_token = %s, attempts = attempts + 1, leases = leases + 1, "
             "phone = payload.phone, text = payload.text, parts = payload.parts "
-            f"FROM payload WHERE {TABLE}.id = payload.id RETURNING {TABLE}.id",
-            [table_rows((m.id, m.phone, m.text, m.parts) for m in first), uuid(token)],
+            f"FROM payload WHERE {TABLE}.id = payload.id",
+            [*table_rows((m.id, m.phone, m.text, m.parts) for m in first), uuid(token)],
         )

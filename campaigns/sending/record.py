@@ -143,7 +143,7 @@ def _write_fates(token: UUID, others: list[tuple[Done, Fate]], moment: datetime)
         "attempts = fate.attempts, changed_at = %s, lease_token = NULL, leases = 0 "
         f"FROM fate WHERE {TABLE}.id = fate.id AND lease_token = %s AND {TABLE}.status = 'sending' "
         f"RETURNING {TABLE}.id",
-        [table_rows(rows), stamp(moment), uuid(token)],
+        [*table_rows(rows), stamp(moment), uuid(token)],
     )
 
 
