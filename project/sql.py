@@ -23,7 +23,7 @@ def table(model: type[Model], name: str, columns: Sequence[str]) -> str:
         source = f"* FROM unnest({', '.join(f'CAST(%s AS {kind}[])' for kind in types)})"
     else:
         source = f"{', '.join(f'value ->> {number}' for number in range(len(columns)))} FROM json_each(%s)"
-    return f"{name} ({', '.join(columns)}) AS (SELECT {source})"  # noqa: S608
+    return f"{name} ({', '.join(columns)}) AS (SELECT {source})"
 
 
 def table_rows(rows: Iterable[Sequence[Any]]) -> list[str]:

@@ -89,9 +89,9 @@ def record(token: UUID, batch: list[Done], *, idempotent: bool) -> None:
         Attempt.objects.bulk_create([_attempt(done, moment) for done, _ in kept])
         _count([done for done in sent if done.message.id in mine], kept, moment)
         messages_changed({done.message.run_id for done in batch}, mine)
-    log_each("vestnik.sending", "attempt", [_told(done) for done in sent if done.message.id in mine])
-    log_each("vestnik.sending", "attempt", [_told(done, row) for done, row in kept])
-    late = [_told(done) for done in batch if done.message.id not in mine]
+    log_each("vestnik.sending", "attempt", (_told(done) for done in sent if done.message.id in mine))
+    log_each("vestnik.sending", "attempt", (_told(done, row) for done, row in kept))
+    late = (_told(done) for done in batch if done.message.id not in mine)
     log_each("vestnik.sending", "attempt came too late", late)
 
 
@@ -168,8 +168,11 @@ def _count(sent: list[Done], others: list[tuple[Done, Fate]], moment: datetime) 
         changes[done.message.run_id]["parts"] += done.message.parts
     for done, row in others:
         changes[done.message.run_id].update({"sending": -1, row.status.value: 1, "attempts": 1})
-    begun = [done.message for done in (*sent, *(done for done, _ in others)) if done.message.attempts == 1]
-    reached = {message.run_id: message.id for message in sorted(begun)}
+    reached: dict[int, int] = {}
+    for done in (*sent, *(done for done, _ in others)):
+        message = done.message
+        if message.attempts == 1 and message.id > reached.get(message.run_id, 0):
+            reached[message.run_id] = message.id
     for run_id in sorted(changes):
         count(run_id, changes[run_id], reached=reached.get(run_id))
         failed = changes[run_id][MessageStatus.FAILED.value]
