@@ -9,6 +9,7 @@ from django.utils.timezone import localtime, now
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from accounts.models import User
 from campaigns.models import MAX_TEXT_LENGTH, Campaign
 from campaigns.services import CHANGEABLE
 from campaigns.states import CampaignStatus, Repeat
@@ -124,6 +125,20 @@ class CampaignForm(AudienceForm):
             "window": (start, end) if start is not None and end is not None else None,
         }
         return {name: made[name] if name in made else cleaned.get(name) for name in _SOURCES}
+
+    def plan(self, user: User, row: Campaign | None) -> Campaign:
+        """The campaign as it would be, unsaved; what could not be read is missing."""
+        values = self.values()
+        plan = Campaign(
+            pk=row.pk if row else None,
+            status=row.status if row else CampaignStatus.SCHEDULED,
+            timezone=row.timezone if row else user.timezone,
+            audience=values["audience"].to_json(),
+            text=values["text"] or "",
+            **{name: values[name] for name in ("name", "starts_at", "ends_at", "local_time", "repeat", "rate_limit")},
+        )
+        plan.window_start, plan.window_end = values["window"] or (None, None)
+        return plan
 
     def changes(self) -> dict[str, Any]:
         """Of `values`, what the user has changed."""

@@ -5,6 +5,7 @@ Sources: 3GPP TS 23.038 (GSM 7-bit default alphabet and its extension table, UCS
 """
 
 import re
+import unicodedata
 from collections.abc import Mapping, Set
 from functools import lru_cache
 from typing import Final, Literal, NamedTuple
@@ -18,6 +19,16 @@ GSM7_BASIC: Final = frozenset(
 )
 GSM7_EXTENSION: Final = frozenset("\f^{}\\[~]|€")
 _GSM7: Final = GSM7_BASIC | GSM7_EXTENSION
+# What stands for a character in plain letters; see `plainer`.
+_PLAIN: Final = {
+    **dict.fromkeys("“”„‟«»″", '"'),
+    **dict.fromkeys("‘’‚‛′`´", "'"),
+    **dict.fromkeys("‐‑‒–—―−•", "-"),
+    **dict.fromkeys("\u00a0\u2007\u2009\u202f", " "),
+    "…": "...",
+    "№": "No.",
+    "×": "x",
+}
 
 Encoding = Literal["GSM-7", "UCS-2"]
 
@@ -51,6 +62,11 @@ def _cut(text: str) -> tuple[list[Slot], str]:
 def placeholders(text: str) -> set[str]:
     """The names that a text is filled from."""
     return {slot.name for slot in _cut(text)[0]}
+
+
+def fallbacks(text: str) -> dict[str, str]:
+    """What the placeholders of a text read where nothing is known; nothing at all is an empty word."""
+    return {slot.name: slot.fallback for slot in _cut(text)[0]}
 
 
 def render(text: str, values: Mapping[str, object]) -> str:
@@ -101,3 +117,27 @@ def _parts(text: str, wide: Set[str], part: int) -> int:
             parts, filled = parts + 1, 0
         filled += width
     return parts
+
+
+def plainer(text: str) -> dict[str, str]:
+    """Characters that could be written more cheaply, each with what would stand for it; none if that saves nothing.
+
+    Quotation marks, dashes and spaces have plain ones, letters lose their accents, and emoji go.
+    """
+    found = {character: plain for character in beyond_gsm7(text) if (plain := _plain(character)) is not None}
+    before, after = measure(text), measure(replace(text, found))
+    return found if (after.encoding, after.parts) != (before.encoding, before.parts) else {}
+
+
+def replace(text: str, characters: Mapping[str, str]) -> str:
+    """The text with each of those characters written otherwise."""
+    return "".join(characters.get(character, character) for character in text)
+
+
+def _plain(character: str) -> str | None:
+    if character in _PLAIN:
+        return _PLAIN[character]
+    if unicodedata.category(character) in ("So", "Sk", "Cf", "Mn"):
+        return ""
+    bare = "".join(each for each in unicodedata.normalize("NFKD", character) if not unicodedata.combining(each))
+    return bare if bare and _GSM7.issuperset(bare) else None

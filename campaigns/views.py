@@ -21,12 +21,11 @@ from campaigns import direct, gateways, services
 from campaigns.forms import AddressForm, CampaignForm, FilterForm, MessageFilterForm, SendTestForm
 from campaigns.live import MOVING, PARTS
 from campaigns.models import Campaign, Message
-from campaigns.preview import campaign_preview
+from campaigns.outlook import outlook_of
 from campaigns.progress import progress_of_runs
 from campaigns.selection import ALL, LATEST
 from campaigns.states import OPEN, CampaignStatus, Remedy
-from campaigns.text import measure
-from campaigns.wording import plan_words, width_words
+from campaigns.wording import plan_words
 from directory.audience import Audience
 from directory.models import Contact, SavedAudience
 from project.http import Conflict, Signed, keyset
@@ -157,11 +156,14 @@ def campaign_edit(request: Signed, pk: int) -> HttpResponse:
 @require_POST
 @login_required
 def preview(request: Signed, pk: int | None = None) -> HttpResponse:
-    """What the composer shows beside what is being written. Nothing is stored."""
+    """What the composer shows beside what is being written, or before it is launched. Nothing is stored."""
     row = _own(request, pk) if pk is not None else None
     form = CampaignForm(request.POST, campaign=row)
     form.is_valid()
-    return render(request, "campaigns/composer.html#preview", {"campaign": row, **_previewed(form, row)})
+    plan = form.plan(request.user, row)
+    part = "review" if request.htmx.target == "review-body" else "preview"
+    context = {"form": form, "campaign": row, "plan": plan, "outlook": outlook_of(plan)}
+    return render(request, f"campaigns/composer.html#{part}", context)
 
 
 @require_safe
@@ -184,9 +186,9 @@ def campaign(request: Signed, pk: int) -> HttpResponse:
         return _varied(render(request, f"campaigns/campaign.html#{target}", context))
     for part in PARTS.values():
         context |= part(row, wanted)
-    context |= {"plan": plan_words(row), "test_form": _test_form(request), "history": history_of(row)}
+    context |= {"plan_words": plan_words(row), "test_form": _test_form(request), "history": history_of(row)}
     if not context["runs"]:
-        context["expected"] = campaign_preview(text=row.text, audience=row.picks)
+        context["outlook"] = outlook_of(row)
     response = _varied(render(request, "campaigns/campaign.html", context))
     return retarget(reselect(reswap(response, "outerHTML"), "#main"), "#main") if target in PARTS else response
 
@@ -334,31 +336,14 @@ def _saved(form: CampaignForm, save: Callable[[], Campaign]) -> Campaign | None:
 
 
 def _composer(request: Signed, form: CampaignForm, row: Campaign | None = None) -> HttpResponse:
-    context = {
+    plan = form.plan(request.user, row)
+    context: dict[str, Any] = {
         "form": form,
         "campaign": row,
         "attributes": form.attribute_names[:_ATTRIBUTES_OFFERED],
-        **_previewed(form, row),
+        "plan": plan,
+        "outlook": outlook_of(plan),
+        "saved_audiences": SavedAudience.objects.all() if row is None else [],
+        "test_form": _test_form(request, composing="text" not in form.locked),
     }
-    context["saved_audiences"] = SavedAudience.objects.all() if row is None else []
-    context["test_form"] = _test_form(request, composing="text" not in form.locked)
     return render(request, "campaigns/composer.html", context, status=422 if form.is_bound else 200)
-
-
-def _previewed(form: CampaignForm, row: Campaign | None) -> dict[str, Any]:
-    """The preview of what is in the form, bound or not, and the plan in words if its times can be read."""
-    values = form.values()
-    text = values["text"] or ""
-    plan = Campaign(
-        status=row.status if row else CampaignStatus.SCHEDULED,
-        **{name: values[name] for name in ("starts_at", "ends_at", "local_time", "repeat", "rate_limit")},
-    )
-    plan.window_start, plan.window_end = values["window"] or (None, None)
-    found = campaign_preview(text=text, audience=values["audience"])
-    shown = found.samples[0].text if found.samples else text
-    return {
-        "preview": found,
-        "size": measure(shown),
-        "because": width_words(shown),
-        "plan": plan_words(plan) if values["starts_at"] and values["ends_at"] else "",
-    }

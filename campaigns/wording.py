@@ -1,6 +1,7 @@
 """What happens and why, in words: one sentence for a campaign's plan, one phrase for each code of a failure."""
 
 import unicodedata
+from collections.abc import Sequence
 from datetime import datetime, time, timedelta
 from typing import Final
 
@@ -132,6 +133,26 @@ def _next_start(campaign: Campaign) -> datetime | None:
         if occurrence > moment:
             return occurrence
     return None
+
+
+def place(zone: str) -> str:
+    """The city that a time zone is named after."""
+    return zone.rsplit("/", maxsplit=1)[-1].replace("_", " ")
+
+
+def joined(names: Sequence[str], most: int) -> str:
+    """The first of them, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return _("%(names)s and %(more)d more") % {"names": shown, "more": len(names) - most} if names[most:] else shown
+
+
+def takes_words(seconds: float, rate: float, last: datetime) -> str:
+    """How long so many messages take at so many a second, and when the last of them leaves."""
+    return _("Sending takes about %(span)s at %(number)s a minute; the last message leaves about %(moment)s.") % {
+        "span": _span(timedelta(seconds=seconds)),
+        "number": number(max(1, round(rate * 60))),
+        "moment": moment_words(last),
+    }
 
 
 def _span(length: timedelta) -> str:

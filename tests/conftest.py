@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+from django.core.cache import caches
 from django.test import Client
 
 from accounts import throttle
@@ -30,6 +31,7 @@ def _clock_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
 def _nobody_has_called(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another test's requests don't count, though its token may have had the same id."""
     monkeypatch.setattr(throttle, "spend", throttle.Throttle().spend)
+    caches["process"].clear()
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """`{% load campaigns %}`."""
 
+import json
 from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +17,7 @@ from campaigns.models import Campaign, Gateway, Message, Run
 from campaigns.progress import Progress, progress_of_runs
 from campaigns.states import MessageStatus
 from campaigns.statistics import Statistics
-from campaigns.wording import moment_words, pace_words, reason_words
+from campaigns.wording import moment_words, pace_words, place, reason_words
 from project.queue import is_alive, worker_seen
 from project.templatetags import ago, badge
 
@@ -38,6 +39,10 @@ def clock(moment: datetime) -> SafeString:
 def moment(value: datetime) -> SafeString:
     """`today 10:00`, `Thu 26 Nov 21:00`, as the sentences have it."""
     return format_html('<time datetime="{}">{}</time>', localtime(value).isoformat(), moment_words(value))
+
+
+register.filter("place", place)
+register.filter("json", json.dumps)
 
 
 @register.filter
@@ -79,7 +84,7 @@ def _awaited(message: Message) -> str:
         return _("Retrying at %(clock)s") % {"clock": f"{localtime(message.due_at):%H:%M:%S}"}
     zone = message.contact.timezone if message.contact else message.run.campaign.timezone
     clock = f"{localtime(message.due_at, ZoneInfo(zone)):%H:%M}"
-    return _("Waiting till %(clock)s in %(place)s") % {"clock": clock, "place": zone.split("/")[-1].replace("_", " ")}
+    return _("Waiting till %(clock)s in %(place)s") % {"clock": clock, "place": place(zone)}
 
 
 @register.inclusion_tag("campaigns/gateway_notice.html")

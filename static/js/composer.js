@@ -7,3 +7,13 @@ document.addEventListener("click", (event) => {
   text.focus();
   text.dispatchEvent(new Event("input", { bubbles: true }));
 });
+
+// A button with data-replace='{"from": "to"}' writes the text with these characters instead of those.
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-replace]");
+  if (!button) return;
+  const text = document.getElementById("id_text");
+  for (const [from, to] of Object.entries(JSON.parse(button.dataset.replace))) text.value = text.value.replaceAll(from, to);
+  text.focus();
+  text.dispatchEvent(new Event("input", { bubbles: true }));
+});

@@ -32,7 +32,8 @@ def compose_and_launch(page: Page) -> None:
     page.get_by_label("Text", exact=True).fill("{first_name|friend}, it works.")
     page.get_by_role("checkbox", name=TAG).check()
     page.get_by_label("Messages a second").fill(str(RATE))
-    page.get_by_role("button", name=f"Launch to {BEFOREHAND + 1} contacts").first.click()
+    page.get_by_role("button", name="Review and launch…").first.click()
+    page.get_by_role("button", name=f"Launch to {BEFOREHAND + 1} contacts").click()
 
 
 def figures(page: Page) -> dict[str, int]:

@@ -11,12 +11,20 @@ EVERYONE = Audience()
 
 
 def test_a_fixed_text_is_measured_exactly(alice: User) -> None:
-    for _ in range(7):
+    for _ in range(SAMPLES + 2):
         factories.contact(alice)
     preview = campaign_preview(text="я" * 71, audience=EVERYONE)
-    assert (preview.recipients, preview.encoding, preview.characters) == (7, "UCS-2", 71)
-    assert (preview.parts, preview.total_parts) == (2, 14)
+    assert (preview.recipients, preview.encoding, preview.characters) == (SAMPLES + 2, "UCS-2", 71)
+    assert (preview.parts, preview.total_parts) == (2, 2 * (SAMPLES + 2))
     assert len(preview.samples) == SAMPLES
+
+
+def test_the_longest_and_those_who_miss_something_are_among_the_samples(alice: User) -> None:
+    for name in [*["Al"] * SAMPLES, "", "Alexandra"]:
+        factories.contact(alice, first_name=name)
+    preview = campaign_preview(text="{first_name|you}", audience=EVERYONE)
+    assert {sample.text for sample in preview.samples} == {"Al", "you", "Alexandra"}
+    assert [(gap.name, gap.fallback, gap.number) for gap in preview.gaps] == [("first_name", "you", 1)]
 
 
 def test_only_recipients_count(alice: User) -> None:

@@ -8,6 +8,7 @@ from campaigns.text import (
     PLACEHOLDER,
     beyond_gsm7,
     measure,
+    plainer,
     render,
     values_of,
 )
@@ -134,3 +135,21 @@ class TestMeasure:
             assert size.characters == len(text.encode("utf-16-be", "surrogatepass")) // 2
         single = {"GSM-7": 160, "UCS-2": 70}[size.encoding]
         assert (size.parts == 1) is (size.characters <= single)
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"),
+    [
+        ("Plain", {}),
+        ("“Hi” – a…", {"“": '"', "”": '"', "–": "-", "…": "..."}),
+        ("Façade", {"ç": "c"}),
+        ("Hi 🎉👍🏽", {"🎉": "", "👍": "", "🏽": ""}),
+        ("Привет — 🎉", {}),  # it is UCS-2 all the same, and no part longer
+        ("я" * 69 + "🎉", {"🎉": ""}),
+        ("汉字", {}),
+    ],
+)
+def test_what_could_be_written_more_plainly_is_found_where_that_saves_something(
+    text: str, plain: dict[str, str]
+) -> None:
+    assert plainer(text) == plain

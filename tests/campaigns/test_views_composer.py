@@ -113,6 +113,10 @@ def test_the_preview_tells_recipients_parts_and_what_a_contact_reads(alice: User
     assert "14 of 70 characters" in content
     assert "because of Cyrillic" in content
     assert "Starts at once" in content
+    review = browser(alice).post(PREVIEW, composed(tags=["vip"]), headers=htmx("review-body")).content.decode()
+    assert "Launch to 1 contact\n" in review
+    missing = browser(alice).post(PREVIEW, composed(name=""), headers=htmx("review-body")).content.decode()
+    assert ("This field is required." in missing, "Launch to" in missing) == (True, False)
 
 
 def test_the_preview_bears_half_written_forms(alice: User) -> None:

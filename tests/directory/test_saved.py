@@ -94,7 +94,7 @@ def test_an_audience_is_built_counted_saved_used_and_deleted(client: Client, ali
     page = client.get(f"/contacts/audiences/{saved.pk}/").content.decode()
     assert 'value="омск"' in page
     composer = client.get("/campaigns/new/", {"audience": saved.pk})
-    assert composer.context["preview"].recipients == 1
+    assert composer.context["outlook"].spread.number == 1
     assert composer.context["form"].audience() == saved.picks
     assert client.post(f"/contacts/audiences/{saved.pk}/delete/").status_code == 302
     assert not SavedAudience.objects.exists()
