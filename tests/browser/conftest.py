@@ -65,13 +65,16 @@ def barriers(page: Page) -> list[str]:
 
 def complaints_of(page: Page, base_url: str) -> list[str]:
     """What happens from now on and must not: errors, refusals, requests to other hosts. Whoever asks sees it empty."""
-    page.goto("about:blank")  # what an earlier page still asks for is broken off
     found: list[str] = []
     host = urlsplit(base_url).netloc
     page.on("console", lambda said: found.append(said.text) if said.type in ("error", "warning") else None)
     page.on("pageerror", lambda error: found.append(str(error)))
     page.on("response", lambda answer: found.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
-    page.on("requestfailed", lambda request: found.append(f"{request.failure} {request.url}"))
+    broken_off = "net::ERR_ABORTED"  # by the next page, or the next request of its kind
+    page.on(
+        "requestfailed",
+        lambda request: found.append(f"{request.failure} {request.url}") if request.failure != broken_off else None,
+    )
     page.on(
         "request",
         lambda request: found.append(request.url) if urlsplit(request.url).netloc not in (host, "") else None,
