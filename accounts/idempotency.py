@@ -10,6 +10,7 @@ from datetime import timedelta
 from functools import partial, wraps
 from typing import Any, Final, TypeAlias, TypeVar
 
+from django.conf import settings
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.utils.crypto import salted_hmac
@@ -80,14 +81,15 @@ def _check(key: str) -> None:
 
 
 def _answer(request: HttpRequest, key: str, run: Callable[[], HttpResponse]) -> HttpResponse:
-    token, fingerprint = token_of(request), _fingerprint(request)
+    token, fingerprints = token_of(request), _fingerprints(request)
     caller = f"user {token.user_id}" if token else f"address {address_of(request)}"
     with transaction.atomic():
+        names = _hashes(f"{caller} {key}".encode())
         row, new = KeptAnswer.objects.get_or_create(
-            key=_hash(f"{caller} {key}".encode()), defaults={"fingerprint": fingerprint}
+            key__in=names, defaults={"key": names[0], "fingerprint": fingerprints[0]}
         )
         if not new:
-            return _again(row, fingerprint)
+            return _again(row, fingerprints)
         response = run()
         if response.status_code >= 500:
             transaction.set_rollback(True)
@@ -98,21 +100,23 @@ def _answer(request: HttpRequest, key: str, run: Callable[[], HttpResponse]) -> 
     return response
 
 
-def _again(row: KeptAnswer, fingerprint: str) -> HttpResponse:
-    if row.fingerprint != fingerprint:
+def _again(row: KeptAnswer, fingerprints: list[str]) -> HttpResponse:
+    if row.fingerprint not in fingerprints:
         raise Conflict(_("This Idempotency-Key was used for another request."))
     response = HttpResponse(row.body, status=row.status, content_type="application/json")
     response["Idempotent-Replayed"] = "true"
     return response
 
 
-def _fingerprint(request: HttpRequest) -> str:
-    return _hash(b"\0".join([str(request.method).encode(), request.get_full_path().encode(), request.body]))
+def _fingerprints(request: HttpRequest) -> list[str]:
+    return _hashes(b"\0".join([str(request.method).encode(), request.get_full_path().encode(), request.body]))
 
 
-def _hash(value: bytes) -> str:
+def _hashes(value: bytes) -> list[str]:
+    """By today's key, and by those of `SECRET_KEY_FALLBACKS`: a change of the key must do nothing twice."""
     # Requests may hold passwords, which a bare hash of the whole would let be guessed.
-    return salted_hmac("vestnik.idempotency", value, algorithm="sha256").hexdigest()
+    keys = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)
+    return [salted_hmac("vestnik.idempotency", value, secret=key, algorithm="sha256").hexdigest() for key in keys]
 
 
 def prune() -> None:

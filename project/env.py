@@ -2,7 +2,7 @@
 
 import sys
 from datetime import time
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -17,6 +17,19 @@ SMTP_PORTS = {"smtp": 25, "smtps": 465}
 def stop(reason: str) -> NoReturn:
     """End the process; `reason` names the variable first."""
     sys.exit(f"Vestnik can't start: {reason}")
+
+
+def is_near(host: str) -> bool:
+    """Whether a host is this machine or one of a private network: a name without a dot, or a private address."""
+    try:
+        return ip_address(host.strip("[]")).is_private
+    except ValueError:
+        return ("." not in host and host != "*") or host.endswith((".localhost", ".local"))
+
+
+def is_strong(key: str) -> bool:
+    """Whether a secret key may sign sessions: Django's own rule (security.W009)."""
+    return len(key) >= 50 and len(set(key)) >= 5 and not key.startswith("django-insecure-")
 
 
 class Environment(FileAwareEnv):

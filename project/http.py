@@ -1,5 +1,6 @@
 """What pages and API share over HTTP: errors, request bodies, and keyset pages."""
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,7 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Any, Generic, TypeVar
 
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django_htmx.middleware import HtmxDetails
 from ninja import Field, Schema
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Strict, StringConstraints
@@ -134,7 +135,7 @@ class JsonErrorsMiddleware:
             return response
         if response.headers.get("Content-Type", "").startswith("application/json"):
             return response
-        told = JsonResponse({"detail": f"{HTTPStatus(response.status_code).phrase}."}, status=response.status_code)
-        if response.has_header("Allow"):
-            told["Allow"] = response["Allow"]
-        return told
+        response.content = json.dumps({"detail": f"{HTTPStatus(response.status_code).phrase}."})
+        response.headers["Content-Type"] = "application/json"
+        response.headers["Content-Length"] = str(len(response.content))
+        return response

@@ -16,6 +16,7 @@ from typing import Any, Final, ParamSpec
 
 import structlog
 from django.core.cache import cache
+from django.core.signing import BadSignature, TimestampSigner
 from django.db import InterfaceError, OperationalError, connection
 from django.db.models import F, Q
 from django.dispatch import receiver
@@ -88,8 +89,20 @@ class EtaBroker(ORM):  # type: ignore[misc]  # django-q2 is not typed
         rows, moment = self.get_connection(), now()
         for task in rows.filter(mine, lock__lte=moment).order_by("lock", "pk")[: Conf.BULK]:
             if rows.filter(pk=task.pk, lock=task.lock).update(lock=moment + timedelta(seconds=Conf.RETRY)):
-                return task.pk, task.payload
+                return task.pk, signed_today(task.payload)
         return None
+
+
+def signed_today(task: str) -> str:
+    """A packed task with the signature of SECRET_KEY, if one of SECRET_KEY_FALLBACKS has signed it.
+
+    django-q2 knows but one key, and drops what another has signed.
+    """
+    signer = TimestampSigner(salt=Conf.PREFIX)
+    try:
+        return signer.sign(signer.unsign(task))
+    except BadSignature:
+        return task  # for django-q2 to drop
 
 
 def enqueue(function: str, *args: Any, due: datetime | None = None, lane: str | None = None) -> None:

@@ -15,7 +15,7 @@ from django.core.management.utils import get_random_secret_key
 from django.utils.translation import gettext_lazy as _
 from environs import validate
 
-from project.env import WEB_ADDRESS, Environment, stop
+from project.env import WEB_ADDRESS, Environment, is_near, is_strong, stop
 
 django_stubs_ext.monkeypatch()  # lets generic Django classes be written as ModelAdmin[User]
 
@@ -62,8 +62,16 @@ LANGUAGE_CODE: str = env.str("LANGUAGE_CODE", "en", validate=validate.OneOf(["en
 env.finish()
 if RETRY_BASE > RETRY_CAP:
     stop("RETRY_CAP: Must not be less than RETRY_BASE.")
-if not SECRET_KEY and not DEBUG:
-    stop("SECRET_KEY: Required when DEBUG is off (or SECRET_KEY_FILE).")
+if DEBUG and not all(map(is_near, [str(urlsplit(PUBLIC_URL).hostname), *ALLOWED_HOSTS])):
+    stop("DEBUG: Shows settings and data to anyone, so not with a PUBLIC_URL or ALLOWED_HOSTS that others can reach.")
+if not DEBUG:
+    if not SECRET_KEY:
+        stop("SECRET_KEY: Required when DEBUG is off (or SECRET_KEY_FILE).")
+    for _name, _keys in (("SECRET_KEY", [SECRET_KEY]), ("SECRET_KEY_FALLBACKS", SECRET_KEY_FALLBACKS)):
+        if not all(map(is_strong, _keys)):
+            stop(f"{_name}: At least 50 random characters: openssl rand -base64 48 makes some.")
+    if "*" in ALLOWED_HOSTS:
+        stop("ALLOWED_HOSTS: Name the hosts: * would answer to any, and believe it in links.")
 
 
 def _writable_folder(folder: Path) -> None:
@@ -114,6 +122,7 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "project.watch.RequestMiddleware",
+    "project.headers.HeadersMiddleware",
     "project.health.ProbeMiddleware",
     "project.http.JsonErrorsMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -231,14 +240,21 @@ SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = _HTTPS
 SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _HTTPS
 SECURE_REFERRER_POLICY = "same-origin"
-SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+if _HTTPS:  # browsers take these names from this very host only, over HTTPS
+    SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # what is said of people stays in no cookie
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
-        "default-src": [SELF],
+        "default-src": [NONE],
+        "script-src": [SELF],
+        "style-src": [SELF],
         "img-src": [SELF, "data:"],
-        "object-src": [NONE],
-        "base-uri": [SELF],
+        "connect-src": [SELF],
+        "frame-src": [SELF],
+        "base-uri": [NONE],
         "form-action": [SELF],
         "frame-ancestors": [NONE],
     }

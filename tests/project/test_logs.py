@@ -15,7 +15,7 @@ from project.logs import mask
 from tests import factories
 from tests.campaigns.pages import browser
 from tests.conftest import ApiClient
-from tests.project.test_settings import ROOT
+from tests.project.test_settings import KEY, ROOT
 
 WRITE = """
 import django, logging, structlog
@@ -46,7 +46,7 @@ def written(folder: Path, form: str) -> list[str]:
         env={
             "ENV_FILE": "/dev/null",
             "DATA_DIR": str(folder),
-            "SECRET_KEY": "k" * 50,
+            "SECRET_KEY": KEY,
             "LOG_FORMAT": form,
             "DJANGO_SETTINGS_MODULE": "project.settings",
         },

@@ -7,8 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from project.env import is_near, is_strong
+
 ROOT = Path(__file__).resolve().parents[2]
 SHOW = "from project import settings; print({})"
+KEY = "0123456789" * 5
 
 
 def start(folder: Path, expression: str = "'started'", **environment: str) -> subprocess.CompletedProcess[str]:
@@ -25,7 +28,7 @@ def start(folder: Path, expression: str = "'started'", **environment: str) -> su
 
 def shown(folder: Path, expression: str, **environment: str) -> str:
     """What the expression is in a good start."""
-    process = start(folder, f"settings.{expression}", **{"SECRET_KEY": "k" * 50, **environment})
+    process = start(folder, f"settings.{expression}", **{"SECRET_KEY": KEY, **environment})
     assert process.returncode == 0, process.stderr
     return process.stdout.strip()
 
@@ -80,7 +83,7 @@ BAD = [
 
 @pytest.mark.parametrize(("name", "value"), BAD)
 def test_a_bad_value_stops_the_start_with_one_line_that_names_it(tmp_path: Path, name: str, value: str) -> None:
-    process = start(tmp_path, **{"SECRET_KEY": "k" * 50, name: value})
+    process = start(tmp_path, **{"SECRET_KEY": KEY, name: value})
     assert process.returncode != 0
     assert process.stdout == ""
     (line,) = process.stderr.splitlines()
@@ -94,8 +97,51 @@ def test_a_secret_key_is_required_in_production(tmp_path: Path) -> None:
     assert process.stderr == "Vestnik can't start: SECRET_KEY: Required when DEBUG is off (or SECRET_KEY_FILE).\n"
 
 
+@pytest.mark.parametrize("name", ["SECRET_KEY", "SECRET_KEY_FALLBACKS"])
+def test_a_weak_key_signs_nothing_in_production(tmp_path: Path, name: str) -> None:
+    process = start(tmp_path, **{"SECRET_KEY": KEY, name: "too-short"})
+    assert process.returncode != 0
+    assert process.stderr.startswith(f"Vestnik can't start: {name}: At least 50 random characters")
+
+
+@pytest.mark.parametrize("key", ["short", "k" * 60, "django-insecure-" + KEY, KEY[1:]])
+def test_weak_keys_are_known(key: str) -> None:
+    assert is_strong(KEY)
+    assert not is_strong(key)
+
+
+def test_earlier_keys_are_separated_by_commas(tmp_path: Path) -> None:
+    given = f"{KEY}a, {KEY}b"
+    assert shown(tmp_path, "SECRET_KEY_FALLBACKS", SECRET_KEY_FALLBACKS=given) == str([f"{KEY}a", f"{KEY}b"])
+
+
+def test_production_answers_to_named_hosts_only(tmp_path: Path) -> None:
+    process = start(tmp_path, SECRET_KEY=KEY, ALLOWED_HOSTS="sms.example.org,*")
+    assert process.returncode != 0
+    assert process.stderr.startswith("Vestnik can't start: ALLOWED_HOSTS: ")
+
+
+@pytest.mark.parametrize("others", ["PUBLIC_URL=https://sms.example.org", "ALLOWED_HOSTS=localhost,sms.example.org"])
+def test_debug_is_for_those_near(tmp_path: Path, others: str) -> None:
+    name, _, value = others.partition("=")
+    process = start(tmp_path, DEBUG="1", **{name: value})
+    assert process.returncode != 0
+    assert process.stderr.startswith("Vestnik can't start: DEBUG: ")
+
+
+@pytest.mark.parametrize(
+    ("host", "near"),
+    [
+        ("localhost", True), ("[::1]", True), ("192.168.1.7", True), ("box", True), ("box.local", True),
+        ("sms.example.org", False), ("*", False), (".example.org", False), ("8.8.8.8", False),
+    ],
+)  # fmt: skip
+def test_who_is_near(host: str, near: bool) -> None:
+    assert is_near(host) == near
+
+
 def test_all_bad_values_are_told_at_once(tmp_path: Path) -> None:
-    (line,) = start(tmp_path, SECRET_KEY="k" * 50, PORT="x", TIME_ZONE="y").stderr.splitlines()
+    (line,) = start(tmp_path, SECRET_KEY=KEY, PORT="x", TIME_ZONE="y").stderr.splitlines()
     assert "PORT: " in line
     assert "TIME_ZONE: " in line
 
