@@ -11,6 +11,7 @@ from project.settings import LOGGING, PORT
 
 bind = f"0.0.0.0:{PORT}"
 workers = int(os.environ.get("WEB_CONCURRENCY", "2"))
+worker_class = "project.web.PatientWorker"
 threads = 8
 # Loaded once, before the workers: a bad setting stops the start instead of each new worker in turn.
 preload_app = True

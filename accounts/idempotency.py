@@ -119,6 +119,11 @@ def _hashes(value: bytes) -> list[str]:
     return [salted_hmac("vestnik.idempotency", value, secret=key, algorithm="sha256").hexdigest() for key in keys]
 
 
+def forget_answers(text: str) -> None:
+    """Forget the answers that hold something: it must not be told again."""
+    KeptAnswer.objects.filter(body__contains=text).delete()
+
+
 def prune() -> None:
     """Forget the answers of more than a day ago."""
     KeptAnswer.objects.filter(created_at__lt=now() - KEPT).delete()

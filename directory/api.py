@@ -14,6 +14,7 @@ from accounts.idempotency import idempotent
 from directory import phones
 from directory.attributes import MAX_ATTRIBUTES
 from directory.details import MAX_TAGS
+from directory.erasure import contact_erase
 from directory.models import Contact, Source
 from directory.services import NOT_YOURS, contact_create, contact_deactivate, contact_update
 from directory.upsert import Outcome, Policy, Result, contacts_upsert
@@ -223,4 +224,19 @@ def change_contact(request: Signed, contact_id: ContactId, data: ContactPatch) -
 def delete_contact(request: Signed, contact_id: ContactId) -> Any:
     """Only whoever added it, or an administrator. It stays readable, and no campaign writes to it any more."""
     contact_deactivate(contact=get_object_or_404(Contact, pk=contact_id), by=request.user)
+    return Status(204, None)
+
+
+@contacts.post(
+    "/{contact_id}/erase",
+    response={204: None, frozenset({401, 403, 404, 409, 422}): Error},
+    summary="Erase a contact",
+)
+def erase_contact(request: Signed, contact_id: ContactId) -> Any:
+    """Forgets the person for good: phone, names, attributes, texts and history; the figures of campaigns stay.
+
+    Only whoever added it, or an administrator. An empty contact is left, deactivated, whose `phone` is its id behind
+    a minus sign. A phone that has opted out stays on the suppression list. 409 while a message to it is leaving.
+    """
+    contact_erase(contact=get_object_or_404(Contact, pk=contact_id), by=request.user)
     return Status(204, None)

@@ -153,7 +153,9 @@ def _merge(action: BulkAction, ids: list[int]) -> tuple[int, list[int]]:
 
 def _set_active(active: bool) -> Callable[[BulkAction, list[int]], tuple[int, list[int]]]:
     def deed(action: BulkAction, ids: list[int]) -> tuple[int, list[int]]:
-        changed = list(Contact.objects.filter(pk__in=ids, is_active=not active).values_list("pk", flat=True))
+        changed = list(
+            Contact.objects.filter(pk__in=ids, is_active=not active, phone__gt=0).values_list("pk", flat=True)
+        )
         Contact.objects.filter(pk__in=changed).update(is_active=active)
         record(Contact, changed, action.owner, {"is_active": Change(not active, active)})
         return 0, changed

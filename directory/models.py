@@ -276,6 +276,11 @@ class Contact(models.Model):
         super().save(*args, **kwargs)
 
     @property
+    def erased(self) -> bool:
+        """Whether nothing is known of the person any more: see `directory.erasure`."""
+        return self.phone < 0
+
+    @property
     def full_name(self) -> str:
         """First and last name, or nothing."""
         return f"{self.first_name} {self.last_name}".strip()

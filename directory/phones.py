@@ -41,7 +41,9 @@ def timezone_of(phone: int) -> str | None:
 
 
 def pretty(phone: int) -> str:
-    """`79991234567` → `+7 999 123-45-67`."""
+    """`79991234567` → `+7 999 123-45-67`; what an erased contact has instead is told in a word."""
+    if phone < 0:
+        return str(_("Erased"))
     digits = str(phone)
     return f"+{digits[0]} {digits[1:4]} {digits[4:7]}-{digits[7:9]}-{digits[9:11]}"
 

@@ -47,6 +47,8 @@ def contact_update(
     current = Contact.objects.select_for_update().get(pk=contact.pk)
     if not by.may_change(current):
         raise PermissionDenied(NOT_YOURS)
+    if current.erased:
+        raise Conflict(_("This contact was erased. Add the person anew."))
     released = current.phone if current.opted_out and changes.get("opted_out") is False else None
     row = _store(current, {**changes})
     if released is not None:

@@ -33,6 +33,7 @@ urlpatterns = [
     path("imports/<int:pk>/<slug:action>/", imports.import_act, name="import_act"),
     path("<int:pk>/", views.contact, name="contact"),
     path("<int:pk>/edit/", views.contact_edit, name="contact_edit"),
+    path("<int:pk>/erase/", views.erase, name="contact_erase"),
     path("<int:pk>/deactivate/", views.deactivate, name="contact_deactivate"),
     path("<int:pk>/reactivate/", views.reactivate, name="contact_reactivate"),
 ]

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.http import HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_vary_headers
@@ -17,6 +17,7 @@ from django_htmx.http import replace_url
 
 from accounts.history import history_of
 from directory import phones
+from directory.erasure import contact_erase
 from directory.exports import contacts_csv, contacts_xlsx
 from directory.forms import ContactForm, FilterForm
 from directory.listing import contacts_page, number_of
@@ -86,7 +87,7 @@ def contact(request: Signed, pk: int) -> HttpResponse:
     row = get_object_or_404(Contact.objects.select_related("owner").prefetch_related("tags"), pk=pk)
     context = {
         "contact": row,
-        "may_change": request.user.may_change(row),
+        "may_change": request.user.may_change(row) and not row.erased,
         "clock": now(),
         "suppression": Suppression.objects.filter(phone=row.phone).select_related("by").first(),
         "history": history_of(row),
@@ -111,6 +112,8 @@ def contact_edit(request: Signed, pk: int) -> HttpResponse:
     row = get_object_or_404(Contact, pk=pk)
     if not request.user.may_change(row):
         raise PermissionDenied(NOT_YOURS)
+    if row.erased:
+        raise Http404
     form = ContactForm(request.POST or None, contact=row)
     changed = _saved(form, lambda: contact_update(contact=row, by=request.user, **form.cleaned_data))
     if changed is None:
@@ -123,8 +126,12 @@ def contact_edit(request: Signed, pk: int) -> HttpResponse:
 @login_required
 def deactivate(request: Signed, pk: int) -> HttpResponse:
     """Take a contact out of every audience."""
-    row = contact_deactivate(contact=get_object_or_404(Contact, pk=pk), by=request.user)
-    messages.success(request, _("%(contact)s is deactivated.") % {"contact": row})
+    try:
+        row = contact_deactivate(contact=get_object_or_404(Contact, pk=pk), by=request.user)
+    except Conflict as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, _("%(contact)s is deactivated.") % {"contact": row})
     return redirect("directory:contact", pk)
 
 
@@ -132,9 +139,27 @@ def deactivate(request: Signed, pk: int) -> HttpResponse:
 @login_required
 def reactivate(request: Signed, pk: int) -> HttpResponse:
     """Bring a deactivated contact back."""
-    row = contact_update(contact=get_object_or_404(Contact, pk=pk), by=request.user, is_active=True)
-    messages.success(request, _("%(contact)s is active again.") % {"contact": row})
+    try:
+        row = contact_update(contact=get_object_or_404(Contact, pk=pk), by=request.user, is_active=True)
+    except Conflict as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, _("%(contact)s is active again.") % {"contact": row})
     return redirect("directory:contact", pk)
+
+
+@require_POST
+@login_required
+def erase(request: Signed, pk: int) -> HttpResponse:
+    """Forget a person."""
+    row = get_object_or_404(Contact, pk=pk)
+    try:
+        contact_erase(contact=row, by=request.user)
+    except Conflict as error:
+        messages.error(request, str(error))
+        return redirect("directory:contact", pk)
+    messages.success(request, _("The contact is erased. The figures of its campaigns are as they were."))
+    return redirect("directory:contacts")
 
 
 def _saved(form: ContactForm, save: Callable[[], Contact]) -> Contact | None:

@@ -5,6 +5,8 @@ from typing import Final
 
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
+from django.db.models import TextField
+from django.db.models.functions import Cast
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
@@ -69,6 +71,16 @@ def delivery_resend(*, delivery: Delivery, by: User) -> None:
     if not ended.update(status=DeliveryStatus.PENDING, attempts=0, since=moment, next_at=moment):
         raise Conflict(_("It is on its way already."))
     hint_deliver()
+
+
+def forget_events(phone: int) -> None:
+    """Take a phone out of all that was told, or waits to be."""
+    told = Delivery.objects.annotate(written=Cast("events", TextField())).filter(written__contains=str(phone))
+    for delivery in told.select_for_update(of=("self",)):
+        for event in delivery.events:
+            if event["data"].get("phone") == str(phone):
+                event["data"]["phone"] = ""
+        delivery.save(update_fields=["events"])
 
 
 def prune() -> None:

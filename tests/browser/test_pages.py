@@ -86,6 +86,7 @@ NO_PAGES = {
     "campaign_act",
     "campaign_duplicate",
     "contact_deactivate",
+    "contact_erase",
     "contact_reactivate",
     "contacts_export",
     "deactivate",

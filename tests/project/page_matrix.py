@@ -133,6 +133,7 @@ PAGES: Final[dict[str, Page]] = {
     "/contacts/<int:pk>/edit/": Page(
         owners(200), owners(302), {"phone": "79161234567", "first_name": "Anna", "timezone": "Europe/Moscow"}
     ),
+    "/contacts/<int:pk>/erase/": Page(post=owners(302)),
     "/contacts/<int:pk>/deactivate/": Page(post=owners(302)),
     "/contacts/<int:pk>/reactivate/": Page(post=owners(302)),
     "/contacts/bulk/": Page(post=users(200), data={"deed": "deactivate", "everything": "on"}),

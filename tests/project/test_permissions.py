@@ -69,6 +69,7 @@ MATRIX: Final[dict[str, tuple[dict[str, int], dict[str, Any] | None]]] = {
     "read_contact": (everyone(200), None),
     "change_contact": (changes(200, other=403), {"first_name": "Anna"}),
     "delete_contact": (changes(204, other=403), None),
+    "erase_contact": (changes(204, other=403), None),
     "list_campaigns": (everyone(200), None),
     "create_campaign": (changes(201), CAMPAIGN),
     "preview_campaign": (everyone(200), CAMPAIGN),
