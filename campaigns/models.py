@@ -237,6 +237,8 @@ class Run(models.Model):
 
     `noted` accepted messages were told to the directory at `noted_at`; while that goes on, it has come to `noted_to`.
 
+    Since `forgotten_at` its messages are removed, or being removed (`retention.py`); the counters stay.
+
     `reached` is the last message whose first attempt has been recorded: what happened lately, happened just before it.
     """
 
@@ -254,6 +256,7 @@ class Run(models.Model):
     noted_at = models.DateTimeField(null=True, editable=False)
     noted_to = models.BigIntegerField(default=0, editable=False)
     reached = models.BigIntegerField(null=True, editable=False)
+    forgotten_at = models.DateTimeField(_("messages removed"), null=True, editable=False)
 
     pending = models.PositiveIntegerField(default=0)
     sending = models.PositiveIntegerField(default=0)

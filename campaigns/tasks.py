@@ -8,7 +8,7 @@ from django.db.models import Q
 from accounts.services import prune as prune_callers
 from accounts.webhooks.services import prune as prune_webhooks
 from accounts.webhooks.tasks import hint_waiting
-from campaigns import gateways, written
+from campaigns import gateways, retention, written
 from campaigns.lifecycle import campaign_advance, hint_advance, hint_send
 from campaigns.models import Campaign, Run
 from campaigns.sending import breaker, sweeper
@@ -68,6 +68,12 @@ def note_written() -> None:
 
 
 @lasting
+def forget_messages() -> None:
+    """Messages are older than they may become."""
+    retention.forget_for_a_while()
+
+
+@lasting
 def sweep() -> None:
     """Twice a minute: make lost hints anew for all campaigns that are or may soon be active, and rescue lost leases."""
     alive = Campaign.objects.filter(status__in=UNFINISHED, starts_at__lt=now() + _STARTS_SOON, direct=False)
@@ -84,3 +90,4 @@ def sweep() -> None:
     queue.prune()
     prune_callers()
     prune_webhooks()
+    retention.hint_forget()

@@ -46,6 +46,7 @@ GATEWAY_RATE: float | None = env.float("GATEWAY_RATE", None, validate=validate.R
 MAX_ATTEMPTS: int = env.int("MAX_ATTEMPTS", 8, validate=validate.Range(1, 100))
 RETRY_BASE: float = env.float("RETRY_BASE", 5.0, validate=validate.Range(0))
 RETRY_CAP: float = env.float("RETRY_CAP", 900.0, validate=validate.Range(0))
+MESSAGE_RETENTION_DAYS: int | None = env.int("MESSAGE_RETENTION_DAYS", None, validate=validate.Range(1))
 
 API_RATE: int = env.int("API_RATE", 120_000, validate=validate.Range(1))
 WEBHOOKS_ALLOW_PRIVATE: bool = env.bool("WEBHOOKS_ALLOW_PRIVATE", False)

@@ -12,7 +12,10 @@ from campaigns.states import MessageStatus
 
 
 class Command(BaseCommand):
-    """Count the messages of every run by status, and hold them against the run's counters."""
+    """Count the messages of every run by status, and hold them against the run's counters.
+
+    Of runs whose messages were removed only the counters know.
+    """
 
     help = "Compare the counters of runs with their messages; exit 1 where they differ."
 
@@ -23,7 +26,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, repair: bool, **options: Any) -> None:
         """Run by run, each locked while it is counted, so that running campaigns can be verified too."""
         wrong = 0
-        for run_id in Run.objects.order_by("pk").values_list("pk", flat=True).iterator():
+        for run_id in Run.objects.filter(forgotten_at=None).order_by("pk").values_list("pk", flat=True).iterator():
             with transaction.atomic():
                 run = Run.objects.select_for_update().get(pk=run_id)
                 rows = Message.objects.filter(run=run).order_by().values_list("status").annotate(number=Count("pk"))

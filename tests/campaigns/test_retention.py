@@ -1,0 +1,104 @@
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.utils.timezone import now
+from django_q.models import OrmQ
+from pytest_django import Settings
+
+from accounts.models import User
+from campaigns import retention, tasks
+from campaigns.models import Attempt, Campaign, Message, Run
+from campaigns.sandbox.server import Sandbox
+from campaigns.statistics import campaign_statistics
+from reports.figures import messages_by_status
+from tests import factories
+from tests.campaigns.engine import send_everything
+from tests.campaigns.outcomes import started
+from tests.campaigns.pages import browser, page_of
+
+pytestmark = pytest.mark.django_db
+
+
+def over(alice: User, sandbox: Sandbox, *, days: int, name: str) -> Campaign:
+    """A campaign to two contacts that ended so many days ago."""
+    campaign, run = started(alice, name=name, text=name)
+    send_everything(campaign, sandbox)
+    ended = now() - timedelta(days=days)
+    Campaign.objects.filter(pk=campaign.pk).update(ends_at=ended)
+    Run.objects.filter(pk=run.pk).update(finished_at=ended)
+    return campaign
+
+
+@pytest.fixture
+def old(alice: User, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Campaign:
+    """One that ended forty days ago, among others of which something is still wanted."""
+    monkeypatch.setattr(retention, "_BATCH", 1)
+    factories.contact(alice)
+    factories.contact(alice)
+    campaign = over(alice, sandbox, days=40, name="Old")
+    message = Message.objects.filter(run__campaign=campaign).earliest("pk")
+    Attempt.objects.create(message=message, at=now(), reason="http_500")
+    over(alice, sandbox, days=20, name="Young")
+    started(alice, name="Running", text="Running")
+    return campaign
+
+
+def left() -> dict[str, int]:
+    names = Message.objects.values_list("run__campaign__name", flat=True)
+    return {name: list(names).count(name) for name in set(names)}
+
+
+def test_old_messages_go_and_all_figures_stay(old: Campaign, alice: User) -> None:
+    before = campaign_statistics(old).by_status, messages_by_status(alice)
+    told = StringIO()
+    call_command("forget_messages", older_than=30, stdout=told)
+    assert told.getvalue() == "2 messages removed.\n"
+    assert left() == {"Young": 2, "Running": 2}
+    assert not Attempt.objects.exists()
+    assert (campaign_statistics(old).by_status, messages_by_status(alice)) == before
+    call_command("verify_counters", stdout=StringIO())
+    call_command("verify_counters", repair=True, stdout=StringIO())
+    assert (campaign_statistics(old).by_status, messages_by_status(alice)) == before
+    page = browser(alice).get(page_of(old)).content.decode()
+    assert "These messages were removed" in page
+    assert b"Phone" in browser(alice).get(f"/reports/campaigns/{old.pk}/messages.csv").getvalue()
+
+
+def test_it_goes_on_where_it_was_stopped(old: Campaign) -> None:
+    stops = iter([False, True])
+    month = now() - timedelta(days=30)
+    assert retention.forget(month, lambda: next(stops)) == 1
+    call_command("verify_counters", stdout=StringIO())
+    assert retention.forget(month) == 1
+    assert retention.forget(month) == 0
+    assert left() == {"Young": 2, "Running": 2}
+
+
+def test_workers_do_it_where_the_setting_says_so(old: Campaign, settings: Settings) -> None:
+    def asked() -> bool:
+        OrmQ.objects.all().delete()
+        tasks.sweep()
+        return bool(OrmQ.objects.filter(key__contains=retention.FORGET).exists())
+
+    assert not asked()
+    settings.MESSAGE_RETENTION_DAYS = 30
+    assert asked()
+    OrmQ.objects.all().delete()
+    tasks.forget_messages()
+    assert left() == {"Young": 2, "Running": 2}
+    assert not asked()
+
+
+def test_what_may_still_leave_is_never_removed(old: Campaign) -> None:
+    Campaign.objects.filter(pk=old.pk).update(ends_at=now() + timedelta(days=1))
+    assert retention.forget(now()) == 2
+    assert left() == {"Old": 2, "Running": 2}
+
+
+@pytest.mark.parametrize("days", [0, -1])
+def test_nothing_is_removed_by_mistake(old: Campaign, days: int) -> None:
+    with pytest.raises(CommandError):
+        call_command("forget_messages", older_than=days)
+    assert len(left()) == 3
