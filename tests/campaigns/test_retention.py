@@ -26,7 +26,7 @@ def over(alice: User, sandbox: Sandbox, *, days: int, name: str) -> Campaign:
     campaign, run = started(alice, name=name, text=name)
     send_everything(campaign, sandbox)
     ended = now() - timedelta(days=days)
-    Campaign.objects.filter(pk=campaign.pk).update(ends_at=ended)
+    Campaign.objects.filter(pk=campaign.pk).update(starts_at=ended - timedelta(hours=1), ends_at=ended)
     Run.objects.filter(pk=run.pk).update(finished_at=ended)
     return campaign
 

@@ -17,6 +17,7 @@ from tests.campaigns.pages import composed
 
 CALLERS: Final = ("anonymous", "deactivated", "other", "owner", "admin", "superuser")
 STAFF: Final = ("admin", "superuser")
+SECRET: Final = "for-alice-alone"
 SIGN_IN: Final = "sign-in"
 """Sent to the sign-in page."""
 Answer = int | str

@@ -1,0 +1,51 @@
+"""A world for the tests that go through all pages."""
+
+from typing import Any
+
+import pytest
+
+from accounts.models import ApiToken, User
+from accounts.webhooks.models import Delivery, EventType, Webhook
+from campaigns.direct import message_send
+from campaigns.models import Message
+from campaigns.states import MessageStatus
+from directory.audience import Audience
+from directory.bulk import bulk_start
+from directory.models import Deed, Tag
+from directory.saved import audience_save
+from directory.suppression import suppress
+from reports.letters import switch_of
+from reports.models import Rhythm
+from tests.campaigns.outcomes import settle, started
+from tests.directory.imports.helpers import draft
+from tests.project.page_matrix import SECRET
+
+
+@pytest.fixture
+def places(alice: User) -> dict[tuple[str, str], Any]:
+    """Something of Alice's for each parameter, by the beginning of the addresses that it stands in."""
+    campaign, run = started(alice, contacts=2, text=SECRET)
+    message = settle(run, 1, MessageStatus.UNKNOWN, "quarantined")[0]
+    Message.objects.filter(pk=message.pk).update(text=SECRET)
+    contact = alice.contacts.earliest("pk")
+    contact.tags.add(best := Tag.objects.create(name="best"), Tag.objects.create(name="spare"))
+    suppress([contact.phone], by=alice)
+    webhook = Webhook.objects.create(owner=alice, url=f"https://8.8.8.8/{SECRET}", events=EventType.values)
+    return {
+        ("/reports/", "<pk>"): campaign.pk,
+        ("/reports/", "<str:token>"): switch_of(alice, Rhythm.DAILY),
+        ("/users/", "<int:pk>"): alice.pk,
+        ("/account/tokens/", "<int:pk>"): ApiToken.issue(alice, SECRET)[0].pk,
+        ("/account/webhooks/", "<int:pk>"): webhook.pk,
+        ("/account/webhooks/", "<int:delivery_pk>"): Delivery.objects.create(webhook=webhook, events=[], number=0).pk,
+        ("/contacts/", "<int:pk>"): contact.pk,
+        ("/contacts/", "<int:phone>"): contact.phone,
+        ("/contacts/tags/", "<int:pk>"): best.pk,
+        ("/contacts/audiences/", "<int:pk>"): audience_save(by=alice, name="Best", audience=Audience()).pk,
+        ("/contacts/imports/", "<int:pk>"): draft(alice, f"phone,{SECRET}\n79161112233,x\n", f"{SECRET}.csv").pk,
+        ("/contacts/bulk/", "<int:pk>"): bulk_start(by=alice, deed=Deed.TAG, tag="best", ids=[contact.pk]).pk,
+        ("/campaigns/", "<int:pk>"): campaign.pk,
+        ("/campaigns/", "<int:contact_pk>"): contact.pk,
+        ("/campaigns/", "<int:message_pk>"): message.pk,
+        ("/campaigns/test/", "<int:message_pk>"): message_send(owner=alice, phone="79161112233", text=SECRET).pk,
+    }
