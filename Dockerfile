@@ -9,6 +9,7 @@ RUN python -m venv --without-pip .venv && pip --python .venv install --require-h
 COPY . .
 RUN python -m tools.messages compile \
  && DEBUG=1 DATA_DIR=/tmp/data python manage.py collectstatic --noinput -v 0 \
+ && python -m tools.sbom > build/sbom.cdx.json \
  && python -m compileall -q accounts campaigns directory project reports
 
 FROM python:3.13-slim-trixie

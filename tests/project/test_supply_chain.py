@@ -1,0 +1,46 @@
+"""Nothing comes in that is not locked by its hash, and the bill of materials names all of it."""
+
+import re
+import tomllib
+
+import pytest
+
+from tests.stack import ROOT
+from tools.sbom import bill, normal, pins
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+RUNTIME, ALL = pins(ROOT / "requirements.txt"), pins(ROOT / "requirements-dev.txt")
+
+
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_package_is_locked_by_version_and_hash(name: str) -> None:
+    text = (ROOT / name).read_text()
+    lines = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
+    locked = pins(ROOT / name)
+    assert len(locked) == len(lines) > 20
+    assert all(pin.hashes for pin in locked.values())
+    assert not re.search(r"git\+|https?://|file:|--index|--extra|--trusted|^-e", text, re.MULTILINE)
+
+
+def test_what_is_asked_for_is_locked_and_production_runs_what_was_tested() -> None:
+    asked = {normal(re.split(r"[\[~=<>; ]", each)[0]) for each in PROJECT["project"]["dependencies"]}
+    tools = {normal(re.split(r"[\[~=<>; ]", each)[0]) for each in PROJECT["dependency-groups"]["dev"]}
+    assert asked <= RUNTIME.keys()
+    assert asked | tools <= ALL.keys()
+    assert {name: ALL[name].version for name in RUNTIME} == {name: pin.version for name, pin in RUNTIME.items()}
+    assert tools.isdisjoint(RUNTIME)
+
+
+def test_pip_is_told_to_check() -> None:
+    assert "--require-hashes" in (ROOT / "Makefile").read_text()
+    assert "--require-hashes" in (ROOT / "Dockerfile").read_text()
+
+
+def test_the_bill_names_every_package_that_production_has() -> None:
+    told = bill()
+    names = {component["name"]: component for component in told["components"]}
+    assert (told["bomFormat"], told["specVersion"]) == ("CycloneDX", "1.6")
+    assert {"django", "django-allauth", "psycopg2-binary", "pycurl"} <= names.keys() <= RUNTIME.keys()
+    assert names["django"]["purl"] == f"pkg:pypi/django@{RUNTIME['django'].version}"
+    assert names["django"]["properties"][0]["value"] in RUNTIME["django"].hashes
+    assert "BSD" in names["django"]["licenses"][0]["license"]["name"]
