@@ -25,9 +25,8 @@ class Pin(NamedTuple):
 
 def pins(file: Path) -> dict[str, Pin]:
     """The packages of a file of locked requirements, by their normalised names (PEP 503)."""
-    return {
-        normal(name): Pin(version, _HASH.findall(rest)) for name, version, _, rest in _PIN.findall(file.read_text())
-    }
+    blocks = re.split(r"\n(?=\S)", file.read_text())
+    return {normal(found[1]): Pin(found[2], _HASH.findall(block)) for block in blocks if (found := _PIN.match(block))}
 
 
 def normal(name: str) -> str:
