@@ -1,5 +1,6 @@
 from datetime import timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -63,7 +64,8 @@ def test_old_messages_go_and_all_figures_stay(old: Campaign, alice: User) -> Non
     assert (campaign_statistics(old).by_status, messages_by_status(alice)) == before
     page = browser(alice).get(page_of(old)).content.decode()
     assert "These messages were removed" in page
-    assert b"Phone" in browser(alice).get(f"/reports/campaigns/{old.pk}/messages.csv").getvalue()
+    export: Any = browser(alice).get(f"/reports/campaigns/{old.pk}/messages.csv")
+    assert export.getvalue().count(b"\n") == 1
 
 
 def test_it_goes_on_where_it_was_stopped(old: Campaign) -> None:

@@ -33,9 +33,10 @@ SCRIPT: Final = "<img src=x onerror=alert(1)>'\""
 OURS: Final = ("accounts", "webhooks", "directory", "campaigns", "reports", "auditlog")
 # Text that no person writes: codes, keys, and what other texts are found by.
 CODES: Final = {
-    "access", "additional_data_hash", "cid", "delimiter", "digest", "encoding", "fingerprint", "key", "language",
-    "listed_status", "mark", "object_pk", "operator_code", "password", "policy", "prefix", "remedy", "search", "secret",
-    "serialized_data", "status", "timezone", "uid",
+    "attempt.reason", "delivery.reason", "message.reason", "runreason.reason",
+    "access", "additional_data_hash", "cid", "delimiter", "digest", "email", "encoding", "fingerprint", "key",
+    "language", "listed_status", "mark", "object_pk", "operator_code", "password", "policy", "prefix", "remedy", "search",
+    "secret", "serialized_data", "status", "timezone", "uid",
 }  # fmt: skip
 
 
@@ -43,7 +44,8 @@ def texts(model: type[Model]) -> Iterator[Field[Any, Any]]:
     """The fields of a model that hold what somebody wrote."""
     for field in model._meta.local_fields:
         written = isinstance(field, CharField | TextField) and not isinstance(field, URLField)
-        if written and not field.choices and not field.primary_key and field.name not in CODES | {"email"}:
+        names = {field.name, f"{model._meta.model_name}.{field.name}"}
+        if written and not field.choices and not field.primary_key and names.isdisjoint(CODES):
             yield field
 
 
