@@ -35,8 +35,8 @@ OURS: Final = ("accounts", "webhooks", "directory", "campaigns", "reports", "aud
 CODES: Final = {
     "attempt.reason", "delivery.reason", "message.reason", "runreason.reason",
     "access", "additional_data_hash", "cid", "delimiter", "digest", "email", "encoding", "fingerprint", "key",
-    "language", "listed_status", "mark", "object_pk", "operator_code", "password", "policy", "prefix", "remedy", "search",
-    "secret", "serialized_data", "status", "timezone", "uid",
+    "language", "listed_status", "mark", "object_pk", "operator_code", "password", "policy", "prefix", "remedy",
+    "search", "secret", "serialized_data", "status", "timezone", "uid",
 }  # fmt: skip
 
 
