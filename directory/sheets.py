@@ -9,7 +9,7 @@ import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from typing import Any, Final
-from xml.sax.saxutils import escape  # nosec B406 - it writes, and reads nothing
+from xml.sax.saxutils import escape  # nosec B406
 
 MOST_ROWS: Final = 1_048_575  # of a sheet, below its header
 _ROWS_AT_ONCE: Final = 500
