@@ -140,6 +140,9 @@ def logging_config(options: dict[str, str]) -> dict[str, Any]:
             # django-q2 writes two lines a task, and at full speed that drowns everything else.
             "django-q": {"level": "WARNING"},
             "django.server": {"level": "WARNING", "handlers": [], "propagate": True},
+            # At DEBUG these quote rows and the contexts of templates: passwords' hashes, names, texts.
+            "django.db.backends": {"level": "INFO"},
+            "django.template": {"level": "INFO"},
             # Of every request there is one line of ours, with its status and without what is secret in its path.
             "django.request": {"filters": ["failed"]},
             # Django has set up handlers of its own before.
