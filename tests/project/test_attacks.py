@@ -55,8 +55,8 @@ def nasty(places: Any, alice: User) -> None:
     run = Run.objects.earliest("pk")
     Attempt.objects.create(message=Message.objects.earliest("pk"), at=now(), reason="x", answer="x")
     SetAside.objects.create(of=Import.objects.get(), row=2, cells=[SCRIPT], reason="x")
-    for moment in (now(), now() - timedelta(days=1)):
-        count_minute(run.pk, moment, sent=1, failed=1, retried=0)
+    for days in range(3):
+        count_minute(run.pk, now() - timedelta(days=days), sent=1, failed=1, retried=0)
     for model in apps.get_models():
         if model._meta.app_label in OURS:
             for row in model._base_manager.all():
