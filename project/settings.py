@@ -172,8 +172,11 @@ if _SQLITE:
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
-    # A host that vanishes without a word must not leave anyone waiting for ever.
+    # A host that vanishes without a word must not leave anyone waiting for ever: not us, if it is the database's, and
+    # not the database, which would keep what the sessions of that host have locked.
     DATABASES["default"]["OPTIONS"] = {
+        "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 "
+        "-c tcp_user_timeout=20000",
         **DATABASE.get("OPTIONS", {}),
         "connect_timeout": 5,
         "keepalives_idle": 10,

@@ -47,10 +47,18 @@ def free_port() -> int:
 
 
 class Stack:
-    """Web and worker processes with their environment, and the sandbox that they send to."""
+    """Web and worker processes of one host with their environment, and the sandbox that they send to.
 
-    def __init__(self, folder: Path, database_url: str, sandbox: Sandbox) -> None:
-        self.folder, self.sandbox = folder, sandbox
+    `folder` is theirs, `code` is the program's.
+    """
+
+    address = "127.0.0.1"
+    prefix: tuple[str, ...] = ()
+    """What starts a process on this host."""
+
+    def __init__(self, folder: Path, database_url: str, sandbox: Sandbox, code: Path = ROOT) -> None:
+        folder.mkdir(exist_ok=True)
+        self.folder, self.sandbox, self.code = folder, sandbox, code
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.environment = {
@@ -77,7 +85,7 @@ class Stack:
         """Run a management command to its end and return what it printed."""
         command = [sys.executable, "manage.py", *arguments]
         done = subprocess.run(
-            command, cwd=ROOT, env=self.environment, check=True, capture_output=True, text=True, timeout=120
+            command, cwd=self.code, env=self.environment, check=True, capture_output=True, text=True, timeout=120
         )
         return done.stdout
 
@@ -96,8 +104,19 @@ class Stack:
         """A process in a session of its own, with its output in a file of the folder."""
         log = (self.folder / f"{name}.log").open("ab")
         return subprocess.Popen(
-            [sys.executable, *command], cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+            [*self.prefix, sys.executable, *command],
+            cwd=self.code,
+            env=self.environment,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
         )
+
+    def set_up(self) -> None:
+        """Migrate the database, and make the administrator."""
+        self.manage("migrate", "-v0")
+        self.environment |= {"DJANGO_SUPERUSER_EMAIL": EMAIL, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
+        self.manage("createsuperuser", "--noinput")
 
     def start_worker(self) -> None:
         """Start the worker, and wait until it completes tasks."""
@@ -188,23 +207,27 @@ def finished(api: Api, campaign: int) -> Any:
 def running_stack(folder: Path, database_url: str | None = None) -> Iterator[Stack]:
     """Everything migrated and running, on that database or a new one of the kind that the suite runs on."""
     with ExitStack() as context:
-        url = database_url or context.enter_context(_database(folder))
+        url = database_url or context.enter_context(database(folder))
         stack = Stack(folder, url, context.enter_context(running_sandbox(token=TOKEN, seed=1)))
-        stack.manage("migrate", "-v0")
-        stack.environment |= {"DJANGO_SUPERUSER_EMAIL": EMAIL, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
-        stack.manage("createsuperuser", "--noinput")
-        web = stack.start(
-            "web", "-m", "gunicorn", "project.wsgi", "--bind", f"127.0.0.1:{stack.port}", "--threads", "4"
-        )
-        try:
-            wait_for(lambda: _answers(f"{stack.url}/healthz"), "the web process", 60)
-            stack.start_worker()
-            yield stack
-        finally:
-            if stack.worker_pids():
-                stack.stop_worker()
-            web.terminate()
-            web.wait(30)
+        stack.set_up()
+        context.enter_context(processes(stack))
+        yield stack
+
+
+@contextmanager
+def processes(stack: Stack) -> Iterator[None]:
+    """Web and worker of that host, running."""
+    bind = f"{stack.address}:{stack.port}"
+    web = stack.start("web", "-m", "gunicorn", "project.wsgi", "--bind", bind, "--threads", "4")
+    try:
+        wait_for(lambda: _answers(f"{stack.url}/healthz"), "the web process", 60)
+        stack.start_worker()
+        yield
+    finally:
+        if stack.worker_pids():
+            stack.stop_worker()
+        web.terminate()
+        web.wait(30)
 
 
 def _answers(url: str) -> bool:
@@ -215,7 +238,7 @@ def _answers(url: str) -> bool:
 
 
 @contextmanager
-def _database(folder: Path) -> Iterator[str]:
+def database(folder: Path) -> Iterator[str]:
     """A fresh database beside the one that DATABASE_URL names, or a file of SQLite."""
     url = os.environ.get("DATABASE_URL", "")
     if not url.startswith("postgres"):

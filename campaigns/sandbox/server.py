@@ -78,18 +78,19 @@ class Sandbox(Gateway):
 def running_sandbox(
     faults: Faults | None = None,
     *,
+    host: str = "127.0.0.1",
     port: int = 0,
     token: str | None = None,
     seed: int | None = None,
     log: IO[str] | None = None,
 ) -> Iterator[Sandbox]:
-    """A sandbox on loopback, served by a thread of its own until the block ends."""
+    """A sandbox on loopback, or another address of this machine, served by a thread of its own until the block ends."""
     sandbox = Sandbox(faults or Faults(), token=token or settings.GATEWAY_TOKEN, seed=seed, log=log)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="sandbox", daemon=True)
     thread.start()
     try:
-        runner = asyncio.run_coroutine_threadsafe(sandbox.start("127.0.0.1", port), loop).result()
+        runner = asyncio.run_coroutine_threadsafe(sandbox.start(host, port), loop).result()
         try:
             yield sandbox
         finally:

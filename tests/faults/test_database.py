@@ -1,10 +1,7 @@
 """The database is gone for a while: stopped, where it is a server, or locked by somebody else, where it is a file."""
 
 import os
-import shutil
 import sqlite3
-import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -15,59 +12,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.faults.oracle import Scale, add_recipients, evidence, long
-from tests.stack import Stack, finished, free_port, launch, running_stack, wait_for
+from tests.faults.servers import running_server
+from tests.stack import Stack, finished, launch, running_stack, wait_for
 
 RESUMES_WITHIN = 30
-
-
-class Server:
-    """A PostgreSQL server of the test's own, for nobody else's may be stopped."""
-
-    def __init__(self, binaries: Path, folder: Path) -> None:
-        self.binaries, self.folder = binaries, folder
-        self.port = free_port()
-        self.url = f"postgres://postgres@127.0.0.1:{self.port}/postgres"
-        # PostgreSQL refuses to run as root.
-        self.user = "postgres" if os.geteuid() == 0 else None
-        if self.user:
-            shutil.chown(folder, self.user)
-        self.run("initdb", "-U", "postgres", "--auth=trust", "--no-sync")
-
-    def run(self, program: str, *arguments: str) -> None:
-        """One of PostgreSQL's own programs, to its end."""
-        command = [str(self.binaries / program), *arguments, "-D", str(self.folder / "data")]
-        subprocess.run(command, cwd="/", user=self.user, check=True, stdout=subprocess.DEVNULL, timeout=120)
-
-    def start(self) -> None:
-        """Listen on loopback."""
-        options = f"-p {self.port} -h 127.0.0.1 -k '' -c fsync=off"
-        self.run("pg_ctl", "start", "-w", "-o", options, "-l", str(self.folder / "log"))
-
-    def stop(self) -> None:
-        """As after a crash: no goodbye to anyone."""
-        self.run("pg_ctl", "stop", "-w", "-m", "immediate")
-
-    @contextmanager
-    def gone(self) -> Iterator[None]:
-        """Stopped for the length of the block."""
-        self.stop()
-        try:
-            yield
-        finally:
-            self.start()
-
-
-@contextmanager
-def running_server() -> Iterator[Server]:
-    """A server from the newest programs on this machine."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        pytest.skip("PostgreSQL's own programs are not here")
-    with tempfile.TemporaryDirectory() as folder:
-        server = Server(found[-1].parent, Path(folder))
-        server.start()
-        yield server
-        server.stop()
 
 
 @contextmanager
