@@ -35,7 +35,7 @@ coverage: .venv/dev $(RU).mo ## the same, and how much of the program it runs: a
 	@$(BIN)/coverage xml --quiet --fail-under 0
 	@$(BIN)/coverage report --skip-covered --sort miss
 
-soak: .venv/dev $(RU).mo ## the long form of the fault suite, some 40 minutes; ARGS goes to pytest
+soak: .venv/dev $(RU).mo ## the long form of the fault suite, some 50 minutes; ARGS goes to pytest
 	@$(BIN)/python -m pytest -m soak tests/faults tests/ops $(ARGS)
 
 check: .venv/dev $(RU).mo ## linters, types, import contracts, migrations, deployment, translations
