@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from accounts.models import User
+from project.http import client_address
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is not typed
@@ -18,6 +19,10 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
     def is_open_for_signup(self, request: HttpRequest) -> bool:
         """Whether anyone may register."""
         return settings.OPEN_SIGNUP
+
+    def get_client_ip(self, request: HttpRequest) -> str:
+        """Whose sign-ins are counted together."""
+        return client_address(request)
 
     def confirm_email(self, request: HttpRequest, email_address: Any) -> bool:
         """Refuse an address that has become another user's login since the letter was sent."""

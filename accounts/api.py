@@ -71,6 +71,9 @@ class TokenIn(Body):
 
     email: Email
     password: Password
+    code: Line | None = Field(
+        None, max_length=50, description="Of the second factor, if the account has one; a recovery code also serves"
+    )
     name: Line = Field("", max_length=100, description="What the token is for", examples=["Nightly import"])
     scopes: list[Scope] = Field(
         default_factory=lambda: list(Scope),
@@ -163,11 +166,11 @@ def _user(request: Signed, user_id: int) -> User:
     "", auth=anyone, response={201: NewToken, 401: Error, 403: Error, 422: Error, 429: Error}, summary="Issue a token"
 )
 def create_token(request: HttpRequest, body: TokenIn) -> Status[dict[str, Any]]:
-    """For an e-mail and password. The token is shown this once and holds for a year."""
-    issued = services.token_issue(request=request, **body.dict())
-    if issued is None:
-        raise HttpError(401, _("The e-mail or the password is wrong."))
-    row, secret = issued
+    """For an e-mail, a password and the code of a second factor. The token is shown this once and holds for a year."""
+    try:
+        row, secret = services.token_issue(request=request, **body.dict())
+    except services.NotSignedIn as error:
+        raise HttpError(401, str(error)) from error
     return Status(201, {"id": row.pk, "name": row.name, "token": secret, "expires_at": row.expires_at})
 
 

@@ -4,7 +4,6 @@ from datetime import timedelta
 from typing import Final
 
 import structlog
-from allauth.account.adapter import get_adapter
 from django.conf import settings
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
@@ -14,7 +13,7 @@ from ninja.security.http import HttpAuthBase
 
 from accounts import throttle
 from accounts.models import ApiToken, Scope
-from project.http import Signed
+from project.http import Signed, client_address
 
 _SEEN_EVERY: Final = timedelta(minutes=1)
 
@@ -64,20 +63,12 @@ def token_of(request: HttpRequest) -> ApiToken | None:
         rows = ApiToken.objects.usable().select_related("user").filter(digest=ApiToken.digest_of(secret))
         token = rows.first() if secret and scheme.lower() == "bearer" else None
         if token is None:
-            throttle.spend(f"address {address_of(request)}", throttle.PER_ADDRESS)
+            throttle.spend(f"address {client_address(request)}", throttle.PER_ADDRESS)
         else:
             throttle.spend(f"token {token.pk}", settings.API_RATE)
         request.shown_token = token  # type: ignore[attr-defined]
     shown: ApiToken | None = request.shown_token  # type: ignore[attr-defined]
     return shown
-
-
-def address_of(request: HttpRequest) -> str:
-    """Where the request comes from, as the limits on sign-in have it; behind a socket of the system nobody can tell."""
-    try:
-        return str(get_adapter().get_client_ip(request))
-    except PermissionDenied:
-        return "unknown"
 
 
 def check_scope(token: ApiToken, scope: Scope) -> None:

@@ -2,8 +2,10 @@
 
 from typing import Any
 
+from allauth.account.adapter import get_adapter
 from allauth.account.forms import AddEmailForm
 from allauth.account.models import EmailAddress
+from django.core.exceptions import ValidationError
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
@@ -18,6 +20,15 @@ class EmailForm(AddEmailForm):  # type: ignore[misc]  # allauth is not typed
         super().__init__(*args, **kwargs)
         self.fields["email"].label = _("New e-mail address")
         self.fields["email"].help_text = _("We send a link to it; until you open that, the old one stays.")
+
+    def clean_email(self) -> str:
+        """As allauth, but a second factor is no reason to refuse: the present address stays until then."""
+        try:
+            return str(super().clean_email())
+        except ValidationError as error:
+            if error.code != "add_email_blocked":
+                raise
+            return str(get_adapter().clean_email(self.cleaned_data["email"].lower()))
 
     def save(self, request: HttpRequest) -> EmailAddress:
         """Replace the change that is under way, if any, and send the link."""

@@ -19,10 +19,10 @@ from ninja.decorators import decorate_view
 from ninja.operation import Operation
 from ninja.utils import contribute_operation_callback
 
-from accounts.auth import address_of, token_of
+from accounts.auth import token_of
 from accounts.models import KeptAnswer
 from project.clock import now
-from project.http import Conflict, Invalid, TooManyRequests
+from project.http import Conflict, Invalid, TooManyRequests, client_address
 
 HEADER: Final = "Idempotency-Key"
 MAX_KEY: Final = 255
@@ -82,7 +82,7 @@ def _check(key: str) -> None:
 
 def _answer(request: HttpRequest, key: str, run: Callable[[], HttpResponse]) -> HttpResponse:
     token, fingerprints = token_of(request), _fingerprints(request)
-    caller = f"user {token.user_id}" if token else f"address {address_of(request)}"
+    caller = f"user {token.user_id}" if token else f"address {client_address(request)}"
     with transaction.atomic():
         names = _hashes(f"{caller} {key}".encode())
         row, new = KeptAnswer.objects.get_or_create(

@@ -1,9 +1,12 @@
 """What a session means for every page: the user's time zone and language, and its end."""
 
+import time
 from collections.abc import Callable
+from typing import Final
 from zoneinfo import ZoneInfo
 
 import structlog
+from allauth.usersessions.models import UserSession
 from django.conf import settings
 from django.contrib.auth import REDIRECT_FIELD_NAME
 from django.http import HttpRequest, HttpResponse
@@ -13,6 +16,8 @@ from django.utils.http import urlencode
 from django_htmx.http import HttpResponseClientRedirect
 
 from project.http import Signed
+
+_SEEN_EVERY: Final = 300  # seconds
 
 
 class UserPreferencesMiddleware:
@@ -47,3 +52,16 @@ class SessionEndMiddleware:
             return response
         back = {REDIRECT_FIELD_NAME: request.htmx.current_url_abs_path or "/"}
         return HttpResponseClientRedirect(f"{entrance}?{urlencode(back)}")
+
+
+class SessionSeenMiddleware:
+    """Keep from where and when a session was last used, to five minutes: allauth would write it at each request."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if request.user.is_authenticated and time.time() - request.session.get("seen", 0) > _SEEN_EVERY:
+            request.session["seen"] = int(time.time())
+            UserSession.objects.create_from_request(request)
+        return self.get_response(request)

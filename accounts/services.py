@@ -8,6 +8,7 @@ from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
 from allauth.account.utils import has_verified_email
 from allauth.core import ratelimit
+from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -17,12 +18,17 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from accounts import idempotency
+from accounts.mfa import code_fits
 from accounts.models import MAX_TOKEN_LIFETIME, ApiToken, Scope, Usage, User
 from project.http import Conflict, TooManyRequests
 
 RIGHTS = frozenset({"is_active", "is_staff"})
 _SIGNUP_PAUSE = 60  # seconds; these two are the windows of allauth's rate limits
 _LOGIN_PAUSE = 300
+
+
+class NotSignedIn(Exception):
+    """Who asks has not shown that they are that user (HTTP 401)."""
 
 
 def user_register(*, request: HttpRequest, email: str, password: str, first_name: str, last_name: str) -> User:
@@ -72,7 +78,7 @@ def user_update(*, user: User, by: User, **changes: Any) -> User:
         raise PermissionDenied(_("Only an administrator changes rights."))
     with transaction.atomic():
         if changes.get("is_staff") is False or changes.get("is_active") is False:
-            _check_administrator_left(user)
+            check_administrator_left(user)
         for name, value in changes.items():
             setattr(user, name, value)
         user.full_clean(exclude=["password"])
@@ -87,7 +93,7 @@ def user_deactivate(*, user: User, by: User) -> None:
     """
     check_may_change(user=user, by=by)
     with transaction.atomic():
-        _check_administrator_left(user)
+        check_administrator_left(user)
         user.is_active = False
         user.save(update_fields=["is_active"])
 
@@ -98,30 +104,43 @@ def check_may_change(*, user: User, by: User) -> None:
         raise PermissionDenied(_("This is another user's account."))
 
 
-def _check_administrator_left(without: User) -> None:
-    """Refuse to lose the last one; the rows are locked, so that two can't leave at the same moment."""
-    administrators = User.objects.select_for_update().filter(is_staff=True, is_active=True)
+def check_administrator_left(without: User) -> None:
+    """Conflict rather than lose the last one; the rows are locked, so that two can't leave at the same moment."""
+    administrators = User.objects.select_for_update().filter(is_staff=True, is_active=True).order_by("pk")
     if {row.pk for row in administrators} == {without.pk}:
         raise Conflict(_("This is the last active administrator. Make another one first."))
 
 
-def token_issue(*, request: HttpRequest, email: str, password: str, **details: Any) -> tuple[ApiToken, str] | None:
-    """A new API token for an e-mail and password: the row and its secret; None when they don't fit an active user.
+def token_issue(
+    *, request: HttpRequest, email: str, password: str, code: str | None = None, **details: Any
+) -> tuple[ApiToken, str]:
+    """A new API token for an e-mail, a password and, where there is a second factor, its code: the row and its secret.
 
     `details` and errors as of `token_create`.
 
-    A wrong e-mail costs as much time as a wrong password. Raises TooManyRequests, after as many failures as on the
-    page, and PermissionDenied while the address must be confirmed first.
+    A wrong e-mail costs as much time as a wrong password. Raises NotSignedIn when they don't fit an active user,
+    TooManyRequests after as many failures as on the page, and PermissionDenied while the address must be confirmed.
     """
     try:
         user = get_adapter().authenticate(request, email=email, password=password)
+        if user is None or not user.is_active:
+            raise NotSignedIn(_("The e-mail or the password is wrong."))
+        _check_second_factor(user, code)
     except ValidationError as error:  # allauth's way to say that the rate limit is used up
         raise TooManyRequests(_LOGIN_PAUSE) from error
-    if user is None or not user.is_active:
-        return None
     if settings.EMAIL_VERIFICATION == "mandatory" and not has_verified_email(user, user.email):
         raise PermissionDenied(_("Confirm your e-mail address first: open the link in the letter that you were sent."))
     return token_create(user=user, **details)
+
+
+def _check_second_factor(user: User, code: str | None) -> None:
+    """NotSignedIn unless there is none, or this is its code."""
+    if not is_mfa_enabled(user):
+        return
+    if code is None:
+        raise NotSignedIn(_("This account has a second factor: send its code, or a recovery code, as “code”."))
+    if not code_fits(user, code):
+        raise NotSignedIn(_("The code is wrong, or was used already."))
 
 
 def token_create(

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from allauth.mfa.utils import is_mfa_enabled
+from allauth.usersessions.models import UserSession
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
@@ -55,6 +57,7 @@ def _profile(request: Signed, **context: Any) -> HttpResponse:
     """The account page; a form that is not given is fresh."""
     context.setdefault("form", ProfileForm(instance=request.user))
     context.setdefault("token_form", TokenForm())
+    context["second_factor"] = is_mfa_enabled(request.user)
     context["tokens"] = request.user.tokens.order_by("-pk")[:_PAGE]
     context["broken_webhooks"] = request.user.webhooks.exclude(disabled_at=None).count()
     return render(request, "accounts/profile.html", context)
@@ -67,6 +70,15 @@ def token_revoke(request: Signed, pk: int) -> HttpResponse:
     services.token_revoke(token=get_object_or_404(ApiToken, pk=pk), by=request.user)
     messages.success(request, _("The token is revoked. Whatever used it can't any more."))
     return redirect("accounts:profile")
+
+
+@require_POST
+@login_required
+def session_end(request: Signed, pk: int) -> HttpResponse:
+    """Sign out one of one's own sessions."""
+    get_object_or_404(UserSession, pk=pk, user=request.user).end()
+    messages.success(request, _("It is signed out."))
+    return redirect("usersessions_list")
 
 
 @require_POST

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Annotated, Any, Generic, TypeVar
 
+from django.conf import settings
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django_htmx.middleware import HtmxDetails
@@ -43,6 +45,22 @@ class Signed(HttpRequest):
     user: Any
     auth: Any
     htmx: HtmxDetails
+
+
+def client_address(request: HttpRequest) -> str:
+    """The address that a request comes from: the caller's, or what the outermost of our own proxies has seen.
+
+    Anybody can write X-Forwarded-For: of its entries the last `TRUSTED_PROXIES` are our proxies' word. A caller on a
+    socket of the system, who has no address, is this host.
+    """
+    seen = [part.strip() for part in request.headers.get("X-Forwarded-For", "").split(",")]
+    proxies = settings.TRUSTED_PROXIES
+    for address in (seen[-proxies] if 0 < proxies <= len(seen) else "", request.META.get("REMOTE_ADDR", "")):
+        try:
+            return str(ip_address(address))
+        except ValueError:
+            continue
+    return "127.0.0.1"
 
 
 def _storable(text: str) -> str:

@@ -52,6 +52,7 @@ API_RATE: int = env.int("API_RATE", 120_000, validate=validate.Range(1))
 WEBHOOKS_ALLOW_PRIVATE: bool = env.bool("WEBHOOKS_ALLOW_PRIVATE", False)
 
 DAILY_REPORT_AT: time = env.clock_time("DAILY_REPORT_AT", "08:00")
+TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", 0, validate=validate.Range(0, 10))
 OPEN_SIGNUP: bool = env.bool("OPEN_SIGNUP", True)
 EMAIL_VERIFICATION: str = env.str("EMAIL_VERIFICATION", "optional", validate=validate.OneOf(["optional", "mandatory"]))
 LOG_FORMAT: str = env.str("LOG_FORMAT", "console" if DEBUG else "json", validate=validate.OneOf(["console", "json"]))
@@ -108,6 +109,10 @@ INSTALLED_APPS = [
     "django.forms",
     "allauth",
     "allauth.account",
+    "allauth.mfa",
+    "allauth.socialaccount",
+    "allauth.socialaccount.providers.openid_connect",
+    "allauth.usersessions",
     "auditlog",
     "csp",
     "django_htmx",
@@ -141,6 +146,7 @@ MIDDLEWARE = [
     "django_htmx.middleware.HtmxMiddleware",
     "accounts.middleware.SessionEndMiddleware",
     "allauth.account.middleware.AccountMiddleware",
+    "accounts.middleware.SessionSeenMiddleware",
 ]
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
@@ -188,8 +194,8 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "cache",
-        # Beyond that many it drops what it likes, the sign of life of the workers included.
-        "OPTIONS": {"MAX_ENTRIES": 10_000},
+        # Beyond that many it drops what it likes: the limits on sign-in, the workers' sign of life.
+        "OPTIONS": {"MAX_ENTRIES": 100_000},
     },
     # django-q2 writes its status twice a second, and nobody outside the process reads it.
     "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
@@ -197,7 +203,10 @@ CACHES = {
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_USER_MODEL = "accounts.User"
-AUTHENTICATION_BACKENDS = ["allauth.account.auth_backends.AuthenticationBackend"]
+AUTHENTICATION_BACKENDS = [
+    "allauth.account.auth_backends.AuthenticationBackend",
+    "accounts.permissions.AdministratorsLook",
+]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (
@@ -217,8 +226,20 @@ ACCOUNT_USER_MODEL_USERNAME_FIELD = None
 ACCOUNT_EMAIL_VERIFICATION = EMAIL_VERIFICATION
 ACCOUNT_CHANGE_EMAIL = True
 ACCOUNT_EMAIL_SUBJECT_PREFIX = "Vestnik: "
+ACCOUNT_EMAIL_NOTIFICATIONS = True
+ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_FORMS = {"add_email": "accounts.email.EmailForm"}
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
+MFA_ADAPTER = "accounts.mfa.SecondFactorAdapter"
+MFA_FORMS = {
+    "add_webauthn": "accounts.mfa.PasskeyForm",
+    "authenticate": "accounts.mfa.CodeForm",
+    "reauthenticate": "accounts.mfa.CodeAgainForm",
+}
+MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
+MFA_PASSKEY_LOGIN_ENABLED = True
+MFA_TOTP_ISSUER = "Vestnik"
+MFA_TOTP_TOLERANCE = 1  # steps of 30 s that a telephone's clock may be wrong
 
 LANGUAGES = [("en", _("English")), ("ru", _("Russian"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]

@@ -1,9 +1,11 @@
 """Plain functions that make rows for tests; every argument has a sensible default."""
 
 import itertools
+import time
 from datetime import timedelta
 from typing import Any
 
+from allauth.mfa.totp.internal.auth import format_hotp_value, hotp_value
 from django.utils.timezone import now
 
 from accounts.models import User
@@ -35,3 +37,8 @@ def campaign(owner: User, **fields: Any) -> Campaign:
     defaults = {"name": f"Campaign {number}", "text": f"Text {number}", "audience": Audience()}
     starts_at = fields.get("starts_at") or now()
     return services.campaign_create(owner=owner, **{"ends_at": starts_at + timedelta(hours=1), **defaults, **fields})
+
+
+def totp(secret: str, steps: int = 0) -> str:
+    """The code that an authenticator app with this key shows now, or some half minutes from now."""
+    return str(format_hotp_value(hotp_value(secret, int(time.time()) // 30 + steps)))

@@ -29,6 +29,12 @@ def sign_in(client: Client, password: str = PASSWORD, email: str = "alice@exampl
     return client.post("/accounts/login/", {"login": email, "password": password})
 
 
+def enter(client: Client, user: User) -> None:
+    """Sign in, and answer the question that comes before something that matters."""
+    client.force_login(user)
+    client.post("/accounts/reauthenticate/", {"password": PASSWORD})
+
+
 def link(letter: mail.EmailMessage) -> str:
     """The path of the one link in a letter."""
     found = re.search(r"http://localhost:8000(/\S+)", str(letter.body))
@@ -190,7 +196,7 @@ def test_mandatory_confirmation_comes_before_the_first_sign_in(client: Client, s
 
 
 def test_a_new_address_replaces_the_old_when_it_is_confirmed(client: Client, alice: User) -> None:
-    client.force_login(alice)
+    enter(client, alice)
 
     client.post("/accounts/email/", {"email": "new@example.org", "action_add": ""})
     assert "new@example.org" in client.get("/accounts/email/").content.decode()
@@ -203,7 +209,7 @@ def test_a_new_address_replaces_the_old_when_it_is_confirmed(client: Client, ali
 
 
 def test_a_change_of_address_can_be_thought_over(client: Client, alice: User) -> None:
-    client.force_login(alice)
+    enter(client, alice)
     client.post("/accounts/email/", {"email": "first@example.org", "action_add": ""})
     client.post("/accounts/email/", {"email": "second@example.org", "action_add": ""})
     assert "second@example.org" in client.get("/accounts/email/").content.decode()
@@ -216,7 +222,7 @@ def test_a_change_of_address_can_be_thought_over(client: Client, alice: User) ->
 
 
 def test_an_address_that_became_anothers_login_can_not_be_taken(client: Client, alice: User, bob: User) -> None:
-    client.force_login(alice)
+    enter(client, alice)
     client.post("/accounts/email/", {"email": "new@example.org", "action_add": ""})
     User.objects.filter(pk=bob.pk).update(email="new@example.org")
 

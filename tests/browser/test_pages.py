@@ -29,6 +29,7 @@ ENTRANCE = (
     "/accounts/password/reset/done/",
     "/accounts/password/reset/key/1-of-no-use/",
     "/accounts/password/reset/key/done/",
+    "/accounts/3rdparty/login/cancelled/",
 )
 INSIDE = (
     "/",
@@ -68,14 +69,18 @@ INSIDE = (
     "/account/",
     "/account/webhooks/",
     "/account/webhooks/{webhook}/",
+    "/accounts/2fa/",
+    "/accounts/2fa/webauthn/",
+    "/accounts/3rdparty/",
     "/accounts/email/",
+    "/accounts/sessions/",
     "/accounts/password/change/",
     "/accounts/reauthenticate/",
     "/accounts/logout/",
     "/docs/",
     "/styleguide/",
 )
-# Addresses of forms, which show another page; and those that only some accounts come to.
+# Addresses of forms, which show another page; those that only some accounts come to; those behind a question.
 NO_PAGES = {
     "account_confirm_login_code",
     "account_set_password",
@@ -95,12 +100,29 @@ NO_PAGES = {
     "import_look",
     "import_rows",
     "message_act",
+    "mfa_activate_totp",  # this and what follows: tests/browser/test_accounts.py
+    "mfa_add_webauthn",
+    "mfa_authenticate",
+    "mfa_deactivate_totp",
+    "mfa_download_recovery_codes",
+    "mfa_edit_webauthn",
+    "mfa_generate_recovery_codes",
+    "mfa_login_webauthn",
+    "mfa_reauthenticate",
+    "mfa_reauthenticate_webauthn",
+    "mfa_remove_webauthn",
+    "mfa_view_recovery_codes",
     "messages_export",
+    "openid_connect_callback",
+    "openid_connect_login",
     "preview",
     "report_export",
     "report_send_me",
     "send_test",
+    "session_end",
     "set_language",
+    "socialaccount_login_error",
+    "socialaccount_signup",
     "suppression_add",
     "suppression_export",  # text
     "tag_delete",
@@ -253,7 +275,8 @@ def page_names(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[str]:
     """The names of all addresses but those of the API and Django's own administration."""
     for pattern in patterns:
         if isinstance(pattern, URLPattern):
-            yield str(pattern.name)
+            if pattern.name:  # the others lead on to these
+                yield pattern.name
         elif pattern.app_name not in ("admin", "ninja"):
             yield from page_names(pattern.url_patterns)
 

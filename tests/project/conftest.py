@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from allauth.usersessions.models import UserSession
 
 from accounts.models import ApiToken, User
 from accounts.webhooks.models import Delivery, EventType, Webhook
@@ -35,6 +36,8 @@ def places(alice: User) -> dict[tuple[str, str], Any]:
         ("/reports/", "<pk>"): campaign.pk,
         ("/reports/", "<str:token>"): switch_of(alice, Rhythm.DAILY),
         ("/users/", "<int:pk>"): alice.pk,
+        ("/accounts/2fa/", "<int:pk>"): 1,
+        ("/account/sessions/", "<int:pk>"): UserSession.objects.create(user=alice, ip="::1", session_key="x").pk,
         ("/account/tokens/", "<int:pk>"): ApiToken.issue(alice, SECRET)[0].pk,
         ("/account/webhooks/", "<int:pk>"): webhook.pk,
         ("/account/webhooks/", "<int:delivery_pk>"): Delivery.objects.create(webhook=webhook, events=[], number=0).pk,

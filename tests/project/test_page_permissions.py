@@ -42,8 +42,8 @@ from tests.project.test_permissions import MATRIX, operations
 pytestmark = pytest.mark.django_db
 
 WRITE: Final = re.compile(r'\s*(?:WITH.*)?(?:INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.DOTALL)
-# Sessions and caches are no state; when a token was last used, and how often, is told by every call.
-BOOKKEEPING: Final = {"django_session", "cache", "accounts_usage"}
+# Sessions and caches are no state; when a token or a session was last used, and how often, is told by every call.
+BOOKKEEPING: Final = {"django_session", "cache", "accounts_usage", "usersessions_usersession"}
 REFUSED: Final = (SIGN_IN, 403, 404, 405)
 PARTS: Final = ("", "progress", "rows")
 """What htmx asks for instead of a whole page."""

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from accounts import mfa
 from project import vault
 
 
@@ -15,6 +16,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Say how many there were."""
         try:
-            self.stdout.write(f"{vault.reseal()} secrets are encrypted under today's SECRET_KEY.")
+            self.stdout.write(f"{vault.reseal() + mfa.reseal()} secrets are encrypted under today's SECRET_KEY.")
         except vault.Locked as error:
             raise CommandError(str(error)) from error

@@ -1,0 +1,119 @@
+"""Passkeys, codes and sessions, from the first set-up to the sign-in, by clicks."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, CDPSession, Page, expect
+
+from tests.browser.conftest import barriers, complaints_of
+from tests.factories import totp
+from tests.stack import PASSWORD, Stack
+
+EMAIL = "keys@example.org"
+NEW_USER = f"from accounts.models import User; User.objects.create_superuser({EMAIL!r}, {PASSWORD!r})"
+
+
+@pytest.fixture
+def browser_context_args(browser_context_args: dict[str, object], stack: Stack) -> dict[str, object]:
+    """Browsers keep passkeys for a name only, and of an insecure one only for this."""
+    return {**browser_context_args, "base_url": named(stack), "reduced_motion": "reduce"}
+
+
+def named(stack: Stack) -> str:
+    """The stack's address by its name."""
+    return stack.url.replace("127.0.0.1", "localhost")
+
+
+def look(page: Page, path: str) -> None:
+    """Open the page, and see that it fits a phone and keeps nobody out."""
+    page.goto(path)
+    page.set_viewport_size({"width": 390, "height": 900})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+    assert barriers(page) == [], path
+
+
+@pytest.fixture
+def authenticator(page: Page) -> Iterator[Callable[..., Any]]:
+    """Commands to a device that keeps passkeys and always finds its user at hand."""
+    session: CDPSession = page.context.new_cdp_session(page)
+    session.send("WebAuthn.enable")
+    options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
+    made = session.send(
+        "WebAuthn.addVirtualAuthenticator",
+        {"options": {**options, "isUserVerified": True, "automaticPresenceSimulation": True}},
+    )
+    yield lambda command, **told: session.send(
+        f"WebAuthn.{command}", {"authenticatorId": made["authenticatorId"], **told}
+    )
+    session.detach()
+
+
+def sign_in(page: Page, code: str | None = None) -> None:
+    page.goto("/accounts/login/")
+    page.get_by_label("E-mail").or_(page.get_by_label("Email")).fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    if code:
+        page.get_by_label("Code").fill(code)
+        page.get_by_role("button", name="Sign in", exact=True).click()
+    page.wait_for_url("/")
+
+
+def test_a_passkey_and_an_app_are_set_up_and_sign_in(
+    stack: Stack,
+    page: Page,
+    authenticator: Callable[..., Any],
+    new_context: Callable[..., BrowserContext],
+) -> None:
+    complaints = complaints_of(page, named(stack))
+    stack.manage("shell", "-v", "0", "-c", NEW_USER)
+    sign_in(page)
+    look(page, "/account/")
+    look(page, "/accounts/2fa/")
+    page.get_by_role("link", name="Add a passkey").click()
+    look(page, page.url)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Confirm").click()
+    look(page, page.url)
+    authenticator("setUserVerified", isUserVerified=False)
+    page.get_by_role("button", name="Add the passkey").click()
+    expect(page.get_by_role("alert")).to_contain_text("That did not work")
+    authenticator("setUserVerified", isUserVerified=True)
+    page.get_by_label("Name").fill("My laptop")
+    page.get_by_role("button", name="Add the passkey").click()
+    expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
+    look(page, page.url)
+    recovery = page.locator("#codes").inner_text().split()
+    assert len(recovery) == 10
+
+    for path in ("", "webauthn/", "recovery-codes/generate/", "totp/activate/"):
+        look(page, f"/accounts/2fa/{path}")
+    secret = page.locator(".secret code").inner_text()
+    page.get_by_label("code").fill(totp(secret))
+    page.get_by_role("button", name="Turn it on").click()
+    expect(page.get_by_text("Authenticator app", exact=True)).to_be_visible()
+    look(page, "/accounts/2fa/totp/deactivate/")
+    page.goto("/accounts/2fa/webauthn/")
+    for name in ("Rename", "Remove…"):
+        page.get_by_role("link", name=name).click()
+        look(page, page.url)
+        page.goto("/accounts/2fa/webauthn/")
+
+    elsewhere = new_context().new_page()
+    sign_in(elsewhere, recovery[0])
+    look(page, "/accounts/sessions/")
+    expect(page.get_by_role("listitem").filter(has_text="signed in")).to_have_count(2)
+    page.get_by_role("button", name="Sign out everywhere else").click()
+    expect(page.get_by_role("listitem").filter(has_text="signed in")).to_have_count(1)
+    elsewhere.goto("/account/")
+    expect(elsewhere).to_have_url(re.compile("/accounts/login/"))
+
+    page.goto("/accounts/logout/")
+    page.get_by_role("main").get_by_role("button", name="Sign out").click()
+    page.get_by_role("button", name="Use a passkey").click()
+    page.wait_for_url("/")
+    page.goto("/account/")
+    expect(page.get_by_role("main")).to_contain_text(EMAIL)
+    assert [said for said in complaints if "ERR_ABORTED" not in said] == [], "but for pages that were left early"
