@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.db import connection
 from django.db.models import F
 
 from campaigns.models import Run, RunMinute, RunReason
 from campaigns.states import MessageStatus
+
+_OF_A_MINUTE: Final = ("sent", "failed", "retried", "delivered", "undelivered")
 
 
 def count(run_id: int, changes: Mapping[str, int], *, reached: int | None = None) -> None:
@@ -25,16 +27,16 @@ def moved(source: MessageStatus, target: MessageStatus, number: int) -> dict[str
     return {source.value: -number, target.value: number}
 
 
-def count_minute(run_id: int, moment: datetime, *, sent: int, failed: int, retried: int) -> None:
-    """Add to what the run did in the minute of `moment`."""
-    minute = moment.replace(second=0, microsecond=0)
-    table = RunMinute._meta.db_table
+def count_minute(run_id: int, moment: datetime, **numbers: int) -> None:
+    """Add to what the run did in the minute of `moment`: `sent`, `failed`, `retried`, `delivered`, `undelivered`."""
+    table, minute = RunMinute._meta.db_table, moment.replace(second=0, microsecond=0)
+    values = {name: numbers.get(name, 0) for name in _OF_A_MINUTE}
+    more = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in values)
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {table} (run_id, minute, sent, failed, retried) VALUES (%s, %s, %s, %s, %s) "  # noqa: S608
-            "ON CONFLICT (run_id, minute) DO UPDATE SET sent = {0}.sent + excluded.sent, "
-            "failed = {0}.failed + excluded.failed, retried = {0}.retried + excluded.retried".format(table),
-            [run_id, connection.ops.adapt_datetimefield_value(minute), sent, failed, retried],
+            f"INSERT INTO {table} (run_id, minute, {', '.join(values)}) VALUES (%s, %s, %s, %s, %s, %s, %s) "  # noqa: S608
+            f"ON CONFLICT (run_id, minute) DO UPDATE SET {more}",
+            [run_id, connection.ops.adapt_datetimefield_value(minute), *values.values()],
         )
 
 

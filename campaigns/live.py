@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from django.utils.timezone import now
 
-from campaigns import charts, gateways
+from campaigns import charts, connections
 from campaigns.models import Campaign, Run, RunMinute
 from campaigns.progress import progress_of, progress_of_runs
 from campaigns.selection import failures_of, messages_page
@@ -51,7 +51,7 @@ def _why(row: Campaign, _wanted: dict[str, Any]) -> dict[str, Any]:
         "failures": failures_of(runs),
         "attempts": sum(run.attempts for run in runs),
         "working": any(run.remedy for run in runs),
-        "idempotent": gateways.adapter().idempotent,
+        "idempotent": connections.adapter().idempotent,
     }
 
 

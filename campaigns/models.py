@@ -310,6 +310,8 @@ class RunMinute(models.Model):
     sent = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
     retried = models.PositiveIntegerField(default=0)
+    delivered = models.PositiveIntegerField(default=0, db_default=0)
+    undelivered = models.PositiveIntegerField(default=0, db_default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "minute"], name="run_minute")]
@@ -468,6 +470,20 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.message_id} · {self.reason}"
+
+
+class WaitingReceipt(models.Model):
+    """A receipt that has come and is not applied yet. Its message may not be sent yet, or not be there at all."""
+
+    gateway = models.CharField(max_length=40)
+    message_id = models.BigIntegerField()
+    delivered = models.BooleanField()
+    reason = models.CharField(max_length=40, default="", blank=True)
+    received_at = models.DateTimeField(default=clock.now)
+    due_at = models.DateTimeField(default=clock.now, db_index=True)
+
+    def __str__(self) -> str:
+        return f"{self.message_id}"
 
 
 class Gateway(models.Model):

@@ -15,7 +15,7 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from campaigns import direct, gateways, unknown
+from campaigns import connections, direct, unknown
 from campaigns.lifecycle import hint_advance, hint_start, retry_failed
 from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message, Run
 from campaigns.states import UNFINISHED, CampaignStatus, Remedy, campaign_may
@@ -242,7 +242,7 @@ def campaign_duplicate(*, campaign: Campaign, by: User) -> Campaign:
 
 def _check_gateway(remedy: Remedy) -> None:
     """The same id may go to the gateway again only if that is the same message to it."""
-    if remedy == Remedy.RETRY and not gateways.adapter().idempotent:
+    if remedy == Remedy.RETRY and not connections.adapter().idempotent:
         raise Conflict(_("This gateway may write twice when it is tried again. Send a new message instead."))
 
 

@@ -83,7 +83,7 @@ MESSAGE_TRANSITIONS: Final[dict[MessageStatus, frozenset[MessageStatus]]] = {
     _M.FAILED: frozenset({_M.PENDING}),
     _M.EXPIRED: frozenset(),
     _M.CANCELLED: frozenset(),
-    _M.UNKNOWN: frozenset({_M.PENDING, _M.SENT, _M.FAILED}),
+    _M.UNKNOWN: frozenset({_M.PENDING, _M.SENT, _M.DELIVERED, _M.UNDELIVERED, _M.FAILED}),
 }
 # A campaign in one of these still has, or may get, messages to send; its twin is refused while it stands.
 UNFINISHED: Final = (_C.SCHEDULED, _C.RUNNING, _C.PAUSED)

@@ -8,7 +8,7 @@ from django.db.models import Q
 from accounts.services import prune as prune_callers
 from accounts.webhooks.services import prune as prune_webhooks
 from accounts.webhooks.tasks import hint_waiting
-from campaigns import gateways, retention, written
+from campaigns import connections, receipts, retention, written
 from campaigns.lifecycle import campaign_advance, hint_advance, hint_send
 from campaigns.models import Campaign, Run
 from campaigns.sending import breaker, sweeper
@@ -41,7 +41,7 @@ def send() -> None:
             return
         if Run.objects.backlog_exceeds(settings.GATEWAY_CONCURRENCY * 10):
             hint_send()
-        adapter = gateways.adapter()
+        adapter = connections.adapter()
         transport = transport_for(adapter)
         try:
             moved = Slice(adapter, transport, stopping=lambda: queue.stopping.value, linger=_LINGER_SECONDS).run()
@@ -74,6 +74,12 @@ def forget_messages() -> None:
 
 
 @lasting
+def apply_receipts() -> None:
+    """Gateways have told what became of messages."""
+    receipts.receipts_apply()
+
+
+@lasting
 def sweep() -> None:
     """Twice a minute: make lost hints anew for all campaigns that are or may soon be active, and rescue lost leases."""
     alive = Campaign.objects.filter(status__in=UNFINISHED, starts_at__lt=now() + _STARTS_SOON, direct=False)
@@ -84,7 +90,8 @@ def sweep() -> None:
     hint_send()
     bulk.remind()
     written.hint_note()
-    sweeper.rescue(idempotent=gateways.adapter().idempotent)
+    receipts.hint_waiting()
+    sweeper.rescue(idempotent=connections.adapter().idempotent)
     imports_sweep()
     hint_waiting()
     queue.prune()

@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import replace_url, reselect, reswap, retarget
 
 from accounts.history import history_of
-from campaigns import direct, gateways, services
+from campaigns import connections, direct, services
 from campaigns.forms import AddressForm, CampaignForm, FilterForm, MessageFilterForm, SendTestForm
 from campaigns.live import MOVING, PARTS
 from campaigns.models import Campaign, Message
@@ -211,7 +211,7 @@ def message(request: Signed, pk: int, message_pk: int) -> HttpResponse:
         "failures": shown.failures.order_by("at", "pk"),
         "live": shown.status in OPEN,
         "sent_again_as": Message.objects.filter(run=shown.run, contact=shown.contact, resend_of=shown).first(),
-        "idempotent": gateways.adapter().idempotent,
+        "idempotent": connections.adapter().idempotent,
     }
     return _varied(render(request, f"campaigns/message.html{'#beside' if request.htmx else ''}", context))
 

@@ -19,6 +19,7 @@ from accounts.api import tokens, users
 from accounts.auth import TokenAuth
 from accounts.webhooks.api import webhooks
 from campaigns.api import campaigns, messages
+from campaigns.callbacks import callbacks
 from directory.api import contacts
 from project import openapi
 from project.http import Conflict, Invalid, TooManyRequests
@@ -64,7 +65,7 @@ def strict(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
     @wraps(run)
     def strictly(request: HttpRequest, **parameters: Any) -> HttpResponse:
         unknown = sorted(request.GET.keys() - known)
-        if unknown:
+        if unknown and not hasattr(operation.view_func, "any_query"):
             return api.on_exception(request, Invalid(["query", unknown[0]], _("There is no such parameter.")))
         return run(request, **parameters)
 
@@ -79,6 +80,7 @@ api.add_router("/campaigns", campaigns)
 api.add_router("/messages", messages)
 api.add_router("/stats", stats)
 api.add_router("/webhooks", webhooks)
+api.add_router("/callbacks", callbacks)
 
 
 @api.exception_handler(ValidationError)

@@ -93,6 +93,15 @@ AwareMoment = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator
 Flag = Annotated[bool, Strict()]
 
 
+V = TypeVar("V", bound=Callable[..., Any])
+
+
+def any_query(view: V) -> V:
+    """Mark a call of the API that takes query parameters which it does not know."""
+    view.any_query = True  # type: ignore[attr-defined]
+    return view
+
+
 class Body(Schema):
     """A request's JSON; a field that nobody knows is refused, since it is likely a misspelt one."""
 

@@ -32,6 +32,7 @@ TAGS: Final = [
     {"name": "campaigns", "description": "What to say, to whom, when and how often; and how far it is."},
     {"name": "messages", "description": "Single messages: send one, see what became of one."},
     {"name": "stats", "description": "Figures over all of your campaigns."},
+    {"name": "callbacks", "description": "For gateways: receipts of what became of messages."},
     {"name": "webhooks", "description": "Have your own server told what becomes of messages and campaigns."},
 ]
 # What a field means wherever it stands, unless it says so itself.

@@ -6,7 +6,7 @@ from campaigns.gateways.probe import Probe
 class Console(Probe):
     """Says yes to everything."""
 
-    name = "console"
+    kind = "console"
 
-    def __init__(self) -> None:
-        super().__init__("http://console.invalid", token="")
+    def __init__(self, *, name: str = "") -> None:
+        super().__init__("http://console.invalid", token="", name=name)

@@ -1,32 +1,23 @@
 """The `probe` gateway: `POST {url}/send/{msgId}` with a bearer token; `{"code": 0}` means accepted."""
 
-import json
 from functools import lru_cache
 from json.encoder import encode_basestring
-from typing import NoReturn
 
-from campaigns.gateways.base import Answer, Outcome, Request, Verdict, not_understood, outcome_by_status
+from campaigns.gateways.base import JSON, Adapter, Answer, Outcome, Request, Verdict, not_understood, outcome_by_status
 
 _ACCEPTED = Outcome(Verdict.SENT)
 
 
-def _no_json(constant: str) -> NoReturn:
-    """Python reads NaN and Infinity, JSON has neither."""
-    raise ValueError(constant)
-
-
-_JSON = json.JSONDecoder(parse_constant=_no_json)
-
-
-class Probe:
+class Probe(Adapter):
     """See the contract, "The probe gateway"."""
 
-    name = "probe"
+    kind = "probe"
     idempotent = True
 
-    def __init__(self, url: str, token: str) -> None:
+    def __init__(self, url: str, token: str, *, name: str = "") -> None:
+        headers = [f"Authorization: Bearer {token}", "Content-Type: application/json", "Accept: application/json"]
+        super().__init__(name or self.kind, headers)
         self.url = f"{url.rstrip('/')}/send/"
-        self.headers = [f"Authorization: Bearer {token}", "Content-Type: application/json", "Accept: application/json"]
 
     def build(self, message_id: int, phone: int, text: str) -> Request:
         """The phone travels as an integer."""
@@ -42,7 +33,7 @@ class Probe:
 def _understood(body: bytes) -> Outcome:
     """What a 2xx says; the same bytes say it most of the time."""
     try:
-        data = _JSON.decode(body.decode("utf-8"))
+        data = JSON.decode(body.decode("utf-8"))
     except (ValueError, RecursionError):
         return not_understood("not_json")
     if not isinstance(data, dict):

@@ -48,14 +48,19 @@ class _Exchange:
 
     __slots__ = ("chunks", "connection", "handle", "key", "length", "request", "size", "timeout_ms")
 
-    def __init__(self, headers: list[str]) -> None:
+    def __init__(self, headers: list[str], method: str) -> None:
         self.key: Any = None
         self.request = BytesIO()
         self.chunks: list[bytes] = []
         self.size = 0
         self.length = self.timeout_ms = -1
         self.handle = pycurl.Curl()
-        self.handle.setopt(pycurl.POST, 1)
+        if method == "GET":
+            # libcurl would silently repeat a GET when a reused connection dies, so none is reused.
+            self.handle.setopt(pycurl.HTTPGET, 1)
+            self.handle.setopt(pycurl.FORBID_REUSE, 1)
+        else:
+            self.handle.setopt(pycurl.POST, 1)
         self.handle.setopt(pycurl.HTTPHEADER, headers)
         self.handle.setopt(pycurl.FOLLOWLOCATION, 0)
         self.handle.setopt(pycurl.NOSIGNAL, 1)
@@ -74,7 +79,7 @@ class _Exchange:
         self.key, self.request, self.chunks, self.size = key, BytesIO(request.body), [], 0
         handle = self.handle
         handle.setopt(pycurl.URL, request.url)
-        if len(request.body) != self.length:
+        if request.body and len(request.body) != self.length:
             self.length = len(request.body)
             handle.setopt(pycurl.POSTFIELDSIZE, self.length)
         if timeout_ms != self.timeout_ms:
@@ -115,8 +120,8 @@ class _Exchange:
 class CurlTransport:
     """`Transport` over `CurlMulti`; handles and connections are reused for its whole life."""
 
-    def __init__(self, headers: list[str]) -> None:
-        self.in_flight = 0
+    def __init__(self, headers: list[str], method: str = "POST") -> None:
+        self.in_flight, self._method = 0, method
         self._headers = [*headers, "Expect:"]
         self._idle: list[_Exchange] = []
         self._busy: dict[pycurl.Curl, _Exchange] = {}
@@ -124,7 +129,7 @@ class CurlTransport:
 
     def submit(self, key: Any, request: Request, timeout: float) -> None:
         """See `Transport`."""
-        exchange = self._idle.pop() if self._idle else _Exchange(self._headers)
+        exchange = self._idle.pop() if self._idle else _Exchange(self._headers, self._method)
         handle = exchange.prepare(key, request, max(1, int(timeout * 1000)))
         self._busy[handle] = exchange
         self.in_flight += 1
@@ -194,9 +199,9 @@ class ConsoleTransport:
 
 def transport_for(adapter: Adapter) -> Transport:
     """The transport that carries an adapter's requests."""
-    if adapter.name == "console":
+    if adapter.kind == "console":
         return ConsoleTransport()
-    return CurlTransport(adapter.headers)
+    return CurlTransport(adapter.headers, adapter.method)
 
 
 def _trouble(handle: pycurl.Curl, error: int) -> Trouble:

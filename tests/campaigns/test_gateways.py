@@ -2,27 +2,41 @@
 
 import json
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from campaigns import gateways
-from campaigns.gateways import ADAPTERS
-from campaigns.gateways.base import Adapter, Answer, Outcome, Trouble, Verdict
+from campaigns import connections
+from campaigns.gateways.base import (
+    Adapter,
+    Answer,
+    Callback,
+    NotAReceipt,
+    Outcome,
+    Receipt,
+    Trouble,
+    Verdict,
+)
+from campaigns.gateways.kannel import Kannel
 from campaigns.gateways.probe import Probe
 
 CERTAIN = {Trouble.UNREACHABLE, Trouble.UNRESOLVED, Trouble.TLS, Trouble.TOO_LATE}
+ADAPTERS = connections.ADAPTERS
 WAITS = [408, 425, 429, 500, 501, 502, 503, 504, 507, 599]
 REFUSALS = [400, 402, 404, 405, 409, 410, 413, 414, 415, 422, 451, 499]
+
+
+def adapter_of(kind: str) -> Adapter:
+    return ADAPTERS[kind](kind, "https://gateway.example/v1", "user:secret")
 
 
 @pytest.fixture(params=sorted(ADAPTERS))
 def adapter(request: pytest.FixtureRequest) -> Adapter:
     """Each of the adapters in turn."""
-    return ADAPTERS[request.param]()
+    return adapter_of(request.param)
 
 
 @pytest.fixture
@@ -37,7 +51,7 @@ def parse(adapter: Adapter, body: str | bytes = b"", **fields: Any) -> Outcome:
 class TestEveryAdapter:
     def test_it_is_found_by_its_name(self, adapter: Adapter, settings: Settings) -> None:
         settings.GATEWAY = adapter.name
-        assert gateways.adapter().name == adapter.name
+        assert connections.adapter().name == adapter.name
 
     @pytest.mark.parametrize("status", REFUSALS)
     def test_a_client_error_is_final(self, adapter: Adapter, status: int) -> None:
@@ -100,7 +114,7 @@ class TestEveryAdapter:
     def test_no_answer_breaks_it(
         self, name: str, status: int, body: bytes, retry_after: float | None, trouble: Trouble | None
     ) -> None:
-        outcome = ADAPTERS[name]().parse(Answer(status, body, retry_after, trouble))
+        outcome = adapter_of(name).parse(Answer(status, body, retry_after, trouble))
         assert len(outcome.reason) <= 40
         assert outcome.hold is None or 1 <= outcome.hold <= 900
         assert (outcome.verdict != Verdict.SENT) or (trouble is None and 200 <= status < 300)
@@ -108,11 +122,96 @@ class TestEveryAdapter:
     @given(message_id=st.integers(1, 2**63 - 1), phone=st.integers(70000000000, 79999999999), text=st.text())
     @pytest.mark.parametrize("name", sorted(ADAPTERS))
     def test_every_message_makes_a_request(self, name: str, message_id: int, phone: int, text: str) -> None:
-        adapter = ADAPTERS[name]()
+        adapter = adapter_of(name)
         first, again = (adapter.build(message_id, phone, text) for _ in range(2))
         assert first == again
         assert urlsplit(first.url).scheme in ("http", "https")
         assert first.url.isascii()
+
+    def test_general_receipts_are_read(self, adapter: Adapter) -> None:
+        if adapter.kind == "kannel":
+            pytest.skip("it has a form of its own")
+        body = b'[{"id": 7, "status": "delivered"}, {"id": "8", "status": "undelivered", "reason": "absent"},'
+        body += b' {"id": 9, "status": "buffered"}, {"id": 10, "status": "undelivered", "reason": "<b>"}]'
+        assert adapter.parse_receipts(Callback({}, body)) == [
+            Receipt(7, delivered=True),
+            Receipt(8, delivered=False, reason="absent"),
+            Receipt(10, delivered=False),
+        ]
+        assert adapter.parse_receipts(Callback({}, b'{"id": 7, "status": "delivered"}')) == [Receipt(7, delivered=True)]
+
+    @pytest.mark.parametrize("name", sorted(ADAPTERS))
+    @given(
+        query=st.dictionaries(st.sampled_from(["status", "message", "x"]), st.text() | st.integers().map(str)),
+        body=st.binary() | st.from_regex(rb'\{"id": ?[0-9]{1,25}, "status": ?"delivered.{0,20}'),
+    )
+    def test_no_callback_breaks_it(self, name: str, query: dict[str, str], body: bytes) -> None:
+        try:
+            receipts = adapter_of(name).parse_receipts(Callback(query, body))
+        except NotAReceipt:
+            return
+        assert all(0 < receipt.message_id < 2**63 for receipt in receipts)
+
+
+class TestKannel:
+    @pytest.fixture
+    def kannel(self) -> Kannel:
+        return Kannel("http://kannel:13013", "vest&nik", "ge heim", "https://sms.example.org/api/v1/callbacks/k?key=K")
+
+    def test_a_request_is_the_contracts(self, kannel: Kannel) -> None:
+        request = kannel.build(7, 79991234567, "Привет & 1+1 €")
+        assert (kannel.method, request.body, kannel.idempotent) == ("GET", b"", False)
+        assert request.url.startswith("http://kannel:13013/cgi-bin/sendsms?")
+        assert dict(parse_qsl(urlsplit(request.url).query, strict_parsing=True)) == {
+            "username": "vest&nik",
+            "password": "ge heim",
+            "to": "79991234567",
+            "text": "Привет & 1+1 €",
+            "charset": "UTF-8",
+            "coding": "2",
+            "dlr-mask": "19",
+            "dlr-url": "https://sms.example.org/api/v1/callbacks/k?key=K&status=%d&message=7",
+        }
+
+    def test_what_fits_gsm_7_has_no_coding(self, kannel: Kannel) -> None:
+        assert "coding" not in kannel.build(7, 79991234567, "Hello {€}").url
+
+    def test_its_address_may_be_another(self) -> None:
+        other = Kannel("https://kannel/send", "u", "p", "https://x/y?key=K")
+        assert other.build(7, 79991234567, "a").url.startswith("https://kannel/send?username=u&")
+
+    @pytest.mark.parametrize("body", ["0: Accepted for delivery", "3: Queued for later delivery", ""])
+    def test_202_is_a_yes(self, kannel: Kannel, body: str) -> None:
+        assert parse(kannel, body, status=202) == Outcome(Verdict.SENT)
+
+    def test_its_refusals_are_told_apart(self, kannel: Kannel) -> None:
+        assert parse(kannel, "Authorization failed for sendsms", status=403).verdict == Verdict.UNAUTHORISED
+        assert parse(kannel, "Not routable. Do not try again.", status=403) == Outcome(Verdict.REFUSED, "unroutable")
+        assert parse(kannel, "Temporal failure, try again later.", status=503) == Outcome(Verdict.RETRY, "http_503")
+        assert parse(kannel, "0: Accepted for delivery", status=200) == Outcome(
+            Verdict.RETRY, "not_accepted", uncertain=True
+        )
+
+    @pytest.mark.parametrize(
+        ("status", "receipts"),
+        [
+            ("1", [Receipt(7, delivered=True)]),
+            ("2", [Receipt(7, delivered=False, reason="not_delivered")]),
+            ("16", [Receipt(7, delivered=False, reason="refused_by_centre")]),
+            ("4", []),
+            ("8", []),
+            ("34", []),
+        ],
+    )
+    def test_receipts_are_the_contracts(self, kannel: Kannel, status: str, receipts: list[Receipt]) -> None:
+        assert kannel.parse_receipts(Callback({"status": status, "message": "7"}, b"")) == receipts
+
+    @pytest.mark.parametrize(
+        "query", [{}, {"status": "%d", "message": "7"}, {"status": "1"}, {"status": "1", "message": "0"}]
+    )
+    def test_nonsense_is_none(self, kannel: Kannel, query: dict[str, str]) -> None:
+        with pytest.raises(NotAReceipt):
+            kannel.parse_receipts(Callback(query, b""))
 
 
 class TestProbe:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import pytest
+from django.conf import settings
 
 from accounts.models import ApiToken, Scope, User
 from accounts.webhooks.models import EventType, Webhook
@@ -93,6 +94,9 @@ MATRIX: Final[dict[str, tuple[dict[str, int], dict[str, Any] | None]]] = {
     "read_stats": (everyone(200), None),
     "list_webhooks": (everyone(200), None),
     "create_webhook": (changes(201), {"url": "https://8.8.8.8/hook"}),
+    # The gateway shows a key of its own, whoever else may call.
+    "receive_receipt": (everyone(401), None),
+    "receive_receipts": (everyone(401), {"id": 1, "status": "delivered"}),
     "delete_webhook": (row(other=403, owner=204, admin=403), None),
 }
 
@@ -113,7 +117,7 @@ def test_every_operation_has_a_row() -> None:
 
 
 @pytest.fixture
-def places(alice: User) -> dict[str, int]:
+def places(alice: User) -> dict[str, int | str]:
     """Something of Alice's for each parameter of a path."""
     campaign, run = started(alice, contacts=2)
     message = settle(run, 1, MessageStatus.UNKNOWN, "quarantined")[0]
@@ -122,6 +126,7 @@ def places(alice: User) -> dict[str, int]:
         "token_id": ApiToken.issue(alice)[0].pk,
         "contact_id": alice.contacts.earliest("pk").pk,
         "campaign_id": campaign.pk,
+        "gateway": settings.GATEWAY,
         "message_id": message.pk,
         "webhook_id": Webhook.objects.create(owner=alice, url="https://8.8.8.8/", events=EventType.values).pk,
     }
@@ -151,7 +156,9 @@ def client_of(alice: User, bob: User, admin: User) -> Callable[[str], ApiClient]
 
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("operation", MATRIX)
-def test_who_may(operation: str, caller: str, places: dict[str, int], client_of: Callable[[str], ApiClient]) -> None:
+def test_who_may(
+    operation: str, caller: str, places: dict[str, int | str], client_of: Callable[[str], ApiClient]
+) -> None:
     method, path = operations()[operation]
     expected, body = MATRIX[operation]
     sent = () if body is None else (json.dumps(body), "application/json")
