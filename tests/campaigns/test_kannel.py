@@ -66,7 +66,8 @@ def go_on(campaign: Campaign, kannel: Kannel, until: Callable[[], bool], seconds
 
 def settled(campaign: Campaign) -> bool:
     """Whether every message has come to its end, by its receipt if it was accepted."""
-    return not statuses(campaign).keys() & {"pending", "sending", "sent"}
+    found = statuses(campaign)
+    return bool(found) and not found.keys() & {"pending", "sending", "sent"}
 
 
 def test_receipts_settle_what_it_accepted(alice: User, kannel: Kannel) -> None:
