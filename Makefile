@@ -86,4 +86,4 @@ $(RU).mo: $(RU).po tools/messages.py | .venv/runtime
 
 build/static/staticfiles.json: .venv/runtime $(STATIC)
 	@echo "Collecting the static files …"
-	@DEBUG=1 $(BIN)/python manage.py collectstatic --noinput --clear -v 0
+	@DEBUG=1 $(BIN)/python manage.py collectstatic --noinput -v 0
