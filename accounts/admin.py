@@ -12,7 +12,7 @@ from django.contrib import admin
 from django.http import HttpRequest
 
 from accounts import services
-from accounts.models import ApiToken, User
+from accounts.models import ApiToken, SignIn, User
 from project.http import Conflict
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
@@ -69,6 +69,19 @@ class ApiTokenAdmin(Looked):
 
     list_display = ("prefix", "name", "user", "created_at", "expires_at", "last_used_at", "revoked_at")
     search_fields = ("name", "user__email")
+
+
+@admin.register(SignIn)
+class SignInAdmin(Looked):
+    """Who signed in when."""
+
+    list_display = ("user", "at", "address", "methods", "user_agent")
+    search_fields = ("user__email", "address")
+    show_full_result_count = False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:
+        """What happened, happened; it goes by itself after 90 days."""
+        return False
 
 
 @admin.register(Authenticator)

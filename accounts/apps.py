@@ -7,3 +7,7 @@ class AccountsConfig(AppConfig):
     """See the package's docstring."""
 
     name = "accounts"
+
+    def ready(self) -> None:
+        """Note sign-ins."""
+        import accounts.signins  # noqa: F401, PLC0415

@@ -33,6 +33,17 @@ class SignupForm(forms.Form):
         user.save()
 
 
+class InviteForm(forms.Form):
+    """Whom to invite, and as what."""
+
+    email = forms.EmailField(label=_("E-mail"), max_length=254)
+    is_staff = forms.BooleanField(
+        label=_("As an administrator"),
+        required=False,
+        help_text=_("Administrators see and change everything, and everyone's rights."),
+    )
+
+
 class ProfileForm(forms.ModelForm[User]):
     """What users set about themselves."""
 

@@ -75,6 +75,10 @@ class UserManager(BaseUserManager["User"]):
         )
         return user
 
+    def invited(self) -> "models.QuerySet[User]":
+        """Whom an administrator has invited, and who has not accepted yet."""
+        return self.filter(invited_at__isnull=False)
+
     def get_by_natural_key(self, username: str | None) -> "User":
         """E-mail addresses are compared without case."""
         return self.get(email=(username or "").strip().lower())
@@ -96,6 +100,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("administrator"), default=False)
     date_joined = models.DateTimeField(_("joined"), default=now)
+    invited_at = models.DateTimeField(_("invited"), null=True, blank=True, editable=False)
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
@@ -122,6 +127,23 @@ class User(AbstractBaseUser, PermissionsMixin):
     def may_change(self, thing: Any) -> bool:
         """The one rule of ownership: who made it (`owner`), or an administrator."""
         return self.is_staff or thing.owner_id == self.pk
+
+
+class SignIn(models.Model):
+    """One sign-in to the pages: from where, and by what (`password`, `totp`, `recovery_codes`, `webauthn`, …)."""
+
+    user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_ins")
+    at = models.DateTimeField(default=now, db_index=True)
+    address = models.GenericIPAddressField()
+    user_agent = models.CharField(max_length=200, blank=True)
+    methods = models.JSONField(default=list)
+
+    class Meta:
+        verbose_name = _("sign-in")
+        verbose_name_plural = _("sign-ins")
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.address}"
 
 
 class TokenQuerySet(models.QuerySet["ApiToken"]):

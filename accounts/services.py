@@ -8,16 +8,18 @@ from allauth.account.adapter import get_adapter
 from allauth.account.models import EmailAddress
 from allauth.account.utils import has_verified_email
 from allauth.core import ratelimit
+from allauth.mfa.models import Authenticator
 from allauth.mfa.utils import is_mfa_enabled
 from django.conf import settings
 from django.contrib.auth.password_validation import validate_password
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import IntegrityError, transaction
 from django.http import HttpRequest
+from django.utils import translation
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
-from accounts import idempotency
+from accounts import idempotency, signins
 from accounts.mfa import code_fits
 from accounts.models import MAX_TOKEN_LIFETIME, ApiToken, Scope, Usage, User
 from project.http import Conflict, TooManyRequests
@@ -79,6 +81,8 @@ def user_update(*, user: User, by: User, **changes: Any) -> User:
     with transaction.atomic():
         if changes.get("is_staff") is False or changes.get("is_active") is False:
             check_administrator_left(user)
+        if "is_active" in changes and user.invited_at:
+            raise Conflict(_("They are invited and have not accepted yet."))
         for name, value in changes.items():
             setattr(user, name, value)
         user.full_clean(exclude=["password"])
@@ -92,10 +96,25 @@ def user_deactivate(*, user: User, by: User) -> None:
     Raises PermissionDenied, and Conflict for the last active administrator.
     """
     check_may_change(user=user, by=by)
+    if user.invited_at:
+        raise Conflict(_("They are invited and have not accepted yet."))
     with transaction.atomic():
         check_administrator_left(user)
         user.is_active = False
         user.save(update_fields=["is_active"])
+
+
+def second_factor_remove(*, user: User, by: User) -> None:
+    """For who has lost phone, keys and recovery codes: the password alone signs them in again. They get a letter.
+
+    Raises PermissionDenied unless `by` is an administrator, and Conflict where there is none.
+    """
+    if not by.is_staff:
+        raise PermissionDenied(_("Only an administrator changes rights."))
+    if not Authenticator.objects.filter(user=user).delete()[0]:
+        raise Conflict(_("There is no second step to remove."))
+    with translation.override(user.language):
+        get_adapter().send_mail("account/email/second_factor_removed", user.email, {"by": by})
 
 
 def check_may_change(*, user: User, by: User) -> None:
@@ -164,4 +183,5 @@ def token_revoke(*, token: ApiToken, by: User) -> None:
 def prune() -> None:
     """Forget what nobody may ask for any more: kept answers of yesterday, and counts of other minutes."""
     idempotency.prune()
+    signins.prune()
     Usage.objects.filter(minute__lt=int(now().timestamp()) // 60 - 1).delete()

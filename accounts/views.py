@@ -1,32 +1,26 @@
-"""Own account and, for administrators, everyone's."""
+"""Own account."""
 
-from typing import Any
+from typing import Any, Final
 
 from allauth.mfa.utils import is_mfa_enabled
 from allauth.usersessions.models import UserSession
 from django.contrib import messages
 from django.contrib.auth import logout
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
-from django.db.models import Q
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import services
+from accounts.deactivation import DeactivateForm
 from accounts.forms import ProfileForm, TokenForm
 from accounts.models import ApiToken, User
-from project.http import Conflict, Signed, keyset
+from accounts.personal import personal_data
+from project.http import Conflict, Signed
 
-_PAGE = 50
-_USER_ACTIONS: dict[str, dict[str, Any]] = {
-    "activate": {"is_active": True},
-    "deactivate": {"is_active": False},
-    "promote": {"is_staff": True},
-    "demote": {"is_staff": False},
-}
+_TOKENS: Final = 50
 
 
 @login_required
@@ -58,7 +52,7 @@ def _profile(request: Signed, **context: Any) -> HttpResponse:
     context.setdefault("form", ProfileForm(instance=request.user))
     context.setdefault("token_form", TokenForm())
     context["second_factor"] = is_mfa_enabled(request.user)
-    context["tokens"] = request.user.tokens.order_by("-pk")[:_PAGE]
+    context["tokens"] = request.user.tokens.order_by("-pk")[:_TOKENS]
     context["broken_webhooks"] = request.user.webhooks.exclude(disabled_at=None).count()
     return render(request, "accounts/profile.html", context)
 
@@ -81,10 +75,12 @@ def session_end(request: Signed, pk: int) -> HttpResponse:
     return redirect("usersessions_list")
 
 
-@require_POST
 @login_required
 def deactivate(request: Signed) -> HttpResponse:
-    """Close one's own account."""
+    """Close one's own account, with one's password."""
+    form = DeactivateForm(request.POST or None, user=request.user)
+    if request.method != "POST" or not form.is_valid():
+        return render(request, "accounts/deactivate.html", {"form": form})
     try:
         services.user_deactivate(user=request.user, by=request.user)
     except Conflict as error:
@@ -96,36 +92,10 @@ def deactivate(request: Signed) -> HttpResponse:
 
 
 @require_safe
+@never_cache
 @login_required
-def users(request: Signed) -> HttpResponse:
-    """Everyone, newest first, with a search by name and e-mail."""
-    _administrator(request)
-    rows = User.objects.all()
-    for word in request.GET.get("q", "").replace("\0", "").split():
-        rows = rows.filter(Q(email__icontains=word) | Q(first_name__icontains=word) | Q(last_name__icontains=word))
-    cursor = request.GET.get("cursor", "")
-    page = keyset(rows, int(cursor) if cursor.isdecimal() else None, _PAGE)
-    return render(request, "accounts/users.html", {"page": page})
-
-
-@require_POST
-@login_required
-def user_change(request: Signed, pk: int, action: str) -> HttpResponse:
-    """One of `_USER_ACTIONS`."""
-    _administrator(request)
-    if action not in _USER_ACTIONS:
-        raise Http404
-    user = get_object_or_404(User, pk=pk)
-    try:
-        services.user_update(user=user, by=request.user, **_USER_ACTIONS[action])
-    except Conflict as error:
-        messages.error(request, str(error))
-    else:
-        messages.success(request, _("%(user)s is changed.") % {"user": user})
-    return redirect("accounts:users")
-
-
-def _administrator(request: Signed) -> None:
-    """Others get 403."""
-    if not request.user.is_staff:
-        raise PermissionDenied(_("Only administrators see all users."))
+def data(request: Signed) -> HttpResponse:
+    """All that is held about oneself, as a file of JSON."""
+    answer = JsonResponse(personal_data(request.user), json_dumps_params={"ensure_ascii": False, "indent": 2})
+    answer["Content-Disposition"] = 'attachment; filename="vestnik-account.json"'
+    return answer

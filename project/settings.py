@@ -58,6 +58,10 @@ EMAIL_VERIFICATION: str = env.str("EMAIL_VERIFICATION", "optional", validate=val
 LOG_FORMAT: str = env.str("LOG_FORMAT", "console" if DEBUG else "json", validate=validate.OneOf(["console", "json"]))
 LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
 METRICS_ALLOWED: list[Any] = env.networks("METRICS_ALLOWED", "127.0.0.1,::1")
+OIDC_URL: str | None = env.str("OIDC_URL", None, validate=WEB_ADDRESS)
+OIDC_CLIENT_ID: str = env.str("OIDC_CLIENT_ID", "")
+OIDC_CLIENT_SECRET: str = env.str("OIDC_CLIENT_SECRET", "")
+OIDC_NAME: str = env.str("OIDC_NAME", "OpenID Connect")
 TIME_ZONE: str = env.time_zone("TIME_ZONE", "Europe/Moscow")
 LANGUAGE_CODE: str = env.str("LANGUAGE_CODE", "en", validate=validate.OneOf(["en", "ru"]))
 
@@ -74,6 +78,8 @@ if not DEBUG:
             stop(f"{_name}: At least 50 random characters: openssl rand -base64 48 makes some.")
     if "*" in ALLOWED_HOSTS:
         stop("ALLOWED_HOSTS: Name the hosts: * would answer to any, and believe it in links.")
+if OIDC_URL and not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET):
+    stop("OIDC_CLIENT_ID, OIDC_CLIENT_SECRET: Required with OIDC_URL.")
 
 
 def _writable_folder(folder: Path) -> None:
@@ -230,6 +236,15 @@ ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_FORMS = {"add_email": "accounts.email.EmailForm"}
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
+SOCIALACCOUNT_ADAPTER = "accounts.external.ExternalAdapter"
+SOCIALACCOUNT_EMAIL_AUTHENTICATION = SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
+SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {}
+if OIDC_URL:
+    _app = {"provider_id": "oidc", "name": OIDC_NAME, "client_id": OIDC_CLIENT_ID, "secret": OIDC_CLIENT_SECRET}
+    SOCIALACCOUNT_PROVIDERS["openid_connect"] = {
+        "OAUTH_PKCE_ENABLED": True,
+        "APPS": [{**_app, "settings": {"server_url": OIDC_URL}}],
+    }
 MFA_ADAPTER = "accounts.mfa.SecondFactorAdapter"
 MFA_FORMS = {
     "add_webauthn": "accounts.mfa.PasskeyForm",
@@ -280,7 +295,8 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": [SELF],
         "frame-src": [SELF],
         "base-uri": [NONE],
-        "form-action": [SELF],
+        # Browsers hold the redirects after a form to this too: the button of the external sign-in leads there.
+        "form-action": [SELF, *(["{0.scheme}://{0.netloc}".format(urlsplit(OIDC_URL))] if OIDC_URL else [])],
         "frame-ancestors": [NONE],
     }
 }

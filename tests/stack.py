@@ -22,6 +22,7 @@ import requests
 from campaigns.sandbox.faults import Faults
 from campaigns.sandbox.ledger import Ledger
 from campaigns.sandbox.server import Sandbox, running_sandbox
+from tests.provider import Provider, running_provider
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN, EMAIL, PASSWORD = "stack-token", "root@example.org", "correct horse battery"
@@ -77,6 +78,7 @@ class Stack:
             "RETRY_BASE": "0.2",
             "MAX_ATTEMPTS": "20",
         }
+        self.provider: Provider
         self.worker: subprocess.Popen[bytes] | None = None
         self.log = io.StringIO()
         """One JSON line for each request that the sandbox has seen since `fresh_api`."""
@@ -209,6 +211,8 @@ def running_stack(folder: Path, database_url: str | None = None) -> Iterator[Sta
     with ExitStack() as context:
         url = database_url or context.enter_context(database(folder))
         stack = Stack(folder, url, context.enter_context(running_sandbox(token=TOKEN, seed=1)))
+        stack.provider = context.enter_context(running_provider())
+        stack.environment |= stack.provider.environment
         stack.set_up()
         context.enter_context(processes(stack))
         yield stack

@@ -38,6 +38,20 @@ def browser(user_agent: str) -> str:
     return ", ".join(filter(None, found)) or _("Unknown browser")
 
 
+@register.filter
+def way(method: str) -> str:
+    """How somebody signs in, in words."""
+    words = {
+        "password": _("password"),
+        "password_reset": _("link in a letter"),
+        "totp": _("authenticator app"),
+        "recovery_codes": _("recovery code"),
+        "webauthn": _("passkey"),
+        "socialaccount": settings.OIDC_NAME,
+    }
+    return words.get(method) or _("link in a letter")
+
+
 @register.simple_tag
 def signup_open() -> bool:
     """Whether anyone may register."""

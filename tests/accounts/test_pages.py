@@ -8,7 +8,7 @@ from django.utils.timezone import now
 
 from accounts.models import ApiToken, User
 from tests.conftest import ApiClient
-from tests.factories import user
+from tests.factories import PASSWORD, user
 
 SETTINGS = {"first_name": "Алиса", "last_name": "", "timezone": "Asia/Omsk", "language": "ru"}
 
@@ -97,7 +97,12 @@ def test_users_revoke_their_own_tokens_only(as_alice: Client, alice: User, bob: 
 def test_an_account_is_deactivated_by_its_user(as_alice: Client, alice: User) -> None:
     api = ApiClient(alice)
 
-    response = as_alice.post("/account/deactivate/", follow=True)
+    assert "style=" not in as_alice.get("/account/deactivate/").content.decode()
+    wrong = as_alice.post("/account/deactivate/", {"password": "wrong"}).content.decode()
+    assert 'id="id_password_error"' in wrong
+    assert api.get("/users/me").status_code == 200
+
+    response = as_alice.post("/account/deactivate/", {"password": PASSWORD}, follow=True)
 
     assert "Your account is deactivated" in response.content.decode()
     assert as_alice.get("/account/").status_code == 302
@@ -105,7 +110,7 @@ def test_an_account_is_deactivated_by_its_user(as_alice: Client, alice: User) ->
 
 
 def test_the_last_administrator_can_not_leave(as_admin: Client, admin: User) -> None:
-    response = as_admin.post("/account/deactivate/", follow=True)
+    response = as_admin.post("/account/deactivate/", {"password": PASSWORD}, follow=True)
 
     assert "last active administrator" in response.content.decode()
     admin.refresh_from_db()
@@ -114,7 +119,7 @@ def test_the_last_administrator_can_not_leave(as_admin: Client, admin: User) -> 
 
 def test_nothing_is_changed_by_get(as_alice: Client, alice: User) -> None:
     token, _ = ApiToken.issue(alice)
-    for path in ("/account/deactivate/", "/account/tokens/", f"/account/tokens/{token.pk}/revoke/"):
+    for path in ("/account/tokens/", f"/account/tokens/{token.pk}/revoke/"):
         assert as_alice.get(path).status_code == 405
 
 

@@ -117,3 +117,18 @@ def test_a_passkey_and_an_app_are_set_up_and_sign_in(
     page.goto("/account/")
     expect(page.get_by_role("main")).to_contain_text(EMAIL)
     assert [said for said in complaints if "ERR_ABORTED" not in said] == [], "but for pages that were left early"
+
+
+def test_the_external_provider_signs_in(stack: Stack, page: Page) -> None:
+    stack.provider.person("office", email="office@example.org", given_name="Olga")
+    page.route("https://**", lambda route: route.abort())  # the provider's own page would ask the internet for its look
+    page.goto("/accounts/login/")
+    page.get_by_role("button", name="Continue with Office").click()
+    page.get_by_placeholder("sub").fill("office")
+    page.get_by_role("button", name="Authorize").click()
+    page.wait_for_url("/")
+    complaints = complaints_of(page, named(stack))
+    look(page, "/account/")
+    expect(page.get_by_role("heading", name="Olga Kim")).to_be_visible()
+    look(page, "/accounts/3rdparty/")
+    assert [said for said in complaints if "ERR_ABORTED" not in said] == []

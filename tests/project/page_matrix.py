@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any, Final, NamedTuple
 
-from accounts.views import _USER_ACTIONS
+from accounts.user_views import _USER_ACTIONS
 from campaigns.views import _ACTIONS as CAMPAIGN_ACTIONS
 from campaigns.views import _REMEDIED
 from directory.imports.views import _ACTIONS as IMPORT_ACTIONS
@@ -90,7 +90,8 @@ PAGES: Final[dict[str, Page]] = {
     "/reports/email/off/<str:token>/": Page(anyone(200), anyone(200), csrf=False),
     # The account
     "/account/": Page(users(200), users(302), ACCOUNT),
-    "/account/deactivate/": Page(post=users(302)),
+    "/account/deactivate/": Page(users(200), users(302), {"password": factories.PASSWORD}),
+    "/account/data/": Page(users(200)),
     "/account/sessions/<int:pk>/end/": Page(post=owners(302, other=404, admin=404)),
     "/account/tokens/": Page(post=users(200), data={"name": "script", "scopes": ["read"], "lifetime": "30"}),
     "/account/tokens/<int:pk>/revoke/": Page(post=owners(302, admin=403)),
@@ -101,6 +102,8 @@ PAGES: Final[dict[str, Page]] = {
     "/account/webhooks/<int:pk>/deliveries/<int:delivery_pk>/resend/": Page(post=owners(302, other=404, admin=404)),
     # Users
     "/users/": Page(admins(200)),
+    "/users/invite/": Page(admins(200), admins(302), {"email": "new@example.org"}),
+    "/users/<int:pk>/": Page(admins(200)),
     "/users/<int:pk>/<slug:action>/": Page(post=admins(302), values={"action": tuple(_USER_ACTIONS)}),
     "/i18n/setlang/": Page(anyone(302), anyone(302), {"language": "ru"}),
     # Sign-in, by allauth
@@ -128,6 +131,7 @@ PAGES: Final[dict[str, Page]] = {
     "/accounts/password/reset/key/done/": Page(anyone(200), anyone(405)),
     "/accounts/login/code/confirm/": Page(anyone(302), anyone(302)),
     "/accounts/sessions/": Page(users(200), users(302)),
+    "/accounts/invitation/<str:token>/": Page(anyone(200), anyone(200), values={"token": ("of-no-use",)}),
     # The second factor, which asks for the password again before anything is changed
     "/accounts/2fa/": Page(users(200), users(405)),
     "/accounts/2fa/authenticate/": Page(anyone(302), anyone(302), {"code": "123456"}),
@@ -215,6 +219,7 @@ PAGES: Final[dict[str, Page]] = {
 ADMIN_MODELS: Final[dict[str, tuple[str, str]]] = {
     "account/emailaddress": ("v", "vacd"),
     "accounts/apitoken": ("v", "vd"),
+    "accounts/signin": ("v", "v"),
     "accounts/user": ("v", "vac"),
     "auditlog/logentry": ("v", "v"),
     "auth/group": ("", "vacd"),

@@ -1,0 +1,137 @@
+"""Administrators' pages: everyone, one user, and who is invited; and the page that an invitation opens."""
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from allauth.account.forms import SetPasswordForm
+from allauth.account.utils import perform_login
+from allauth.mfa.models import Authenticator
+from allauth.usersessions.models import UserSession
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.core.exceptions import PermissionDenied, ValidationError
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from accounts import invitations, services
+from accounts.forms import InviteForm, SignupForm
+from accounts.models import User
+from project.http import Conflict, Signed, keyset
+
+_PAGE: Final = 50
+_SIGN_INS: Final = 20
+_STATES: Final[dict[str, tuple[Any, Q]]] = {
+    "active": (gettext_lazy("Active"), Q(is_active=True)),
+    "administrators": (gettext_lazy("Administrators"), Q(is_staff=True)),
+    "invited": (gettext_lazy("Invited"), Q(invited_at__isnull=False)),
+    "deactivated": (gettext_lazy("Deactivated"), Q(is_active=False, invited_at=None)),
+}
+_USER_ACTIONS: Final[dict[str, Callable[[User, User], object]]] = {
+    "activate": lambda user, by: services.user_update(user=user, by=by, is_active=True),
+    "deactivate": lambda user, by: services.user_update(user=user, by=by, is_active=False),
+    "promote": lambda user, by: services.user_update(user=user, by=by, is_staff=True),
+    "demote": lambda user, by: services.user_update(user=user, by=by, is_staff=False),
+    "unlock": lambda user, by: services.second_factor_remove(user=user, by=by),
+    "reinvite": lambda user, by: invitations.invite_again(user=user, by=by),
+    "withdraw": lambda user, by: invitations.withdraw(user=user),
+}
+
+
+def administrators_only(request: Signed) -> None:
+    """Others get 403."""
+    if not request.user.is_staff:
+        raise PermissionDenied(_("Only administrators see all users."))
+
+
+@require_safe
+@login_required
+def users(request: Signed) -> HttpResponse:
+    """Everyone, newest first, with a search by name and e-mail, and a filter by state."""
+    administrators_only(request)
+    rows = User.objects.all()
+    for word in request.GET.get("q", "").replace("\0", "").split():
+        rows = rows.filter(Q(email__icontains=word) | Q(first_name__icontains=word) | Q(last_name__icontains=word))
+    state = request.GET.get("state", "")
+    if state in _STATES:
+        rows = rows.filter(_STATES[state][1])
+    cursor = request.GET.get("cursor", "")
+    page = keyset(rows, int(cursor) if cursor.isdecimal() else None, _PAGE)
+    states = [(name, label) for name, (label, _condition) in _STATES.items()]
+    return render(request, "accounts/users.html", {"page": page, "states": states, "state": state})
+
+
+@require_safe
+@login_required
+def user(request: Signed, pk: int) -> HttpResponse:
+    """One user: what they may, what protects them, and their latest sign-ins."""
+    administrators_only(request)
+    row = get_object_or_404(User, pk=pk)
+    context = {
+        "row": row,
+        "second_factor": Authenticator.objects.filter(user=row).exclude(type="recovery_codes"),
+        "sessions": UserSession.objects.filter(user=row).count(),
+        "sign_ins": row.sign_ins.order_by("-pk")[:_SIGN_INS],
+    }
+    return render(request, "accounts/user.html", context)
+
+
+@require_POST
+@login_required
+def user_change(request: Signed, pk: int, action: str) -> HttpResponse:
+    """One of `_USER_ACTIONS`."""
+    administrators_only(request)
+    if action not in _USER_ACTIONS:
+        raise Http404
+    row = get_object_or_404(User, pk=pk)
+    try:
+        _USER_ACTIONS[action](row, request.user)
+    except Conflict as error:
+        messages.error(request, str(error))
+    else:
+        messages.success(request, _("%(user)s is changed.") % {"user": row})
+    if not User.objects.filter(pk=pk).exists():
+        return redirect("accounts:users")
+    return redirect("accounts:user", pk)
+
+
+@login_required
+def invite(request: Signed) -> HttpResponse:
+    """Ask for the address, and send the letter."""
+    administrators_only(request)
+    form = InviteForm(request.POST or None)
+    if form.is_valid():
+        try:
+            row = invitations.invite(by=request.user, **form.cleaned_data)
+        except ValidationError as error:
+            form.add_error(None, error)
+        else:
+            messages.success(request, _("The invitation is on its way to %(email)s.") % {"email": row.email})
+            return redirect("accounts:user", row.pk)
+    return render(request, "accounts/invite.html", {"form": form})
+
+
+class AcceptForm(SignupForm, SetPasswordForm):  # type: ignore[misc]  # allauth is not typed
+    """Names and a password: what an invited user adds to their address."""
+
+
+@never_cache
+def invitation(request: HttpRequest, token: str) -> HttpResponse:
+    """Where the link of the letter leads: choose a password, and be in."""
+    row = invitations.of_token(token)
+    if row is None:
+        return render(request, "accounts/invitation.html")
+    form = AcceptForm(row, request.POST or None)
+    if form.is_valid():
+        names = {name: form.cleaned_data[name] for name in ("first_name", "last_name")}
+        try:
+            invitations.accept(user=row, password=form.cleaned_data["password1"], **names)
+        except Conflict:
+            return render(request, "accounts/invitation.html")
+        entered: HttpResponse = perform_login(request, row, email_verification="none")
+        return entered
+    return render(request, "accounts/invitation.html", {"row": row, "form": form})
