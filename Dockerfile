@@ -10,7 +10,7 @@ COPY . .
 RUN python -m tools.messages compile \
  && DEBUG=1 DATA_DIR=/tmp/data python manage.py collectstatic --noinput -v 0 \
  && python -m tools.sbom > build/sbom.cdx.json \
- && python -m compileall -q accounts campaigns directory project reports
+ && python -m compileall -q accounts campaigns directory measures project reports
 
 FROM python:3.13-slim-trixie
 COPY --from=build /app /app

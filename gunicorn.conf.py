@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -21,3 +22,10 @@ max_requests = 20_000
 max_requests_jitter = 2_000
 control_socket_disable = True
 logconfig_dict = logging_config(LOGGING)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """What the process has measured is not lost with it."""
+    from measures.meters import flush  # noqa: PLC0415 - Django is set up by now
+
+    flush()

@@ -17,6 +17,7 @@ from campaigns import calendar
 from campaigns.audience import freeze, known_zones, recipients, replan
 from campaigns.counters import count, moved
 from campaigns.events import campaign_changed, messages_changed, messages_told
+from campaigns.meters import START_LATENESS
 from campaigns.models import Attempt, Campaign, Message, Run
 from campaigns.states import UNFINISHED, CampaignStatus, MessageStatus
 from campaigns.unknown import remedy_marked
@@ -192,7 +193,9 @@ def _start_run(campaign: Campaign, occurrence: datetime, *, superseded: datetime
     campaign.status = CampaignStatus.RUNNING
     if created:
         asked = max(occurrence, campaign.updated_at)
-        log.info("run started", run=run.pk, late_s=round((now() - asked).total_seconds(), 2))
+        late = (now() - asked).total_seconds()
+        START_LATENESS.observe(seconds=[max(0.0, late)])
+        log.info("run started", run=run.pk, late_s=round(late, 2))
 
 
 def _tend(run: Run) -> None:

@@ -196,6 +196,17 @@ class RunQuerySet(models.QuerySet["Run"]):
         due = Message.objects.due(clock.now()).filter(run__in=self.sendable().values("pk"))
         return due[number:].exists()
 
+    def backlog(self) -> tuple[int, float]:
+        """How many messages wait in those of these runs of which one is due, and for how many seconds it has been.
+
+        Read from the runs' counters, for counting the messages would take as long as there are many.
+        """
+        moment = clock.now()
+        waiting = self.sendable().values_list(F("first_due"), "pending")
+        late = [(first_due, pending) for first_due, pending in waiting if first_due and first_due <= moment]
+        oldest = min((first_due for first_due, _pending in late), default=moment)
+        return sum(pending for _first_due, pending in late), (moment - oldest).total_seconds()
+
     def figures(self) -> dict[str, int]:
         """The counters of all these runs added up, by status, with `total`, `attempts` and `parts`."""
         names = [*MessageStatus.values, "attempts", "parts"]

@@ -17,6 +17,7 @@ from campaigns.sending.transport import transport_for
 from campaigns.states import UNFINISHED, CampaignStatus
 from directory import bulk
 from directory.imports.services import imports_sweep
+from measures import meters
 from project import queue
 from project.clock import now
 from project.queue import lasting
@@ -95,6 +96,7 @@ def sweep() -> None:
     imports_sweep()
     hint_waiting()
     queue.prune()
+    meters.prune()
     prune_callers()
     prune_webhooks()
     retention.hint_forget()

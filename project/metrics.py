@@ -1,14 +1,19 @@
-"""`/metrics` for Prometheus: figures read from the database's own counters, so that every process tells the same."""
+"""`/metrics` for Prometheus: figures read from the database, so that every process tells the same."""
 
+from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
 
 from campaigns.models import Campaign, Gateway, Run
 from campaigns.states import CampaignStatus, MessageStatus
+from measures.meters import families
+from project.clock import now
 from project.queue import worker_alive
 
 
@@ -40,8 +45,9 @@ def _address_allowed(text: str) -> bool:
 
 
 def collect() -> CollectorRegistry:
-    """Every figure, read now."""
+    """Every figure, read now: what stands in the database's own rows and counters, and what processes have measured."""
     registry = CollectorRegistry()
+    registry.register(Measured())
     messages = Gauge("vestnik_messages", "Messages by state", ["state"], registry=registry)
     figures = Run.objects.figures()
     for status in MessageStatus:
@@ -50,8 +56,33 @@ def collect() -> CollectorRegistry:
     counts = dict(Campaign.objects.filter(direct=False).values_list("status").annotate(Count("pk")).order_by())
     for state in CampaignStatus:
         campaigns.labels(state=state.value).set(counts.get(state, 0))
-    breaker = Gauge("vestnik_gateway_open", "1 while the gateway's breaker is open", ["gateway"], registry=registry)
-    for gateway in Gateway.objects.all():
-        breaker.labels(gateway=gateway.name).set(gateway.open_until is not None)
+    _gateways(registry)
+    _backlog(registry)
     Gauge("vestnik_worker_alive", "1 while a worker completes tasks", registry=registry).set(worker_alive())
     return registry
+
+
+class Measured(Collector):
+    """What all processes have measured."""
+
+    def collect(self) -> Iterable[Metric]:
+        """See `Collector`."""
+        return families()
+
+
+def _gateways(registry: CollectorRegistry) -> None:
+    """Whether each may be sent to."""
+    breaker = Gauge("vestnik_gateway_open", "1 while the gateway's breaker is open", ["gateway"], registry=registry)
+    held = Gauge("vestnik_gateway_held", "1 while the gateway has asked to wait", ["gateway"], registry=registry)
+    for gateway in Gateway.objects.all():
+        breaker.labels(gateway=gateway.name).set(gateway.open_until is not None)
+        held.labels(gateway=gateway.name).set(gateway.held_until is not None and gateway.held_until > now())
+
+
+def _backlog(registry: CollectorRegistry) -> None:
+    """What should be on its way."""
+    messages, seconds = Run.objects.backlog()
+    Gauge("vestnik_backlog_messages", "Messages that wait in runs of which one is due", registry=registry).set(messages)
+    Gauge(
+        "vestnik_backlog_age_seconds", "For how long the message that waits the longest has been due", registry=registry
+    ).set(seconds)

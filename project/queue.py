@@ -6,11 +6,13 @@ its kind waits; and a private lane for each worker, so that a canary in it prove
 """
 
 import os
+import time
 from collections.abc import Callable
 from ctypes import c_bool
 from datetime import datetime, timedelta
 from functools import wraps
 from multiprocessing.sharedctypes import RawValue
+from multiprocessing.util import Finalize
 from time import sleep
 from typing import Any, Final, ParamSpec
 
@@ -23,9 +25,11 @@ from django.dispatch import receiver
 from django_q.brokers.orm import ORM
 from django_q.conf import Conf
 from django_q.models import OrmQ, Task
-from django_q.signals import pre_execute
+from django_q.signals import post_execute_in_worker, post_spawn, pre_execute
 from django_q.tasks import async_task
 
+from measures import meters
+from measures.meters import Histogram
 from project.clock import now
 
 log = structlog.get_logger("vestnik.worker")
@@ -39,10 +43,26 @@ TASKS_KEPT = 1000
 OUT_OF_REACH: Final = (OperationalError, InterfaceError)
 _PATIENCE_SECONDS: Final = 25
 
+TASK_WAIT: Final = Histogram(
+    "vestnik_task_wait_seconds",
+    "How long after it was due a task began",
+    ["task"],
+    [0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60],
+)
+TASK_SECONDS: Final = Histogram(
+    "vestnik_task_seconds", "How long tasks took", ["task", "outcome"], [0.01, 0.05, 0.1, 0.5, 1, 5, 20, 30, 60]
+)
+
 P = ParamSpec("P")
 
 stopping = RawValue(c_bool, False)
 """True in every process of a worker's tree once it is asked to stop. It has no lock, which the dead could hold."""
+
+
+class Ticket(int):
+    """The id by which a task that is taken is acknowledged, and the moment at which it was due."""
+
+    due: datetime
 
 
 class EtaBroker(ORM):  # type: ignore[misc]  # django-q2 is not typed
@@ -89,7 +109,9 @@ class EtaBroker(ORM):  # type: ignore[misc]  # django-q2 is not typed
         rows, moment = self.get_connection(), now()
         for task in rows.filter(mine, lock__lte=moment).order_by("lock", "pk")[: Conf.BULK]:
             if rows.filter(pk=task.pk, lock=task.lock).update(lock=moment + timedelta(seconds=Conf.RETRY)):
-                return task.pk, signed_today(task.payload)
+                ticket = Ticket(task.pk)
+                ticket.due = task.lock
+                return ticket, signed_today(task.payload)
         return None
 
 
@@ -140,11 +162,28 @@ def _leave_again(function: str, *args: Any) -> None:
     return None
 
 
+@receiver(post_spawn)
+def _spawned(**_signal: Any) -> None:
+    """What the process measures is not lost when it ends."""
+    Finalize(None, meters.flush, exitpriority=1)
+
+
 @receiver(pre_execute)
-def _bind(task: dict[str, Any], **_signal: Any) -> None:
+def _begin(task: dict[str, Any], **_signal: Any) -> None:
     """Whatever a task logs carries its name and id."""
     structlog.contextvars.clear_contextvars()  # of the process's last task
     structlog.contextvars.bind_contextvars(task=task["func"], task_id=task["id"])
+    task["began"] = time.monotonic()
+    wait = now() - task["ack_id"].due
+    TASK_WAIT.observe(task["func"], seconds=[max(0.0, wait.total_seconds())])
+    meters.flush_soon()
+
+
+@receiver(post_execute_in_worker)
+def _end(task: dict[str, Any], **_signal: Any) -> None:
+    """The process is held here, so it only takes down what it will tell when the next task begins."""
+    outcome = "succeeded" if task["success"] else "failed"
+    TASK_SECONDS.observe(task["func"], outcome, seconds=[time.monotonic() - task.pop("began")])
 
 
 def others_wait() -> bool:

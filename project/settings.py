@@ -126,6 +126,7 @@ INSTALLED_APPS = [
     "lucide",
     "ninja",
     "template_partials",
+    "measures",
     "accounts",
     "accounts.webhooks",
     "directory",

@@ -1,4 +1,4 @@
-"""What is seen of each request: an id that goes with it, and one line in the log."""
+"""What is seen of each request: an id that goes with it, one line in the log, and its duration for Prometheus."""
 
 import logging
 import re
@@ -8,10 +8,23 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import structlog
+from django.core.signals import request_finished
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django.urls import ResolverMatch
 
+from measures import meters
+from measures.meters import Histogram
+
 log = structlog.get_logger("vestnik.http")
+
+HTTP_SECONDS: Final = Histogram(
+    "vestnik_http_request_seconds",
+    "How long web requests took, by the name of the page or call; the probes and static files are not counted",
+    ["view", "method", "status"],
+    [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10],
+)
+METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 
 ID: Final = re.compile(r"[0-9]{1,18}")
 REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -43,6 +56,9 @@ class RequestMiddleware:
         structlog.contextvars.clear_contextvars()  # of the thread's last request
         structlog.contextvars.bind_contextvars(request_id=request_id)
         response = self.get_response(request)
+        seconds = time.perf_counter() - started
+        if not request.path.startswith(ROUTINE):
+            _measure(request, response, seconds)
         routine = response.status_code < 400 and request.path.startswith(ROUTINE)
         log.log(
             logging.DEBUG if routine else logging.INFO,
@@ -50,7 +66,7 @@ class RequestMiddleware:
             method=request.method,
             path=_path(request),
             status=response.status_code,
-            ms=round((time.perf_counter() - started) * 1000, 1),
+            ms=round(seconds * 1000, 1),
         )
         response["X-Request-ID"] = request_id
         return response
@@ -59,6 +75,19 @@ class RequestMiddleware:
         """Bind what the address is about."""
         if request.resolver_match:
             structlog.contextvars.bind_contextvars(**_ids(request.resolver_match))
+
+
+@receiver(request_finished)
+def _flush(**_signal: Any) -> None:
+    """The answer has left, so nobody waits for this."""
+    meters.flush_soon()
+
+
+def _measure(request: HttpRequest, response: HttpResponse, seconds: float) -> None:
+    """What nobody has a page for is counted together, and so are methods that nobody knows."""
+    view = request.resolver_match.view_name if request.resolver_match else "none"
+    method = request.method if request.method in METHODS else "other"
+    HTTP_SECONDS.observe(view, str(method), f"{response.status_code // 100}xx", seconds=[seconds])
 
 
 def _ids(match: ResolverMatch) -> dict[str, int]:

@@ -8,6 +8,7 @@ from django.test import Client
 
 from accounts import throttle
 from accounts.models import ApiToken, User
+from measures import meters
 from project import clock
 from tests import factories
 from tests.stack import Api, Stack, running_stack
@@ -32,6 +33,14 @@ def _nobody_has_called(monkeypatch: pytest.MonkeyPatch) -> None:
     """Another test's requests don't count, though its token may have had the same id."""
     monkeypatch.setattr(throttle, "spend", throttle.Throttle().spend)
     caches["process"].clear()
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_measured_yet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing of another test, and requests leave it to the test to add what they measured to the rows."""
+    book = meters.Book()
+    book.flush_at = float("inf")
+    monkeypatch.setattr(meters, "_book", book)
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from campaigns.models import Run
 from campaigns.sending import breaker
 from campaigns.sending.breaker import Permit
 from campaigns.sending.lease import Leased, give_up, lease
+from measures import meters
 from project.clock import now
 from project.queue import OUT_OF_REACH
 
@@ -90,12 +91,14 @@ class Clerk:
     def finish(self) -> None:
         """Wait until everything is done, and give the token up unless there may be messages that it still holds."""
         self.write(self._give_up)
+        self.write(meters.flush)
         wait(self._writes)
         for thread in self._threads:
             thread.submit(_hang_up).result()
             thread.shutdown()
 
     def _look(self, ask_breaker: bool) -> View:
+        meters.flush_soon()
         at, moment = time.monotonic(), now()
         sendable = list(Run.objects.sendable().select_related("campaign"))
         due = [run for run in sendable if _is_due(run, moment) and run.pk not in self._barred]

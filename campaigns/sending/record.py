@@ -14,6 +14,7 @@ from django.db.models import Exists, F, OuterRef
 from campaigns.counters import count, count_minute, count_reasons, moved
 from campaigns.events import messages_changed
 from campaigns.gateways.base import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
+from campaigns.meters import GATEWAY_MESSAGES, GATEWAY_SECONDS
 from campaigns.models import Attempt, Message
 from campaigns.sending.lease import Leased
 from campaigns.sending.sql import TABLE, fenced, table, uuid
@@ -77,7 +78,7 @@ def fate(done: Done, moment: datetime, *, idempotent: bool) -> Fate:
     return Fate(MessageStatus.PENDING, moment + max(hold, backoff(attempts)), attempts)
 
 
-def record(token: UUID, batch: list[Done], *, idempotent: bool) -> None:
+def record(token: UUID, batch: list[Done], *, gateway: str, idempotent: bool) -> None:
     """Write the outcomes of a batch. What the token no longer holds is left alone: somebody else has it now."""
     moment = now()
     sent = [done for done in batch if done.sent]
@@ -87,12 +88,25 @@ def record(token: UUID, batch: list[Done], *, idempotent: bool) -> None:
         mine |= _write_fates(token, others, moment)
         kept = [(done, row) for done, row in others if done.message.id in mine]
         Attempt.objects.bulk_create([_attempt(done, moment) for done, _ in kept])
-        _count([done for done in sent if done.message.id in mine], kept, moment)
+        accepted = [done for done in sent if done.message.id in mine]
+        _count(accepted, kept, moment)
         messages_changed({done.message.run_id for done in batch}, mine)
-    log_each("vestnik.sending", "attempt", (_told(done) for done in sent if done.message.id in mine))
+    _measure(gateway, batch, Counter(row.status.value for _, row in kept) + Counter(sent=len(accepted)))
+    log_each("vestnik.sending", "attempt", (_told(done) for done in accepted))
     log_each("vestnik.sending", "attempt", (_told(done, row) for done, row in kept))
     late = (_told(done) for done in batch if done.message.id not in mine)
     log_each("vestnik.sending", "attempt came too late", late)
+
+
+def _measure(gateway: str, batch: list[Done], states: Counter[str]) -> None:
+    """How long the requests took, and the states to which they brought messages for now."""
+    durations: dict[str, list[float]] = defaultdict(list)
+    for done in batch:
+        durations[done.outcome.verdict].append(done.answer.duration_ms / 1000)
+    for verdict, seconds in durations.items():
+        GATEWAY_SECONDS.observe(gateway, verdict, seconds=seconds)
+    for state, number in states.items():
+        GATEWAY_MESSAGES.add(gateway, state, number=number)
 
 
 def _told(done: Done, row: Fate | None = None) -> dict[str, Any]:

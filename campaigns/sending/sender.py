@@ -16,6 +16,7 @@ import structlog
 from django.conf import settings
 
 from campaigns.gateways.base import Adapter, Verdict
+from campaigns.meters import IN_FLIGHT
 from campaigns.models import Run
 from campaigns.sending import breaker
 from campaigns.sending.breaker import Permit
@@ -113,6 +114,7 @@ class Slice:
             if self._probing and not (self.transport.in_flight or self.hand or self._leasing):
                 self._withdraw_probe()
             self._asked_at = moment
+            IN_FLIGHT.set(self.adapter.name, value=self.transport.in_flight)
             self._looking = self.clerk.look(ask_breaker=not self._probing)
         if self._looking is not None and self._looking.done():
             looking, self._looking = self._looking, None
@@ -252,7 +254,7 @@ class Slice:
     def _record(self) -> None:
         batch, self.done = self.done, []
         self._recorded_at = time.monotonic()
-        self.clerk.write(record, self.token, batch, idempotent=self.adapter.idempotent)
+        self.clerk.write(record, self.token, batch, gateway=self.adapter.name, idempotent=self.adapter.idempotent)
         self._report()
 
     def _report(self) -> None:
@@ -280,4 +282,5 @@ class Slice:
             if self.permit.probe:
                 self._withdraw_probe()
         finally:
+            IN_FLIGHT.set(self.adapter.name, value=0)
             self.clerk.finish()

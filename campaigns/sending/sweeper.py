@@ -7,6 +7,7 @@ from django.db import transaction
 
 from campaigns.counters import count, count_reasons
 from campaigns.events import messages_changed, messages_told
+from campaigns.meters import LEASES_RESCUED, MESSAGES_RESCUED
 from campaigns.models import Attempt, Lease, Message
 from campaigns.states import QUARANTINED, MessageStatus
 from project.clock import now
@@ -41,6 +42,9 @@ def _take_back(lease: Lease, *, idempotent: bool) -> int:
     lost = [(pk, run_id) for pk, run_id, leases in rows if not (idempotent and leases < MAX_LEASES)]
     if rows:
         _settle({MessageStatus.PENDING: again, MessageStatus.UNKNOWN: lost}, idempotent=idempotent)
+        LEASES_RESCUED.add()
+        MESSAGES_RESCUED.add(MessageStatus.PENDING, number=len(again))
+        MESSAGES_RESCUED.add(MessageStatus.UNKNOWN, number=len(lost))
         log.warning("lease rescued", again=len(again), unknown=len(lost))
     return len(rows)
 

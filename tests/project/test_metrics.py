@@ -1,18 +1,37 @@
 """`/metrics`: what Prometheus reads, and who may."""
 
+import os
+from collections import Counter
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
+import time_machine
 from django.core.cache import cache
+from django.db import OperationalError
+from django.db.models import Count
 from django.test import Client
 from django.utils.timezone import now
 from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import User
-from campaigns.models import Campaign, Gateway, Run
+from campaigns.gateways.base import Verdict
+from campaigns.meters import GATEWAY_SECONDS, IN_FLIGHT, LEASES_RESCUED
+from campaigns.models import Attempt, Campaign, Gateway, Lease, Message, Run
+from campaigns.sandbox.server import running_sandbox
+from campaigns.sending.lease import lease
+from campaigns.sending.sweeper import rescue
+from campaigns.states import MessageStatus
+from measures import meters
+from measures.models import Measure
+from project import sql
 from project.env import parse_networks
 from project.queue import canary
+from tests.campaigns.engine import send_everything
+from tests.campaigns.outcomes import started
+from tests.campaigns.pages import browser
+from tests.conftest import ApiClient
 
 
 @pytest.fixture(autouse=True)
@@ -20,14 +39,19 @@ def no_worker(db: None) -> None:
     cache.clear()
 
 
-def figures(client: Client) -> dict[tuple[str, str], float]:
-    """Every sample by its name and its one label's value."""
+def figures(client: Client) -> dict[tuple[str, ...], float]:
+    """Every sample by its name and the values of its labels in their order, as the official parser reads them."""
+    meters.flush()
     answer = client.get("/metrics")
     assert answer.status_code == 200
     assert answer["Content-Type"].startswith("text/plain")
+    return parsed(answer.content.decode())
+
+
+def parsed(text: str) -> dict[tuple[str, ...], float]:
     return {
-        (sample.name, next(iter(sample.labels.values()), "")): sample.value
-        for family in text_string_to_metric_families(answer.content.decode())
+        (sample.name, *(value for _label, value in sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
 
@@ -58,11 +82,11 @@ def test_the_worker_and_the_breaker_are_told(client: Client) -> None:
     Gateway.objects.create(name="closed")
     Gateway.objects.create(name="open", open_until=now())
     read = figures(client)
-    assert read["vestnik_worker_alive", ""] == 0
+    assert read["vestnik_worker_alive",] == 0
     assert read["vestnik_gateway_open", "open"] == 1
     assert read["vestnik_gateway_open", "closed"] == 0
     canary("host-1")
-    assert figures(client)["vestnik_worker_alive", ""] == 1
+    assert figures(client)["vestnik_worker_alive",] == 1
 
 
 def test_the_number_of_queries_does_not_grow(
@@ -70,8 +94,104 @@ def test_the_number_of_queries_does_not_grow(
 ) -> None:
     for number in range(5):
         campaign(alice, text=f"Text {number}", status="draft")
-    with django_assert_max_num_queries(5):
+    with django_assert_max_num_queries(9):
         figures(client)
+
+
+def test_after_a_campaign_with_faults_it_agrees_with_the_database(
+    client: Client, alice: User, settings: Settings
+) -> None:
+    settings.RETRY_BASE = settings.RETRY_CAP = 0.01
+    campaign, run = started(alice, contacts=60)
+    before = figures(client)
+    assert before["vestnik_backlog_messages",] == 60
+    assert before["vestnik_backlog_age_seconds",] >= 0
+    with running_sandbox(seed=1) as sandbox:
+        sandbox.faults = sandbox.faults.updated({"error": 0.2, "refuse": 0.1})
+        send_everything(campaign, sandbox)
+    read = figures(client)
+    rows = dict(Message.objects.values_list("status").annotate(Count("pk")).order_by())
+    assert rows.keys() == {"sent", "failed"}
+    for state in MessageStatus.values:
+        assert read["vestnik_messages", state] == rows.get(state, 0)
+        if state in rows:
+            assert read["vestnik_gateway_messages_total", "probe", state] == rows[state]
+    failures = Counter(Attempt.objects.values_list("http_status", flat=True))
+    requests = {outcome: read.get(("vestnik_gateway_request_seconds_count", "probe", outcome)) for outcome in Verdict}
+    assert requests == {"sent": rows["sent"], "retry": failures[500], "refused": failures[400], "unauthorised": None}
+    run.refresh_from_db()
+    assert sum(filter(None, requests.values())) == run.attempts == sandbox.ledger.requests
+    assert read["vestnik_gateway_request_seconds_bucket", "probe", "+Inf", "sent"] == rows["sent"]
+    assert read["vestnik_gateway_requests_in_flight", "probe"] == 0
+    assert read["vestnik_start_lateness_seconds_count",] == 1
+    assert read["vestnik_backlog_messages",] == read["vestnik_backlog_age_seconds",] == 0
+
+
+def test_rescued_leases_are_counted(client: Client, alice: User) -> None:
+    assert figures(client)["vestnik_leases_rescued_total",] == 0
+    _campaign, run = started(alice, contacts=2)
+    lease(run, uuid4(), 2)
+    Lease.objects.update(until=now())
+    rescue(idempotent=True)
+    read = figures(client)
+    assert read["vestnik_leases_rescued_total",] == 1
+    assert read["vestnik_messages_rescued_total", "pending"] == 2
+
+
+def test_pages_and_calls_are_timed_by_their_names(client: Client, alice: User) -> None:
+    browser(alice).get("/contacts/", {"q": "nobody"})
+    ApiClient(alice).get("/contacts")
+    client.get("/nothing-here")
+    client.generic("BREW", "/")
+    client.get("/healthz")
+    read = figures(client)
+    name = "vestnik_http_request_seconds_count"
+    counted = {series[1:]: value for series, value in read.items() if series[0] == name}
+    assert counted == {
+        ("GET", "2xx", "directory:contacts"): 1,
+        ("GET", "2xx", "api:list_contacts"): 1,
+        ("GET", "4xx", "none"): 1,
+        ("other", "4xx", "home"): 1,
+    }
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_many_processes_measure_is_added_up(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    books = [meters.Book(), meters.Book()]
+    for number, book in enumerate(books):
+        monkeypatch.setattr(meters, "_book", book)
+        monkeypatch.setattr(os, "getpid", lambda pid=number: pid)
+        LEASES_RESCUED.add(number=2)
+        GATEWAY_SECONDS.observe("probe", "sent", seconds=[0.004, 0.2])
+        IN_FLIGHT.set("probe", value=7)
+        meters.flush()
+        meters.flush()
+    read = figures(client)
+    assert read["vestnik_leases_rescued_total",] == 4
+    assert read["vestnik_gateway_requests_in_flight", "probe"] == 14
+    bucket = "vestnik_gateway_request_seconds_bucket"
+    assert [read[bucket, "probe", bound, "sent"] for bound in ("0.01", "0.1", "0.25")] == [2, 2, 4]
+    assert read["vestnik_gateway_request_seconds_sum", "probe", "sent"] == pytest.approx(0.408)
+    IN_FLIGHT.set("probe", value=0)
+    with time_machine.travel(now() + timedelta(minutes=1), tick=False):  # of the other process nothing was heard since
+        read = figures(client)
+        meters.prune()
+    assert read["vestnik_gateway_requests_in_flight", "probe"] == 0
+    assert Measure.objects.exclude(until=None).count() == 1
+
+
+def test_what_the_database_does_not_take_waits(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    LEASES_RESCUED.add()
+
+    def away(*_args: object) -> None:
+        raise OperationalError("away")
+
+    with monkeypatch.context() as outage:
+        outage.setattr(sql, "execute", away)
+        meters.flush()
+        meters.flush_soon()
+    assert not Measure.objects.exists()
+    assert figures(client)["vestnik_leases_rescued_total",] == 1
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "::ffff:127.0.0.1", "10.1.2.3"])

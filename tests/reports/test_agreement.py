@@ -67,7 +67,8 @@ def play(campaign: Campaign, moment: datetime, outcomes: list[str]) -> None:
         token, (run,) = uuid4(), campaign.runs.select_related("campaign")
         leased = lease(run, token, len(outcomes)) if outcomes else []
         ended = zip(leased, outcomes, strict=False)
-        record(token, [Done(message, Answer(200), OUTCOMES[name]) for message, name in ended], idempotent=True)
+        done = [Done(message, Answer(200), OUTCOMES[name]) for message, name in ended]
+        record(token, done, gateway="probe", idempotent=True)
 
 
 def agree(user: User, campaigns: CampaignQuerySet) -> None:
