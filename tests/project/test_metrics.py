@@ -39,13 +39,18 @@ def no_worker(db: None) -> None:
     cache.clear()
 
 
-def figures(client: Client) -> dict[tuple[str, ...], float]:
-    """Every sample by its name and the values of its labels in their order, as the official parser reads them."""
+def text_of(client: Client) -> str:
+    """What `/metrics` answers, with all that was measured until now."""
     meters.flush()
     answer = client.get("/metrics")
     assert answer.status_code == 200
     assert answer["Content-Type"].startswith("text/plain")
-    return parsed(answer.content.decode())
+    return answer.content.decode()
+
+
+def figures(client: Client) -> dict[tuple[str, ...], float]:
+    """Every sample by its name and the values of its labels in their order, as the official parser reads them."""
+    return parsed(text_of(client))
 
 
 def parsed(text: str) -> dict[tuple[str, ...], float]:
