@@ -112,7 +112,7 @@ def _write(sums: Mapping[Series, float], held: Mapping[Series, float]) -> None:
         f"INSERT INTO {table} (series, value, until) SELECT series, value, until FROM fresh WHERE true ORDER BY series "
         "ON CONFLICT (series) DO UPDATE SET until = excluded.until, value = excluded.value + "
         f"CASE WHEN excluded.until IS NULL THEN {table}.value ELSE 0 END",
-        [sql.table_rows(rows)],
+        sql.table_rows(rows),
     )
 
 
