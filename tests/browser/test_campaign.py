@@ -1,0 +1,44 @@
+"""A campaign's page while it runs: it changes in place, moves nothing, and keeps what its reader holds."""
+
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.stack import Api, add_contacts, launch, wait_for
+
+TAG, NUMBER, RATE = "watched", 16, 4
+WATCH = """
+window.shift = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.shift += entry.value;
+}).observe({ type: "layout-shift" });
+"""
+
+
+@pytest.fixture
+def browser_context_args(browser_context_args: dict[str, object], session: Path) -> dict[str, object]:
+    return {**browser_context_args, "storage_state": session}
+
+
+def test_figures_change_in_place_and_what_is_open_stays_open_to_the_end(api: Api, page: Page) -> None:
+    add_contacts(api, TAG, NUMBER)
+    campaign = launch(api, TAG, rate_limit=RATE)
+    wait_for(lambda: api.call("GET", f"/campaigns/{campaign}/stats")["by_status"]["sent"], "the first message sent")
+    page.goto(f"/campaigns/{campaign}/")
+    page.evaluate(WATCH)
+    page.get_by_text("In numbers").click()
+    page.get_by_role("link", name=re.compile("^All")).focus()
+    progress = page.get_by_role("region", name="Progress")
+    for _ in range(2):
+        seen = progress.inner_text()
+        expect(progress).not_to_have_text(seen, use_inner_text=True)
+    assert page.evaluate("window.shift") < 0.02
+
+    expect(page.get_by_role("main").get_by_text("Finished", exact=True)).to_be_visible()
+    expect(progress).to_contain_text(f"{NUMBER} of {NUMBER} messages")
+    assert page.evaluate("window.shift") is not None, "the page was loaded again"
+    expect(page.locator("#chart-numbers")).to_have_attribute("open", "")
+    expect(page.get_by_role("link", name=re.compile("^All"))).to_be_focused()
+    expect(page.locator("#progress")).not_to_have_attribute("hx-get", re.compile("."))
