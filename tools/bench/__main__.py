@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tools.bench.database import database
 
-NAMES = ["throughput", "slow", "scale", "rates", "starts", "beside", "api", "urgent", "directory"]
+NAMES = ["throughput", "slow", "scale", "rates", "starts", "beside", "api", "urgent", "pages", "directory"]
 
 
 def main() -> None:
@@ -20,7 +20,7 @@ def main() -> None:
     postgres = os.environ.get("DATABASE_URL", "").startswith("postgres")
     number = options.messages or (60_000 if postgres else 10_000)
     with database():
-        from tools.bench import api, directory, figures, timing  # noqa: PLC0415 - their settings are made by now
+        from tools.bench import api, directory, figures, pages, timing  # noqa: PLC0415 - their settings are made by now
 
         chosen = options.only or NAMES
         if "directory" in chosen:
@@ -37,6 +37,7 @@ def main() -> None:
             "beside": lambda: timing.beside(options.scale or number),
             "api": api.calls,
             "urgent": api.urgent,
+            "pages": lambda: pages.refreshes(options.scale or number),
         }
         for name in [name for name in parts if name in chosen]:
             parts[name]()
