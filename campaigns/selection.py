@@ -7,7 +7,7 @@ from typing import Any, Final
 from django.db import connection
 from django.db.models import Q, Sum
 
-from campaigns.models import MANY, Campaign, Message, MessageQuerySet, Run, RunReason
+from campaigns.models import Campaign, Message, MessageQuerySet, Run, RunReason
 from campaigns.states import QUARANTINED, RESENT, MessageStatus
 from directory.models import Contact
 from project.http import Slice, keyset
@@ -15,6 +15,7 @@ from project.http import Slice, keyset
 LATEST, ALL = "latest", "all"
 _PAGE: Final = 25
 _LOOKED_AT: Final = 100
+MOST_FAILED: Final = 2000
 _REASONS_SHOWN: Final = 10
 _FAILED: Final = (MessageStatus.FAILED, MessageStatus.UNDELIVERED, MessageStatus.UNKNOWN)
 _GROUPS: Final[dict[str, Q]] = {
@@ -88,14 +89,14 @@ def failures_of(runs: list[Any]) -> Failures:
         attempts=_commonest(by_reason),
         unknown=sum(number for reason, number in unknown if reason != RESENT),
         quarantined=sum(number for reason, number in unknown if reason == QUARANTINED),
-        more=sum(number for *_, number in groups) == MANY,
+        more=sum(number for *_, number in groups) == MOST_FAILED,
     )
 
 
 def _groups(runs: list[Any]) -> list[tuple[str, str, int]]:
-    """Messages that failed, by status and reason: `MANY` of them, if there are more."""
+    """Messages that failed, by status and reason: `MOST_FAILED` of them, if there are more."""
     failed = Message.objects.filter(run__in=runs, listed_status__in=_FAILED).order_by()
-    some, parameters = failed.values("status", "reason")[:MANY].query.sql_with_params()
+    some, parameters = failed.values("status", "reason")[:MOST_FAILED].query.sql_with_params()
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT status, reason, COUNT(*) FROM ({some}) AS picked GROUP BY 1, 2", parameters)  # noqa: S608
         return list(cursor.fetchall())

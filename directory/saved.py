@@ -1,6 +1,8 @@
 """What can be done with saved audiences: anyone adds one; its owner, or an administrator, changes it."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Final
@@ -30,19 +32,26 @@ class Reach:
 
 
 def audience_number(audience: Audience) -> int:
-    """How many contacts it picks who may be written to, counted one by one.
+    """How many contacts it picks who may be written to, counted one by one."""
+    with _counting(audience):
+        return Contact.objects.writable().matching(audience).order_by().count()
 
-    What PostgreSQL would choose for it is not the fastest (measured): where indexes tell all, they are merged in order;
-    attributes have it read the contacts, in parallel and with memory enough for one pass.
+
+@contextmanager
+def _counting(audience: Audience) -> Iterator[None]:
+    """What PostgreSQL would choose for a count is not the fastest (measured), so it is told for this transaction.
+
+    Where indexes tell all, they are merged in order; without a second table, or with attributes, it may read in
+    parallel, with memory enough for one pass.
     """
-    picked = Contact.objects.writable().matching(audience).order_by()
-    if connection.vendor != "postgresql":
-        return picked.count()
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SET LOCAL work_mem = '64MB'; SET LOCAL jit = off")
-        if not audience.attributes:
-            cursor.execute("SET LOCAL enable_hashjoin = off; SET LOCAL max_parallel_workers_per_gather = 0")
-        return picked.count()
+    joined = audience.tags or audience.tags_none or audience.written
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            with connection.cursor() as cursor:
+                cursor.execute("SET LOCAL work_mem = '64MB'; SET LOCAL jit = off")
+                if joined and not audience.attributes:
+                    cursor.execute("SET LOCAL enable_hashjoin = off; SET LOCAL max_parallel_workers_per_gather = 0")
+        yield
 
 
 @dataclass(frozen=True)
@@ -74,9 +83,7 @@ def audience_spread(audience: Audience) -> Spread:
 def _spread(audience: Audience) -> Spread:
     zones, operators = Counter[str](), Counter[str]()
     grouped = Contact.objects.writable().matching(audience).order_by().values_list("timezone", "operator_code")
-    with transaction.atomic(), connection.cursor() as cursor:
-        if connection.vendor == "postgresql":
-            cursor.execute("SET LOCAL work_mem = '64MB'; SET LOCAL jit = off")
+    with _counting(audience):
         for zone, operator, contacts in grouped.annotate(contacts=Count("pk")):
             zones[zone] += contacts
             operators[operator] += contacts
