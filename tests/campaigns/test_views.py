@@ -209,6 +209,7 @@ def test_a_refresh_costs_at_most_six_queries_at_any_size(alice: User, part: str)
     count_reasons({(run.pk, "http_400"): 5})
     client = browser(alice)
     path = f"messages/{message.pk}/" if part == "timeline" else "?seen=running"
+    client.get(page_of(campaign))  # the first request of a session notes it
     with CaptureQueriesContext(connection) as queries:
         assert f'id="{part}"' in client.get(page_of(campaign) + path, headers=htmx(part)).content.decode()
     assert len(queries) <= 6, [query["sql"] for query in queries]
