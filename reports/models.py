@@ -1,4 +1,4 @@
-"""Report: one e-mail to one user about one day or week, and what became of it."""
+"""Report: one e-mail and what became of it. Tally: what became of a run's messages, hour by hour."""
 
 from datetime import timedelta
 from typing import Any
@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from campaigns.models import Campaign
 from project.clock import now
 
 
@@ -96,3 +97,62 @@ class Report(models.Model):
             changed_at=now(),
         )
         return cls.objects.select_related("user").get(pk=pk) if taken else None
+
+
+class Facet(models.TextChoices):
+    """What messages are told apart by."""
+
+    WHOLE = "whole", _("All")
+    OPERATOR = "operator", _("Operator code")
+    TIMEZONE = "timezone", _("Time zone")
+    TAG = "tag", _("Tag")
+    REASON = "reason", _("Reason")
+
+
+class Tally(models.Model):
+    """How many messages of one run came to stand where they do within one hour (UTC), as a whole or of one facet.
+
+    `value` is what the facet tells apart: an operator code, a time zone, a tag, a reason; empty where there is none. A
+    message with several tags counts for each. Under a reason count only those that were not accepted, or not delivered.
+    `tries` are attempts that failed, in the hour when they did. Messages that still wait count nowhere.
+
+    `run` is no foreign key: the figures stay when the run and its messages are removed.
+    """
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="tallies", db_index=False)
+    run = models.BigIntegerField()
+    hour = models.DateTimeField()
+    facet = models.CharField(max_length=8, choices=Facet.choices)
+    value = models.CharField(max_length=64, blank=True)
+    sent = models.PositiveIntegerField(default=0)
+    delivered = models.PositiveIntegerField(default=0)
+    undelivered = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    expired = models.PositiveIntegerField(default=0)
+    cancelled = models.PositiveIntegerField(default=0)
+    unknown = models.PositiveIntegerField(default=0)
+    parts = models.PositiveIntegerField(default=0)
+    tries = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["run", "facet", "hour", "value"], name="tally_once")]
+        indexes = [
+            models.Index(fields=["campaign", "hour"], name="tally_campaign"),
+            models.Index(fields=["facet", "hour"], name="tally_hour"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.run} · {self.hour:%Y-%m-%d %H} · {self.facet} {self.value}"
+
+
+class Counted(models.Model):
+    """Which state of a run's counters its tallies tell; they are true while `mark` is that of the run."""
+
+    run = models.BigIntegerField(primary_key=True)
+    mark = models.CharField(max_length=130)
+    counted_at = models.DateTimeField()
+    again_at = models.DateTimeField()
+    """A large run that goes on changing is not counted anew before."""
+
+    def __str__(self) -> str:
+        return f"{self.run}"
