@@ -7,7 +7,7 @@ from pytest_django import Settings
 from accounts.models import User
 from campaigns.checks import check_queue
 from campaigns.lifecycle import campaign_advance
-from campaigns.models import Run
+from campaigns.models import Attempt, Run, RunMinute
 from tests.campaigns.engine import assert_counters_true
 from tests.factories import campaign, contact
 
@@ -29,6 +29,21 @@ def test_false_counters_are_found_and_repaired(alice: User, capsys: pytest.Captu
     assert "pending 5 ≠ 1, sent 7 ≠ 0" in capsys.readouterr().out
     call_command("verify_counters", "--repair")
     assert_counters_true(running)
+
+
+def test_made_up_messages_have_true_counters(alice: User, bob: User, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(CommandError, match="contacts"):
+        call_command("make_messages", messages=10)
+    for _ in range(50):
+        contact(alice)
+    call_command("make_messages", messages=160, campaigns=4, days=2)
+    call_command("verify_counters")
+    assert "There are 160 messages." in capsys.readouterr().out
+    assert set(Run.objects.values_list("campaign__owner", flat=True)) == {alice.pk, bob.pk}
+    figures = Run.objects.all().figures()
+    accepted = figures["sent"] + figures["delivered"] + figures["undelivered"]
+    assert figures["attempts"] == accepted + Attempt.objects.count()
+    assert sum(RunMinute.objects.values_list("sent", flat=True)) == accepted == figures["parts"]
 
 
 def test_the_queue_as_configured_passes_the_check() -> None:
