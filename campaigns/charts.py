@@ -17,6 +17,7 @@ _LEFT, _TOP, _BOTTOM = 44, 8, 20
 _FLOOR: Final = HEIGHT - _BOTTOM
 _LABEL_WIDTH = 44
 _LABEL_PITCH = 80
+_WIDE, _NARROW = 960, 340
 _MOST_BARS: Final = 40
 _FEWEST_BARS: Final = 12
 _STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 180, 360, 720, 1440)
@@ -74,6 +75,11 @@ def chart_of(points: Sequence[Point], width: int = 250) -> Chart | None:
     ticks = [(bars[index].x, points[index].label) for index in range(0, len(points), every)]
     values = sorted({0, top // 2, top}) if top > 1 else [0, 1]
     return Chart(width, bars, [(_FLOOR - _scaled(value, top), value) for value in values], ticks, points)
+
+
+def both_widths(points: Sequence[Point]) -> dict[str, Chart | None]:
+    """Drawn for a wide screen and for a phone, so that the words in it stay readable."""
+    return {"wide": chart_of(points, _WIDE), "narrow": chart_of(points, _NARROW)}
 
 
 def per_minute(minutes: Sequence[RunMinute], *, until: datetime | None = None) -> Chart | None:

@@ -63,8 +63,11 @@ def progress_of_runs(runs: Iterable[Run]) -> Progress:
     return tally({status: sum(getattr(run, status) for run in rows) for status in MessageStatus.values})
 
 
-def tally(by_status: Mapping[str, int], retrying: int | None = None) -> Progress:
-    """Messages by state in the groups of a page; `retrying`, of those that wait, is told apart where it is known."""
+def tally(by_status: Mapping[str, int], retrying: int | None = None, most: int | None = None) -> Progress:
+    """Messages by state in the groups of a page; `retrying`, of those that wait, is told apart where it is known.
+
+    The meter is full at the total, or at `most`, where several are to be compared.
+    """
     waiting = by_status[MessageStatus.PENDING] + by_status[MessageStatus.SENDING]
     # Two queries made these, and a message may have moved in between.
     again = min(retrying or 0, waiting)
@@ -75,6 +78,6 @@ def tally(by_status: Mapping[str, int], retrying: int | None = None) -> Progress
         number = numbers[name]
         start, before = before, before + number
         if number or (always and not (name == "retrying" and retrying is None)):
-            x, end = (METER_WIDTH * edge // max(total, 1) for edge in (start, before))
+            x, end = (METER_WIDTH * edge // max(most or total, 1) for edge in (start, before))
             groups.append(Group(name, label, tone, number, x, end - x))
     return Progress(total - waiting, total, groups)

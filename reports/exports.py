@@ -5,23 +5,34 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, Final
 
+from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils.timezone import localtime
 
 from accounts.models import User
 from campaigns.models import Campaign, Message
 from campaigns.states import MessageStatus
+from campaigns.wording import reason_words
 from directory.exports import XLSX, Echo, attachment, defused_if_text
 from directory.sheets import workbook
 from project.http import keyset
-from reports import figures
+from reports import breakdown, figures
+from reports.breakdown import NAMES, Figures
+from reports.models import Facet, Tally
+from reports.periods import Period
 
-DAYS: Final = 366
 _BATCH: Final = 5000
 _BLOCK: Final = 500
 _CAMPAIGN: Final = ("id", "name", "status", "owner", "starts_at", "ends_at", "total", *MessageStatus.values)
 _MESSAGE: Final = ("id", "run", "phone", "status", "reason", "attempts", "parts", "due_at", "changed_at")
-_DAY: Final = ("day", "sent", "failed")
+_FIGURES: Final = ("messages", "accepted", *NAMES)
+_FACETS: Final = {
+    "operators": Facet.OPERATOR,
+    "timezones": Facet.TIMEZONE,
+    "tags": Facet.TAG,
+    "reasons": Facet.REASON,
+}
+BREAKDOWNS: Final = ("days", "hours", *_FACETS)
 
 
 def campaigns_file(user: User, kind: str) -> StreamingHttpResponse:
@@ -34,10 +45,28 @@ def messages_file(campaign: Campaign, kind: str) -> StreamingHttpResponse:
     return _file(f"campaign-{campaign.pk}-messages", kind, _MESSAGE, _messages(campaign))
 
 
-def days_file(user: User, kind: str) -> StreamingHttpResponse:
-    """The figures of each day of the last year, by the zone that is active, today last."""
-    rows = ([day.day.isoformat(), day.sent, day.failed] for day in figures.by_day(user, DAYS))
-    return _file("days", kind, _DAY, rows)
+def breakdown_file(
+    name: str, kind: str, what: str, rows: QuerySet[Tally], period: Period | None
+) -> StreamingHttpResponse:
+    """One of the `BREAKDOWNS` that a report shows of these tallies in that period, as it shows it."""
+    lines = ([value, *told, row.total, row.accepted, *row] for value, told, row in _told(what, rows, period))
+    first = ("reason", "meaning") if what == "reasons" else (what.removesuffix("s"),)
+    return _file(name, kind, (*first, *_FIGURES), lines)
+
+
+def _told(what: str, rows: QuerySet[Tally], period: Period | None) -> Iterator[tuple[str, list[str], Figures]]:
+    """What each line is of, more words of it, and its figures."""
+    shown = breakdown.within(rows, period)
+    if what in _FACETS:
+        facet = _FACETS[what]
+        for line in breakdown.by_facet(shown, facet)[facet]:
+            yield line.value, [reason_words(line.value)] if facet == Facet.REASON else [], line.figures
+        return
+    hours = breakdown.hours(shown)
+    if what == "hours":
+        yield from ((f"{hour:02}", [], row) for hour, row in enumerate(hours.by_hour()))
+    else:
+        yield from ((day.isoformat(), [], row) for day, row in hours.by_day(period.days if period else None).items())
 
 
 def _file(name: str, kind: str, header: tuple[str, ...], rows: Iterable[list[Any]]) -> StreamingHttpResponse:

@@ -114,7 +114,8 @@ class Tally(models.Model):
 
     `value` is what the facet tells apart: an operator code, a time zone, a tag, a reason; empty where there is none. A
     message with several tags counts for each. Under a reason count only those that were not accepted, or not delivered.
-    `tries` are attempts that failed, in the hour when they did. Messages that still wait count nowhere.
+    `attempts` and `tries`, those of them that failed, count in the hour when they ended, and for no tag. Messages that
+    still wait count nowhere.
 
     `run` is no foreign key: the figures stay when the run and its messages are removed.
     """
@@ -132,6 +133,7 @@ class Tally(models.Model):
     cancelled = models.PositiveIntegerField(default=0)
     unknown = models.PositiveIntegerField(default=0)
     parts = models.PositiveIntegerField(default=0)
+    attempts = models.PositiveIntegerField(default=0)
     tries = models.PositiveIntegerField(default=0)
 
     class Meta:

@@ -7,7 +7,7 @@ What is counted stays when the messages are removed.
 
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -16,8 +16,8 @@ from django.db import transaction
 from django.db.models import CharField, Count, F, Func, OuterRef, Q, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce, TruncHour
 
-from campaigns.models import Attempt, Message, MessageQuerySet, Run
-from campaigns.states import OPEN, MessageStatus
+from campaigns.models import Message, MessageQuerySet, Run
+from campaigns.states import MARKED, OPEN, MessageStatus
 from project.clock import now
 from project.queue import enqueue
 from reports.models import Counted, Facet, Tally
@@ -27,14 +27,13 @@ log = structlog.get_logger("vestnik.reports")
 COUNT: Final = "reports.tasks.count_tallies"
 ENDED: Final = tuple(status for status in MessageStatus if status not in OPEN)
 ACCEPTED: Final = (MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.UNDELIVERED)
-_UNREASONED: Final = (MessageStatus.SENT, MessageStatus.DELIVERED)
+_WELL: Final = (MessageStatus.SENT, MessageStatus.DELIVERED)
 _ROUND_SECONDS: Final = 15.0
 _SHARE: Final = 20
 _SOONEST: Final = timedelta(seconds=20)
 _COUNTERS: Final = (*MessageStatus.values, "attempts", "parts")
 _NUMBERS: Final = (Count("pk"), Sum("parts"))
-# Those of a phone after its country and operator codes.
-_DIGITS: Final = 10**7
+_PREFIX: Final = Coalesce("phone", "contact__phone") / 10**7
 
 Key = tuple[Facet, datetime, str]
 Cells = dict[Key, dict[str, int]]
@@ -88,7 +87,7 @@ def count_run(run: Run) -> bool:
         log.warning("run not counted, for messages of it are gone", run=run.pk, messages=seen, of=run.total)
         return False
     _add_tags(cells, messages)
-    _add_tries(cells, run)
+    _add_tries(cells, messages)
     took = timedelta(seconds=time.monotonic() - began)
     _write(run, cells, moment, again_at=moment + max(_SOONEST, took * _SHARE))
     return True
@@ -112,17 +111,16 @@ def _write(run: Run, cells: Cells, moment: datetime, again_at: datetime) -> None
 
 def _add_messages(cells: Cells, messages: MessageQuerySet) -> int:
     """Add the messages to all facets but the tags, and return how many there are, those that wait included."""
-    prefix = Coalesce("phone", "contact__phone") / _DIGITS
-    told = (TruncHour("changed_at", tzinfo=UTC), prefix, "contact__timezone", "status", "reason")
+    told = (TruncHour("changed_at", tzinfo=UTC), _PREFIX, "contact__timezone", "status", "reason")
     seen = 0
-    for hour, code, zone, status, reason, number, parts in messages.order_by().values_list(*told).annotate(*_NUMBERS):
+    for hour, prefix, zone, status, reason, number, parts in messages.order_by().values_list(*told).annotate(*_NUMBERS):
         seen += number
         if status not in OPEN:
-            facets = [(Facet.WHOLE, ""), (Facet.OPERATOR, f"{code % 1000:03}"), (Facet.TIMEZONE, zone or "")]
-            if status not in _UNREASONED:
-                facets.append((Facet.REASON, reason))
-            for facet, value in facets:
-                _add(cells[facet, hour, value], status, number, parts)
+            for facet, value in _facets(prefix, zone, reason if status not in _WELL else None):
+                cell = cells[facet, hour, value]
+                _add(cell, status, number, parts)
+                # One that a person takes for sent is among the attempts that failed.
+                cell["attempts"] += number if status in ACCEPTED and reason != MARKED else 0
     return seen
 
 
@@ -134,14 +132,25 @@ def _add_tags(cells: Cells, messages: MessageQuerySet) -> None:
         _add(cells[Facet.TAG, hour, tag or ""], status, number, parts)
 
 
+def _add_tries(cells: Cells, messages: MessageQuerySet) -> None:
+    """Add the attempts that failed."""
+    failures = messages.filter(failures__isnull=False).order_by()
+    told = (TruncHour("failures__at", tzinfo=UTC), _PREFIX, "contact__timezone", "failures__reason")
+    for hour, prefix, zone, reason, number in failures.values_list(*told).annotate(Count("failures")):
+        for facet, value in _facets(prefix, zone, reason):
+            cells[facet, hour, value]["attempts"] += number
+            cells[facet, hour, value]["tries"] += number
+
+
+def _facets(prefix: int, zone: str | None, reason: str | None) -> Iterator[tuple[Facet, str]]:
+    """Where a message or an attempt counts; `prefix` is the phone's first four digits."""
+    yield Facet.WHOLE, ""
+    yield Facet.OPERATOR, f"{prefix % 1000:03}"
+    yield Facet.TIMEZONE, zone or ""
+    if reason is not None:
+        yield Facet.REASON, reason
+
+
 def _add(cell: dict[str, int], status: str, number: int, parts: int) -> None:
     cell[status] += number
     cell["parts"] += parts if status in ACCEPTED else 0
-
-
-def _add_tries(cells: Cells, run: Run) -> None:
-    """Add the attempts that failed."""
-    tries = Attempt.objects.filter(message__run=run).order_by()
-    for hour, reason, number in tries.values_list(TruncHour("at", tzinfo=UTC), "reason").annotate(Count("pk")):
-        cells[Facet.WHOLE, hour, ""]["tries"] += number
-        cells[Facet.REASON, hour, reason]["tries"] += number

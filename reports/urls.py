@@ -2,17 +2,18 @@
 
 from django.urls import path, re_path
 
-from reports import email_views, finding, views
+from reports import email_views, finding, report_views, views
 
 urlpatterns = [
     path("", views.home, name="home"),
     path("find/", finding.find, name="find"),
-    path("reports/", views.reports, name="reports"),
-    re_path(r"^reports/(?P<what>campaigns|days)\.(?P<kind>csv|xlsx)$", views.report_export, name="report_export"),
+    path("reports/", report_views.reports, name="reports"),
+    re_path(r"^reports/campaigns/(?P<pk>[0-9]{1,18})/$", report_views.campaign_report, name="campaign_report"),
+    re_path(r"^reports/(?P<what>[a-z]+)\.(?P<kind>csv|xlsx)$", report_views.report_export, name="report_export"),
     re_path(
-        r"^reports/campaigns/(?P<pk>[0-9]{1,18})/messages\.(?P<kind>csv|xlsx)$",
-        views.messages_export,
-        name="messages_export",
+        r"^reports/campaigns/(?P<pk>[0-9]{1,18})/(?P<what>[a-z]+)\.(?P<kind>csv|xlsx)$",
+        report_views.campaign_export,
+        name="campaign_export",
     ),
     path("reports/email/", email_views.report_email, name="report_email"),
     path("reports/email/body/", email_views.report_email_body, name="report_email_body"),

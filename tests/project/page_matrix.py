@@ -12,6 +12,7 @@ from accounts.user_views import _USER_ACTIONS
 from campaigns.views import _ACTIONS as CAMPAIGN_ACTIONS
 from campaigns.views import _REMEDIED
 from directory.imports.views import _ACTIONS as IMPORT_ACTIONS
+from reports.exports import BREAKDOWNS
 from tests import factories
 from tests.campaigns.pages import composed
 
@@ -82,8 +83,11 @@ PAGES: Final[dict[str, Page]] = {
     "/": Page(users(200)),
     "/find/": Page(users(200)),
     "/reports/": Page(users(200)),
-    "/reports/<what>.<kind>": Page(users(200), values={"what": ("campaigns", "days"), **FILES}),
-    "/reports/campaigns/<pk>/messages.<kind>": Page(owners(200, other=404), values=FILES),
+    "/reports/<what>.<kind>": Page(users(200), values={"what": ("campaigns", *BREAKDOWNS), **FILES}),
+    "/reports/campaigns/<pk>/": Page(owners(200, other=404)),
+    "/reports/campaigns/<pk>/<what>.<kind>": Page(
+        owners(200, other=404), values={"what": ("messages", *BREAKDOWNS), **FILES}
+    ),
     "/reports/email/": Page(users(200)),
     "/reports/email/body/": Page(users(200)),
     "/reports/email/send/": Page(post=users(302)),

@@ -18,13 +18,15 @@ from hypothesis.extra.django import TestCase
 from accounts.models import User
 from campaigns.gateways.base import Answer, Outcome, Verdict
 from campaigns.lifecycle import campaign_advance
-from campaigns.models import Attempt, Campaign, CampaignQuerySet, Message
+from campaigns.models import Attempt, Campaign, CampaignQuerySet, Message, MessageQuerySet
 from campaigns.sending.lease import lease
 from campaigns.sending.record import Done, record
-from campaigns.states import MessageStatus
-from reports import figures
+from campaigns.states import OPEN, MessageStatus
+from campaigns.statistics import campaign_statistics
+from reports import figures, tallies
 from reports.digest import Section, digest_of
-from reports.models import Rhythm
+from reports.models import Facet, Rhythm
+from reports.tallies import ENDED
 from tests import factories
 from tests.campaigns.pages import browser
 from tests.conftest import ApiClient
@@ -77,9 +79,14 @@ def agree(user: User, campaigns: CampaignQuerySet) -> None:
     rows = dict(messages.order_by().values_list("status").annotate(Count("pk")))
     by_status = {status: rows.get(status, 0) for status in MessageStatus.values}
     stats = ApiClient(user).get("/stats").json()
-    page = browser(user).get("/reports/").context
     assert figures.messages_by_status(user) == stats["messages"]["by_status"] == by_status
-    assert page["groups"].total == sum(by_status.values())
+    tallies.count_due(lambda: False)
+    reported(messages, browser(user).get("/reports/?period=own&first=2026-11-20&last=2026-11-24").context)
+    for campaign in campaigns:
+        told: Any = browser(user).get(f"/reports/campaigns/{campaign.pk}/").context
+        reported(messages.filter(run__campaign=campaign), told)
+        assert told["whole"].attempts == campaign_statistics(campaign).attempts
+        assert told["whole"].parts == campaign_statistics(campaign).parts
     assert sum((Counter(item["by_status"]) for item in stats["items"]), Counter()) == Counter(rows)
 
     exported = {row["id"]: row for row in rows_of(user, "/reports/campaigns.csv")}
@@ -91,7 +98,7 @@ def agree(user: User, campaigns: CampaignQuerySet) -> None:
     assert not exported
 
     days = {row.day: (row.sent, row.failed) for row in figures.by_day(user, 5)}
-    in_file = {row["day"]: (int(row["sent"]), int(row["failed"])) for row in rows_of(user, "/reports/days.csv")}
+    in_file = {row["day"]: (int(row["accepted"]), int(row["failed"])) for row in rows_of(user, "/reports/days.csv")}
     for day, (sent, failed) in days.items():
         assert in_file.pop(day.isoformat()) == (sent, failed)
         ended = messages.annotate(day=TruncDate("changed_at")).filter(day=day)
@@ -105,6 +112,29 @@ def agree(user: User, campaigns: CampaignQuerySet) -> None:
         assert sum(reason.number for line in told.campaigns for reason in line.reasons) == failed
     assert sum(sent for sent, _failed in days.values()) == by_status["sent"]
     assert sum(failed for _sent, failed in days.values()) == by_status["failed"]
+
+
+def reported(messages: MessageQuerySet, told: Any) -> None:
+    """What a report shows is what the messages say, and each of its breakdowns adds up to the whole."""
+    whole, ended = told["whole"], messages.exclude(status__in=OPEN).order_by()
+    assert whole.total == ended.count()
+    assert told["waiting"] == messages.filter(status__in=OPEN).count()
+    for status in ENDED:
+        assert getattr(whole, status) == ended.filter(status=status).count()
+    assert whole.tries == Attempt.objects.filter(message__in=messages).count()
+    for charts in filter(None, (told["by_day"], told["by_hour"])):
+        points = charts["wide"].points if charts["wide"] else []
+        assert sum(point.good for point in points) == whole.accepted
+        assert sum(point.bad for point in points) == whole.failed
+    tables = {
+        table["facet"]: [line for _label, line, _bar in table["first"] + table["rest"]] for table in told["facets"]
+    }
+    if whole.total:
+        for facet in (Facet.OPERATOR, Facet.TIMEZONE, Facet.TAG):  # nobody here has more than one tag
+            assert sum(line.total for line in tables[facet]) == whole.total
+    reasons = tables.get(Facet.REASON, [])
+    assert sum(line.total for line in reasons) == whole.total - whole.sent - whole.delivered
+    assert sum(line.tries for line in reasons) == whole.tries
 
 
 def rows_of(user: User, path: str) -> list[dict[str, str]]:

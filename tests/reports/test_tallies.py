@@ -20,7 +20,7 @@ from tests.campaigns.outcomes import retry, settle, started
 
 def cells(run: Run, facet: Facet) -> dict[str, Counter[str]]:
     """What is told of each value, over all hours."""
-    names = (*tallies.ENDED, "parts", "tries")
+    names = (*tallies.ENDED, "parts", "attempts", "tries")
     rows = Tally.objects.filter(run=run.pk, facet=facet).values_list("value").annotate(*map(Sum, names))
     return {value: +Counter(dict(zip(names, numbers, strict=True))) for value, *numbers in rows}
 
@@ -35,15 +35,15 @@ def test_a_run_is_told_apart_by_everything(alice: User) -> None:
     settle(run, 2, MessageStatus.SENT)
     settle(run, 1, MessageStatus.FAILED, "http_400")
     tallies.count_due(lambda: False)
-    assert cells(run, Facet.WHOLE) == {"": Counter(sent=2, failed=1, parts=2, tries=1)}
-    assert cells(run, Facet.OPERATOR) == {"999": Counter(sent=2, failed=1, parts=2)}
-    assert cells(run, Facet.TIMEZONE)["Asia/Omsk"] == Counter(sent=1, parts=1)
+    assert cells(run, Facet.WHOLE) == {"": Counter(sent=2, failed=1, parts=2, attempts=3, tries=1)}
+    assert cells(run, Facet.OPERATOR) == {"999": Counter(sent=2, failed=1, parts=2, attempts=3, tries=1)}
+    assert cells(run, Facet.TIMEZONE)["Asia/Omsk"] == Counter(sent=1, parts=1, attempts=2, tries=1)
     assert cells(run, Facet.TAG) == {
         "vip": Counter(sent=1, parts=1),
         "new": Counter(sent=1, parts=1),
         "": Counter(sent=1, failed=1, parts=1),
     }
-    assert cells(run, Facet.REASON) == {"http_400": Counter(failed=1), "timeout": Counter(tries=1)}
+    assert cells(run, Facet.REASON) == {"http_400": Counter(failed=1), "timeout": Counter(attempts=1, tries=1)}
 
 
 def test_a_run_is_counted_again_once_it_has_changed_and_not_too_often(
