@@ -83,24 +83,27 @@ def count_run(run: Run) -> bool:
     messages = Message.objects.filter(run=run)
     seen = _add_messages(cells, messages)
     # The counters were read before the messages, so these can only have become more, unless some were removed.
-    if seen < run.total:
+    there = seen >= run.total
+    if there:
+        _add_tags(cells, messages)
+        _add_tries(cells, messages)
+    else:
         log.warning("run not counted, for messages of it are gone", run=run.pk, messages=seen, of=run.total)
-        return False
-    _add_tags(cells, messages)
-    _add_tries(cells, messages)
     took = timedelta(seconds=time.monotonic() - began)
-    _write(run, cells, moment, again_at=moment + max(_SOONEST, took * _SHARE))
-    return True
+    _write(run, cells if there else None, moment, again_at=moment + max(_SOONEST, took * _SHARE))
+    return there
 
 
 @transaction.atomic
-def _write(run: Run, cells: Cells, moment: datetime, again_at: datetime) -> None:
-    """Put the cells into the place of those that were; of two who count at once who began later is believed."""
+def _write(run: Run, cells: Cells | None, moment: datetime, again_at: datetime) -> None:
+    """Put the cells, if there are any, into the place of those that were; of two, who began later is right."""
     values = {"mark": run.mark, "counted_at": moment, "again_at": again_at}  # type: ignore[attr-defined]
     row, is_new = Counted.objects.select_for_update().get_or_create(run=run.pk, defaults=values)
     if not is_new and row.counted_at > moment:
         return
     Counted.objects.filter(run=run.pk).update(**values)
+    if cells is None:
+        return
     Tally.objects.filter(run=run.pk).delete()
     rows = (
         Tally(campaign_id=run.campaign_id, run=run.pk, facet=facet, hour=hour, value=value, **numbers)

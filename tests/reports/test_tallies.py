@@ -77,6 +77,7 @@ def test_figures_stay_when_messages_are_removed(alice: User) -> None:
     Run.objects.filter(pk=run.pk).update(attempts=9)
     for row in tallies.stale():
         assert not tallies.count_run(row)
+    assert not tallies.stale().exists()
     assert cells(run, Facet.WHOLE)[""]["sent"] == 3
     run.delete()
     assert Tally.objects.filter(campaign=campaign, facet=Facet.WHOLE).get().sent == 3

@@ -6,13 +6,16 @@ from collections.abc import Callable
 
 from tools.bench.database import database
 
-NAMES = ["throughput", "slow", "scale", "rates", "starts", "beside", "api", "urgent", "pages", "directory"]
+NAMES = ["throughput", "slow", "scale", "rates", "starts", "beside", "api", "urgent", "pages", "directory", "reports"]
 
 
 def main() -> None:
     """Run what is asked for, on a database that is made for it and removed again."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description="One JSON line per figure.")
     parser.add_argument("--messages", type=int, help="how many the comparisons send (60 000, on SQLite 10 000)")
+    parser.add_argument(
+        "--told", type=int, metavar="MESSAGES", help="how many the reports tell of (10 000 000, on SQLite 100 000)"
+    )
     parser.add_argument("--scale", type=int, metavar="MESSAGES", help="how many the large campaign has, say 1000000")
     parser.add_argument("--contacts", type=int, help="how many the directory has (1 000 000, on SQLite 100 000)")
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=NAMES, help=", ".join(NAMES))
@@ -20,12 +23,21 @@ def main() -> None:
     postgres = os.environ.get("DATABASE_URL", "").startswith("postgres")
     number = options.messages or (60_000 if postgres else 10_000)
     with database():
-        from tools.bench import api, directory, figures, pages, timing  # noqa: PLC0415 - their settings are made by now
+        from tools.bench import (  # noqa: PLC0415 - their settings are made by now
+            api,
+            directory,
+            figures,
+            pages,
+            reports,
+            timing,
+        )
 
         chosen = options.only or NAMES
         if "directory" in chosen:
             directory.directory(options.contacts or (1_000_000 if postgres else 100_000))
-        if chosen == ["directory"]:
+        if "reports" in chosen:
+            reports.reports(options.told or (10_000_000 if postgres else 100_000))
+        if set(chosen) <= {"directory", "reports"}:
             return
         figures.prepare(max(number, options.scale or 0, api.MESSAGES if "urgent" in chosen else 0))
         parts: dict[str, Callable[[], None]] = {

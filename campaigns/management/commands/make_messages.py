@@ -16,7 +16,7 @@ from campaigns.states import CampaignStatus, MessageStatus
 from directory.audience import Audience
 from directory.models import Contact
 from project.clock import now
-from project.sql import execute, stamp
+from project.sql import execute, look_up, stamp
 
 _ACCEPTED: Final = Q(status__in=(MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.UNDELIVERED))
 _LASTS: Final = 7200
@@ -64,6 +64,9 @@ def _campaign(owner: User, moment: datetime, number: int, messages: int, *, afte
     if not ids:
         after, ids = 0, contacts.values_list("pk", flat=True)[messages - 1 : messages]
     ended = moment + timedelta(seconds=_LASTS)
+    if connection.vendor == "postgresql":
+        execute("SET LOCAL synchronous_commit = off", [])
+    look_up()
     campaign = Campaign.objects.create(
         owner=owner,
         name=f"Made up {number + 1}",
