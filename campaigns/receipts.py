@@ -14,12 +14,12 @@ from django.db import transaction
 from django.db.models import Min
 
 from campaigns.counters import count, count_minute
-from campaigns.events import messages_changed
+from campaigns.events import messages_changed, messages_told
 from campaigns.gateways.base import Receipt
+from campaigns.meters import GATEWAY_MESSAGES
 from campaigns.models import Message, WaitingReceipt
 from campaigns.states import OPEN, MessageStatus
 from project.clock import now
-from project.logs import log_each
 from project.queue import enqueue
 
 _APPLY: Final = "campaigns.tasks.apply_receipts"
@@ -96,16 +96,18 @@ def _settle(receipts: dict[int, WaitingReceipt]) -> set[int]:
         count(run_id, changes[run_id])
         delivered, undelivered = (changes[run_id][end] for end in (MessageStatus.DELIVERED, MessageStatus.UNDELIVERED))
         count_minute(run_id, moment, delivered=delivered, undelivered=undelivered)
-    messages_changed(changes.keys(), [pk for pk, *_ in found])
-    log_each(
-        "vestnik.sending",
-        "receipt",
-        (
-            {"message": pk, "run": run_id, "gateway": receipts[pk].gateway, "delivered": receipts[pk].delivered}
-            for pk, run_id, *_ in found
-        ),
-    )
-    return {pk for pk, *_ in found}
+    ids = [pk for pk, *_ in found]
+    messages_changed(changes.keys(), ids)
+    messages_told(ids)
+    _measure(receipts[pk] for pk in ids)
+    return set(ids)
+
+
+def _measure(receipts: Iterable[WaitingReceipt]) -> None:
+    """Count the ends to which each gateway's receipts brought messages."""
+    for (gateway, delivered), number in Counter((row.gateway, row.delivered) for row in receipts).items():
+        state = MessageStatus.DELIVERED if delivered else MessageStatus.UNDELIVERED
+        GATEWAY_MESSAGES.add(gateway, state.value, number=number)
 
 
 def _early(ids: Iterable[int]) -> set[int]:

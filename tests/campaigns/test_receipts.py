@@ -13,8 +13,11 @@ from django.test import Client
 from accounts.models import User
 from accounts.webhooks.models import Delivery, EventType, Webhook
 from campaigns import connections, receipts
+from campaigns.meters import GATEWAY_MESSAGES
 from campaigns.models import Message, Run, WaitingReceipt
 from campaigns.states import MessageStatus
+from measures import meters
+from measures.models import Measure
 from project.clock import now
 from tests.campaigns.engine import assert_counters_true, hints
 from tests.campaigns.outcomes import settle, started
@@ -67,6 +70,12 @@ def test_they_turn_what_was_sent_to_delivered_and_undelivered(run: Run) -> None:
     assert (run.sent, run.delivered, run.undelivered, run.pending) == (1, 1, 1, 1)
     assert minute_of(run) == {"delivered": 1, "undelivered": 1}
     assert_counters_true(run.campaign)
+    meters.flush()
+    measured = Measure.objects.filter(series__contains=GATEWAY_MESSAGES.name).values_list("series", "value")
+    assert {tuple(json.loads(series)[1:3]): value for series, value in measured} == {
+        ("probe", "delivered"): 1,
+        ("probe", "undelivered"): 1,
+    }
 
 
 def test_the_first_one_counts_and_repeats_change_nothing(run: Run) -> None:
