@@ -131,7 +131,8 @@ def deactivate(request: Signed, pk: int) -> HttpResponse:
     except Conflict as error:
         messages.error(request, str(error))
     else:
-        messages.success(request, _("%(contact)s is deactivated.") % {"contact": row})
+        undo = reverse("directory:contact_reactivate", args=[pk])
+        messages.success(request, _("%(contact)s is deactivated.") % {"contact": row}, extra_tags=undo)
     return redirect("directory:contact", pk)
 
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import Coalesce, TruncDate
-from django.utils.timezone import get_current_timezone, localdate
+from django.db.models.functions import Coalesce, ExtractHour, TruncDate
+from django.utils.timezone import get_current_timezone, localdate, localtime
 
 from accounts.models import User
 from campaigns.models import Campaign, CampaignQuerySet, Run, RunMinute
@@ -107,6 +107,19 @@ def by_day(user: User, days: int) -> list[Day]:
     )
     found = {row["day"]: (row["all_sent"], row["all_failed"]) for row in rows}
     return [Day(day, *found.get(day, (0, 0))) for day in (first + timedelta(days=n) for n in range(days))]
+
+
+def by_hour(user: User) -> list[tuple[int, int, int]]:
+    """Each hour of today in the reader's zone up to now: the hour, and how many messages were sent and failed in it."""
+    rows = (
+        _minutes(user, _midnight(localdate()))
+        .annotate(hour=ExtractHour("minute"))
+        .order_by()
+        .values("hour")
+        .annotate(all_sent=Sum("sent"), all_failed=Sum("failed"))
+    )
+    found = {row["hour"]: (row["all_sent"], row["all_failed"]) for row in rows}
+    return [(hour, *found.get(hour, (0, 0))) for hour in range(localtime().hour + 1)]
 
 
 def _minutes(user: User, since: datetime) -> QuerySet[RunMinute]:

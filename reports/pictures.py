@@ -23,9 +23,14 @@ def figures_by_day(days: Mapping[date, Figures]) -> Charts:
     return by_day((day, figures.accepted, figures.failed) for day, figures in days.items())
 
 
-def by_hour(figures: Iterable[Figures]) -> Charts:
-    """A bar for each hour of the day."""
-    return both_widths([_point(f"{hour:02}:00", row.accepted, row.failed) for hour, row in enumerate(figures)])
+def by_hour(hours: Iterable[tuple[int, int, int]]) -> Charts:
+    """A bar for each hour of the day: how many were accepted, and how many failed."""
+    return both_widths([_point(f"{hour:02}:00", sent, failed) for hour, sent, failed in hours])
+
+
+def figures_by_hour(figures: Iterable[Figures]) -> Charts:
+    """The same of a report, from midnight on."""
+    return by_hour((hour, row.accepted, row.failed) for hour, row in enumerate(figures))
 
 
 def _point(label: str, sent: int, failed: int) -> Point:

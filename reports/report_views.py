@@ -99,7 +99,7 @@ def _context(request: Signed, rows: QuerySet[Tally], runs: RunQuerySet, default:
         "meter": tally(hours.whole.by_status),
         "headline": headline(hours.whole, breakdown.before(rows, period) if period else None),
         "by_day": pictures.figures_by_day(days) if len(days) > 1 else None,
-        "by_hour": pictures.by_hour(hours.by_hour()),
+        "by_hour": pictures.figures_by_hour(hours.by_hour()),
         "facets": [_facet(facet, lines[facet], hours.whole) for facet in TOLD_APART if lines[facet]],
         "waiting": sum(runs.figures()[status] for status in ("pending", "sending")),
         "breakdowns": exports.BREAKDOWNS,

@@ -19,7 +19,7 @@ from campaigns.states import CampaignStatus
 from directory.models import Contact
 from project.http import Signed
 from reports import figures
-from reports.pictures import by_day
+from reports.pictures import Charts, by_day, by_hour
 
 _UNDER_WAY: Final = (CampaignStatus.RUNNING, CampaignStatus.PAUSED)
 _SHOWN: Final = 8
@@ -34,6 +34,8 @@ def home(request: Signed) -> HttpResponse:
     """What runs now, what comes next, what went wrong, and the figures of these days."""
     part = "#now" if request.htmx else ""
     context = _under_way(request.user)
+    asked = request.GET.get("days", "")
+    days = int(asked) if asked in map(str, _PERIODS) else _CHART_DAYS
     if not part:
         context |= {
             "upcoming": figures.reported(request.user)
@@ -41,9 +43,9 @@ def home(request: Signed) -> HttpResponse:
             .filter(status=CampaignStatus.SCHEDULED)
             .order_by("starts_at")[:_SHOWN],
             "troubled": _troubled(request.user),
-            "periods": figures.periods(request.user, _PERIODS),
-            "days": _CHART_DAYS,
-            "charts": by_day((day.day, day.sent, day.failed) for day in figures.by_day(request.user, _CHART_DAYS)),
+            "periods": zip(_PERIODS, figures.periods(request.user, _PERIODS), strict=True),
+            "days": days,
+            "charts": _charts(request.user, days),
             "has_contacts": Contact.objects.exists(),
             "has_campaigns": figures.reported(request.user).visible().exists(),
         }
@@ -68,3 +70,10 @@ def _troubled(user: User) -> Sequence[Mapping[str, Any]]:
     mine = lately.filter(campaign__in=figures.reported(user).visible())
     rows = mine.values("campaign_id", "campaign__name").annotate(number=Sum("failed"))
     return list(rows.order_by("-campaign_id")[:_SHOWN])
+
+
+def _charts(user: User, days: int) -> Charts:
+    """What was sent and failed on each of the last days, or of one day in its hours."""
+    if days == 1:
+        return by_hour(figures.by_hour(user))
+    return by_day((day.day, day.sent, day.failed) for day in figures.by_day(user, days))

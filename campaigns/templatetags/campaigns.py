@@ -103,7 +103,17 @@ def worker_notice() -> dict[str, Any]:
 @register.inclusion_tag("includes/badge.html")
 def gateway_badge() -> dict[str, Any]:
     """The gateway's health in two words; one query."""
-    row = Gateway.objects.filter(name=settings.GATEWAY).first()
+    return _health(Gateway.objects.filter(name=settings.GATEWAY).first())
+
+
+@register.inclusion_tag("campaigns/gateway_card.html")
+def gateway_card(*, oob: bool = False) -> dict[str, Any]:
+    """Every gateway that was ever asked, with its breaker; one query. `oob`: beside another part's refresh."""
+    return {"rows": [(row, _health(row)) for row in Gateway.objects.order_by("name")], "oob": oob}
+
+
+def _health(row: Gateway | None) -> dict[str, Any]:
+    """As a badge has it; one that nothing is known of is as good as healthy."""
     if row is not None and row.open_until is not None:
         return {"tone": "bad", "label": _("Gateway stopped"), "live": True}
     if row is not None and row.held_until is not None and row.held_until > now():

@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -25,7 +26,7 @@ def test_visitors_are_asked_to_sign_in(db: None) -> None:
 
 def test_a_new_user_is_shown_the_first_steps(alice: User) -> None:
     assert "Two steps to your first campaign" in home(alice)
-    assert "Add a contact" in home(alice)
+    assert "Import contacts" in home(alice)
     factories.contact(alice)
     assert "See contacts" in home(alice)
 
@@ -41,6 +42,37 @@ def test_the_start_page_shows_what_runs_what_comes_and_what_went_wrong(alice: Us
     assert "Winter" in content
     assert "2 failed" in content
     assert "Autumn" not in home(bob)
+
+
+def test_the_figures_of_today_are_drawn_by_the_hour(alice: User) -> None:
+    _campaign, run = started(alice, contacts=3, name="Autumn")
+    settle(run, 2, MessageStatus.SENT)
+    hours = browser(alice).get("/?days=1").content.decode()
+    assert "Messages an hour, today" in hours
+    assert f"{localtime():%H}:00: 2 sent, 0 failed" in hours
+    assert "the last 7 days" in browser(alice).get("/?days=7").content.decode()
+    for garbage in ("", "x", "31", "-1"):
+        assert "the last 30 days" in browser(alice).get("/", {"days": garbage}).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("state", "told"),
+    [
+        ({}, "everything leaves as planned"),
+        ({"failures": 3}, "3 requests in a row have failed"),
+        ({"held_until": now() + timedelta(hours=1)}, "It asked us to wait till"),
+        ({"opened_at": now(), "open_until": now(), "alert": "timeout"}, "No answer in time"),
+    ],
+)
+def test_the_gateways_breaker_is_told_and_refreshed(alice: User, state: dict[str, Any], told: str) -> None:
+    started(alice, contacts=1)
+    Gateway.objects.all().delete()
+    assert "nothing is known of it" in home(alice)
+    Gateway.objects.create(name="probe", **state)
+    assert told in home(alice)
+    part = browser(alice).get("/", headers=htmx("now")).content.decode()
+    assert 'id="gateways" hx-swap-oob="true"' in part
+    assert told in part
 
 
 def test_an_administrator_sees_all(alice: User, admin: User) -> None:
