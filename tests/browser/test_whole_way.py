@@ -99,12 +99,10 @@ def launch(visitor: Visitor, tag: str) -> None:
     page.locator("[name=rate_limit]").fill(str(RATE))
     expect(page.locator("#preview")).to_contain_text(str(PEOPLE))
     assert barriers(page) == []
-    review = page.locator("[data-dialog=review]:visible")
-    if review.count():
-        review.first.click()
-        expect(page.locator("dialog [value=launch]")).to_be_visible()
-        assert barriers(page) == []
-    page.locator("[name=action][value=launch]:visible").first.click()
+    page.locator("[data-dialog=review]:visible").first.click()
+    expect(page.locator("dialog [value=launch]")).to_be_visible()
+    assert barriers(page) == []
+    page.locator("dialog [value=launch]").click()
     visitor.see(r"/campaigns/\d+/$")
 
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from tools.bench.database import database
 
-NAMES = ["throughput", "slow", "scale", "rates", "starts", "beside", "api", "urgent", "pages", "directory", "reports"]
+NAMES = ["throughput", "slow", "scale", "rates", "starts", "beside", "api", "urgent", "pages"]
+APART = ["directory", "reports", "browser"]
 
 
 def main() -> None:
@@ -18,13 +19,14 @@ def main() -> None:
     )
     parser.add_argument("--scale", type=int, metavar="MESSAGES", help="how many the large campaign has, say 1000000")
     parser.add_argument("--contacts", type=int, help="how many the directory has (1 000 000, on SQLite 100 000)")
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=NAMES, help=", ".join(NAMES))
+    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[*NAMES, *APART], help=", ".join([*NAMES, *APART]))
     options = parser.parse_args()
     postgres = os.environ.get("DATABASE_URL", "").startswith("postgres")
     number = options.messages or (60_000 if postgres else 10_000)
     with database():
         from tools.bench import (  # noqa: PLC0415 - their settings are made by now
             api,
+            browser,
             directory,
             figures,
             pages,
@@ -32,12 +34,14 @@ def main() -> None:
             timing,
         )
 
-        chosen = options.only or NAMES
+        chosen = options.only or [*NAMES, *APART]
         if "directory" in chosen:
             directory.directory(options.contacts or (1_000_000 if postgres else 100_000))
         if "reports" in chosen:
             reports.reports(options.told or (10_000_000 if postgres else 100_000))
-        if set(chosen) <= {"directory", "reports"}:
+        if "browser" in chosen:
+            browser.first_looks()
+        if set(chosen) <= set(APART):
             return
         figures.prepare(max(number, options.scale or 0, api.MESSAGES if "urgent" in chosen else 0))
         parts: dict[str, Callable[[], None]] = {
@@ -51,7 +55,7 @@ def main() -> None:
             "urgent": api.urgent,
             "pages": lambda: pages.refreshes(options.scale or number),
         }
-        for name in [name for name in parts if name in chosen]:
+        for name in [name for name in NAMES if name in chosen]:
             parts[name]()
 
 
