@@ -55,7 +55,7 @@ def main() -> None:
             "urgent": api.urgent,
             "pages": lambda: pages.refreshes(options.scale or number),
         }
-        for name in [name for name in NAMES if name in chosen]:
+        for name in [name for name in parts if name in chosen]:
             parts[name]()
 
 
