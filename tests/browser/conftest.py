@@ -67,7 +67,14 @@ def complaints_of(page: Page, base_url: str) -> list[str]:
     """What happens from now on and must not: errors, refusals, requests to other hosts. Whoever asks sees it empty."""
     found: list[str] = []
     host = urlsplit(base_url).netloc
-    page.on("console", lambda said: found.append(said.text) if said.type in ("error", "warning") else None)
+    # What htmx says of requests that failed is told by "requestfailed", but for those that the next page broke off.
+    known = ("htmx:afterRequest", "htmx:sendError")
+    page.on(
+        "console",
+        lambda said: (
+            found.append(said.text) if said.type in ("error", "warning") and not said.text.startswith(known) else None
+        ),
+    )
     page.on("pageerror", lambda error: found.append(str(error)))
     page.on("response", lambda answer: found.append(f"{answer.status} {answer.url}") if answer.status >= 400 else None)
     broken_off = "net::ERR_ABORTED"  # by the next page, or the next request of its kind
