@@ -26,8 +26,8 @@ def test_the_api_can_be_read_and_tried_without_internet_access(api: Api, page: P
     expect(page.get_by_role("heading", name="Vestnik")).to_be_visible()
 
     page.get_by_role("button", name="Authorize").first.click()
-    page.locator(".auth-container input").fill(str(api.headers["Authorization"]).removeprefix("Bearer "))
-    page.get_by_role("button", name="Apply credentials").click()
+    page.locator("#auth-bearer-value").fill(str(api.headers["Authorization"]).removeprefix("Bearer "))
+    page.get_by_role("button", name="Apply credentials").first.click()
     page.get_by_role("button", name="Close").last.click()
     contacts = page.locator(".opblock").filter(has_text="List contacts")
     contacts.get_by_role("button").first.click()

@@ -131,6 +131,8 @@ def report(visitor: Visitor, tag: str) -> list[str]:
     page = visitor.page
     visitor.section("Reports")
     visitor.see("/reports/$")
+    page.locator("main details:has(a[href='/reports/campaigns.csv']) > summary").click()
+    assert barriers(page) == []
     with page.expect_download() as download:
         page.locator("a[href='/reports/campaigns.csv']:visible").first.click()
     rows = csv.reader(download.value.path().read_text("utf-8-sig").splitlines())
