@@ -76,7 +76,7 @@ def taken() -> set[str]:
 
 def test_what_waits_is_taken_under_the_new_key(waiting: set[str], rotate: Rotate) -> None:
     rotate(keep=True)
-    assert len(waiting) == 6
+    assert len(waiting) == 7
     assert taken() == waiting
 
 
