@@ -68,7 +68,7 @@ def complaints_of(page: Page, base_url: str) -> list[str]:
     found: list[str] = []
     host = urlsplit(base_url).netloc
     # What htmx says of requests that failed is told by "requestfailed", but for those that the next page broke off.
-    known = ("htmx:afterRequest", "htmx:sendError")
+    known = ("htmx:afterRequest", "htmx:sendError", "htmx:sendAbort")
     page.on(
         "console",
         lambda said: (
