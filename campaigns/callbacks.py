@@ -55,7 +55,7 @@ def receive_receipts(request: HttpRequest, gateway: str) -> dict[str, Any]:
 
 
 def _received(request: HttpRequest, gateway: str) -> dict[str, Any]:
-    adapter = connections.named(gateway)
+    adapter = connections.adapter(gateway)
     query = {name: str(value) for name, value in request.GET.items()}
     try:
         receipts = adapter.parse_receipts(Callback(query, request.body))

@@ -1,7 +1,10 @@
-"""The gateways as they are set up: the adapter of each, and the address that its receipts come to."""
+"""The gateways as they are set up: the adapter, the limits and the route of each, and where its receipts come to.
+
+One is described by the settings; administrators may add others, which are rows of `Gateway`.
+"""
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
@@ -11,6 +14,8 @@ from campaigns.gateways.base import Adapter
 from campaigns.gateways.console import Console
 from campaigns.gateways.kannel import Kannel
 from campaigns.gateways.probe import Probe
+from campaigns.models import Campaign, Gateway
+from campaigns.routing import Route
 
 ADAPTERS: Final[dict[str, Callable[[str, str, str], Adapter]]] = {
     "probe": lambda name, url, secret: Probe(url, secret, name=name),
@@ -20,16 +25,63 @@ ADAPTERS: Final[dict[str, Callable[[str, str, str], Adapter]]] = {
 """By kind, what makes an adapter of a gateway's name, address and secret."""
 
 
-def adapter() -> Adapter:
-    """That of the gateway that the settings name."""
-    return ADAPTERS[settings.GATEWAY](settings.GATEWAY, settings.GATEWAY_URL, settings.GATEWAY_TOKEN)
+class Limits(NamedTuple):
+    """What a gateway bears: requests in flight for each slice, and messages per second over all of them."""
+
+    concurrency: int
+    rate: float | None
 
 
-def named(name: str) -> Adapter:
-    """That of the gateway of this name; Http404 if there is none."""
-    if name != settings.GATEWAY:
-        raise Http404
-    return adapter()
+def adapter(name: str | None = None) -> Adapter:
+    """That of the gateway of this name, or else of the settings. Http404 if there is none; `vault.Locked`."""
+    if name is None or name == settings.GATEWAY:
+        return ADAPTERS[settings.GATEWAY](settings.GATEWAY, settings.GATEWAY_URL, settings.GATEWAY_TOKEN)
+    return adapter_of(_row(name))
+
+
+def adapter_of(row: Gateway) -> Adapter:
+    """That of a gateway which the settings do not describe."""
+    secret = f"{row.username}:{row.secret}" if row.username else row.secret
+    return ADAPTERS[row.kind](row.name, row.url, secret)
+
+
+def limits(name: str) -> Limits:
+    """As an administrator has set them, or else the settings; one that was added has no rate but its own."""
+    row = Gateway.objects.filter(name=name).first() or Gateway(name=name)
+    rate = row.rate if row.kind else settings.GATEWAY_RATE
+    return Limits(row.concurrency or settings.GATEWAY_CONCURRENCY, rate)
+
+
+def working() -> list[str]:
+    """The names of those that messages may leave by, the one of the settings first."""
+    rows = {row.name: row.active for row in Gateway.objects.known()}
+    return [name for name, active in {settings.GATEWAY: True, **rows}.items() if active]
+
+
+def route_of(name: str) -> Route:
+    """What it may carry now."""
+    rows = list(Gateway.objects.known().defer("secret"))
+    if not any(row.kind for row in rows):
+        return Route(name)
+    relieved = {row.name: row.stopped for row in rows if row.fallback_id == name}
+    homes = {name, *(other for other, stopped in relieved.items() if stopped)}
+    guests = {other for other, stopped in relieved.items() if not stopped}
+    return Route(name, sole=False, homes=frozenset(homes), guests=frozenset(guests))
+
+
+def takes_repeats(name: str | None) -> bool:
+    """Whether the same message again is the same message to that gateway; to one that is gone it may not be."""
+    kind: str | None = settings.GATEWAY
+    if name is not None and name != settings.GATEWAY:
+        kind = Gateway.objects.filter(name=name).values_list("kind", flat=True).first()
+    return any(language.kind == kind and language.idempotent for language in (Probe, Kannel, Console))
+
+
+def campaign_takes_repeats(campaign: Campaign) -> bool:
+    """The same of every gateway that a campaign's messages may leave by."""
+    home = campaign.gateway_id or settings.GATEWAY
+    fallback = Gateway.objects.filter(name=home, fallback__isnull=False).values_list("fallback_id", flat=True).first()
+    return all(takes_repeats(name) for name in (home, fallback) if name)
 
 
 def callback_address(name: str) -> str:
@@ -44,6 +96,13 @@ def key_fits(name: str, key: str) -> bool:
     except BadSignature:
         return False
     return True
+
+
+def _row(name: str) -> Gateway:
+    row = Gateway.objects.exclude(kind="").filter(name=name).first()
+    if row is None:
+        raise Http404
+    return row
 
 
 def _keys() -> Signer:

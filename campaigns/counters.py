@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
-from django.db.models import F
+from django.db.models import F, Model
 
-from campaigns.models import Run, RunMinute, RunReason
+from campaigns.models import GatewayHour, Run, RunMinute, RunReason
 from campaigns.states import MessageStatus
+from project.sql import execute, stamp
 
-_OF_A_MINUTE: Final = ("sent", "failed", "retried", "delivered", "undelivered")
+_OF_A_TIME: Final = ("sent", "failed", "retried", "delivered", "undelivered")
 
 
 def count(run_id: int, changes: Mapping[str, int], *, reached: int | None = None) -> None:
@@ -29,15 +29,24 @@ def moved(source: MessageStatus, target: MessageStatus, number: int) -> dict[str
 
 def count_minute(run_id: int, moment: datetime, **numbers: int) -> None:
     """Add to what the run did in the minute of `moment`: `sent`, `failed`, `retried`, `delivered`, `undelivered`."""
-    table, minute = RunMinute._meta.db_table, moment.replace(second=0, microsecond=0)
-    values = {name: numbers.get(name, 0) for name in _OF_A_MINUTE}
+    _add(RunMinute, {"run_id": run_id, "minute": stamp(moment.replace(second=0, microsecond=0))}, numbers)
+
+
+def count_hour(gateway: str, moment: datetime, **numbers: int) -> None:
+    """Add the same to what the gateway did in the hour of `moment`."""
+    hour = moment.replace(minute=0, second=0, microsecond=0)
+    _add(GatewayHour, {"gateway": gateway, "hour": stamp(hour)}, numbers)
+
+
+def _add(model: type[Model], key: Mapping[str, Any], numbers: Mapping[str, int]) -> None:
+    table = model._meta.db_table
+    values = {name: numbers.get(name, 0) for name in _OF_A_TIME}
     more = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in values)
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"INSERT INTO {table} (run_id, minute, {', '.join(values)}) VALUES (%s, %s, %s, %s, %s, %s, %s) "  # noqa: S608
-            f"ON CONFLICT (run_id, minute) DO UPDATE SET {more}",
-            [run_id, connection.ops.adapt_datetimefield_value(minute), *values.values()],
-        )
+    execute(
+        f"INSERT INTO {table} ({', '.join((*key, *values))}) VALUES (%s, %s, %s, %s, %s, %s, %s) "  # noqa: S608
+        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {more}",
+        [*key.values(), *values.values()],
+    )
 
 
 def count_reasons(numbers: Mapping[tuple[int, str], int]) -> None:

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from accounts.models import User
-from campaigns.models import MAX_TEXT_LENGTH, Campaign
+from campaigns.models import MAX_TEXT_LENGTH, Campaign, Gateway
 from campaigns.services import CHANGEABLE
 from campaigns.states import CampaignStatus, Repeat
 from directory.audience import Audience
@@ -29,6 +29,7 @@ _SOURCES: Final[dict[str, tuple[str, ...]]] = {
     "window": ("window_start", "window_end"),
     "repeat": ("repeat",),
     "rate_limit": ("rate_limit",),
+    "gateway": ("gateway",),
 }
 _SEARCH: Final = {"type": "search", "autocomplete": "off"}
 _LASTS: Final = timedelta(days=2)
@@ -85,12 +86,20 @@ class CampaignForm(AudienceForm):
         help_text=_("At most; else as fast as it goes."),
     )
 
+    gateway = forms.ModelChoiceField(
+        label=_("Gateway"),
+        queryset=Gateway.objects.exclude(kind=""),
+        required=False,
+        empty_label=pgettext_lazy("gateway", "The usual one"),
+    )
+
     def __init__(self, data: Any = None, *, campaign: Campaign | None = None, picks: Audience | None = None) -> None:
         """`picks`: the audience to begin with, in place of everyone or the campaign's own."""
         picks = picks or (campaign.picks if campaign else Audience())
         super().__init__(data, initial={**(_initial_of(campaign) if campaign else _initial()), **initial_of(picks)})
         self.offer(picks)
         self.fields["rate_limit"].widget.attrs["step"] = "any"
+        self.several_gateways = Gateway.objects.exclude(kind="").exists()
         changeable = CHANGEABLE[CampaignStatus(campaign.status)] if campaign else frozenset(_SOURCES)
         self.locked = _SOURCES.keys() - changeable
         for name in self.locked:
@@ -165,7 +174,7 @@ def _initial_of(campaign: Campaign) -> dict[str, Any]:
     """To the minute, as the fields show it, so that looking at a form changes nothing."""
     rate = campaign.rate_limit
     return {
-        **{name: getattr(campaign, name) for name in ("name", "text", "local_time", "repeat")},
+        **{name: getattr(campaign, name) for name in ("name", "text", "local_time", "repeat", "gateway")},
         "rate_limit": int(rate) if rate and rate.is_integer() else rate,
         "start": AT,
         "starts_at": campaign.starts_at.replace(second=0, microsecond=0),

@@ -9,11 +9,12 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import structlog
+from django.conf import settings
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef
 
 from accounts.webhooks.models import EventType
-from campaigns import calendar
+from campaigns import calendar, connections
 from campaigns.audience import freeze, known_zones, recipients, replan
 from campaigns.counters import count, moved
 from campaigns.events import campaign_changed, messages_changed, messages_told
@@ -112,9 +113,15 @@ def hint_advance(campaign_id: int, due: datetime | None = None) -> None:
 
 
 def hint_send(due: datetime | None = None) -> None:
-    """Ask for a sender, now or when `due`, unless that is beyond the horizon."""
+    """Ask for a sender of each gateway, now or when `due`, unless that is beyond the horizon."""
+    for name in connections.working():
+        hint_send_by(name, due)
+
+
+def hint_send_by(gateway: str, due: datetime | None = None) -> None:
+    """Ask for a sender of that gateway. The one of the settings has no name in it, which old workers would not know."""
     if due is None or due < now() + HORIZON:
-        enqueue(SEND, due=due)
+        enqueue(SEND, *([] if gateway == settings.GATEWAY else [gateway]), due=due)
 
 
 def hint_start(campaign_id: int, at: datetime) -> None:

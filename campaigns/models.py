@@ -14,6 +14,7 @@ from django.db.models.functions import Coalesce
 from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+from campaigns.routing import Route
 from campaigns.states import (
     OPEN,
     QUARANTINED,
@@ -29,6 +30,7 @@ from campaigns.states import (
 from directory.audience import Audience
 from directory.models import Contact
 from project import clock
+from project.vault import SecretField
 
 MAX_TEXT_LENGTH = 1600
 MANY: Final = 10_000
@@ -88,6 +90,9 @@ class Campaign(models.Model):
     )
     status = models.CharField(
         _("state"), max_length=9, choices=CampaignStatus.choices, default=CampaignStatus.SCHEDULED
+    )
+    gateway = models.ForeignKey(
+        "Gateway", on_delete=models.PROTECT, related_name="+", verbose_name=_("gateway"), null=True, blank=True
     )
     direct = models.BooleanField(default=False, editable=False)
     fingerprint = models.CharField(max_length=64, editable=False)
@@ -159,15 +164,23 @@ class RunQuerySet(models.QuerySet["Run"]):
         """Those that are not finished yet."""
         return self.filter(finished_at=None)
 
-    def sendable(self) -> "RunQuerySet":
-        """Those whose messages may leave, each with `first_due`: when the first that waits may; None if none waits."""
+    def sendable(self, route: Route | None = None) -> "RunQuerySet":
+        """Those whose messages may leave, each with `first_due`: when the first that waits may; None if none waits.
+
+        With a route, as far as its gateway may carry them.
+        """
         moment = clock.now()
         running = self.active().filter(
             Q(ends_at=None) | Q(ends_at__gt=moment),
             campaign__status=CampaignStatus.RUNNING,
             campaign__ends_at__gt=moment,
         )
-        return running.annotate(first_due=_first_due())
+        if route is None or route.sole:
+            return running.annotate(first_due=_first_due(Message.objects.waiting()))
+        free = _first_due(Message.objects.waiting().free_for(route.gateway))
+        returned = _first_due(Message.objects.waiting().filter(gateway=route.gateway))
+        first_due = models.Case(models.When(route.serves(), then=free), default=returned)
+        return running.filter(route.serves() | route.visits()).annotate(first_due=first_due)
 
     def told(self, since: datetime) -> "RunQuerySet":
         """Each with what its counters don't tell, newest first, by one query at a cost that has a bound.
@@ -181,19 +194,19 @@ class RunQuerySet(models.QuerySet["Run"]):
         again = Message.objects.waiting().filter(run=models.OuterRef("pk"), attempts__gt=0).order_by()[:MANY]
         return self.order_by("-occurrence").annotate(
             ended=Coalesce(models.Subquery(ended), 0),
-            first_due=_while_active(_first_due()),
+            first_due=_while_active(_first_due(Message.objects.waiting())),
             retrying=Coalesce(_while_active(_Count(again.values("pk"))), 0),
             retry_at=_while_active(_Earliest(again.values("due_at"))),
         )
 
-    def next_due(self) -> datetime | None:
+    def next_due(self, route: Route | None = None) -> datetime | None:
         """When the first message of these runs may leave."""
-        first: datetime | None = self.sendable().aggregate(first=models.Min("first_due"))["first"]
+        first: datetime | None = self.sendable(route).aggregate(first=models.Min("first_due"))["first"]
         return first
 
-    def backlog_exceeds(self, number: int) -> bool:
+    def backlog_exceeds(self, number: int, route: Route | None = None) -> bool:
         """Whether more than `number` messages of these runs are due now."""
-        due = Message.objects.due(clock.now()).filter(run__in=self.sendable().values("pk"))
+        due = Message.objects.due(clock.now()).filter(run__in=self.sendable(route).values("pk"))
         return due[number:].exists()
 
     def backlog(self) -> tuple[int, float]:
@@ -215,9 +228,8 @@ class RunQuerySet(models.QuerySet["Run"]):
         return {"total": sum(figures[status] for status in MessageStatus.values), **figures}
 
 
-def _first_due() -> models.Subquery:
-    waiting = Message.objects.waiting().filter(run=models.OuterRef("pk")).order_by("due_at")
-    return models.Subquery(waiting.values("due_at")[:1])
+def _first_due(waiting: "MessageQuerySet") -> models.Subquery:
+    return models.Subquery(waiting.filter(run=models.OuterRef("pk")).order_by("due_at").values("due_at")[:1])
 
 
 def _while_active(subquery: models.Subquery) -> models.Case:
@@ -360,6 +372,11 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """Those whose time has come."""
         return self.waiting().filter(due_at__lte=now)
 
+    def free_for(self, gateway: str) -> "MessageQuerySet":
+        """Those that it may carry: no other one has had them, or it is certain that none has accepted them."""
+        uncertain = models.Exists(Attempt.objects.filter(message=models.OuterRef("pk"), uncertain=True))
+        return self.filter(Q(gateway=None) | Q(gateway=gateway) | ~uncertain)
+
     def leased_by(self, token: Any) -> "MessageQuerySet":
         """Those that this lease still holds: the fence around every outcome."""
         return self.filter(status=MessageStatus.SENDING, lease_token=token)
@@ -389,6 +406,8 @@ class Message(models.Model):
     Indexes know the state by `listed_status`, which stays the same when a request succeeds: PostgreSQL then writes the
     success beside the row and into no index (a heap-only tuple), at half the cost.
 
+    `gateway` is the one that had it last. If it may have accepted the message, no other one ever gets it.
+
     A run has one message for each contact, and one more for each time that a person has sent an unknown one again.
     """
 
@@ -412,6 +431,9 @@ class Message(models.Model):
     resend_of = models.ForeignKey(
         "self", on_delete=models.DO_NOTHING, related_name="+", null=True, db_index=False, db_constraint=False
     )
+    gateway = models.ForeignKey(
+        "Gateway", on_delete=models.DO_NOTHING, related_name="+", null=True, db_index=False, db_constraint=False
+    )
     lease_token = models.UUIDField(null=True)
     leases = models.PositiveSmallIntegerField(default=0)
 
@@ -424,6 +446,11 @@ class Message(models.Model):
         indexes = [
             models.Index(fields=["run", "due_at", "id"], condition=_WAITING, name="message_waiting"),
             models.Index(fields=["run", "id"], condition=_WAITING & Q(attempts__gt=0), name="message_again"),
+            models.Index(
+                fields=["run", "gateway", "due_at"],
+                condition=_WAITING & Q(gateway__isnull=False),
+                name="message_returned",
+            ),
             models.Index(fields=["run", "id"], name="message_listed"),
             models.Index(fields=["phone"], condition=Q(contact=None), name="message_direct"),
             models.Index(
@@ -497,13 +524,39 @@ class WaitingReceipt(models.Model):
         return f"{self.message_id}"
 
 
+class Kind(models.TextChoices):
+    """The languages that a gateway may speak."""
+
+    PROBE = "probe", _("JSON over HTTP")
+    KANNEL = "kannel", "Kannel"
+
+
+class GatewayQuerySet(models.QuerySet["Gateway"]):
+    """Gateways by what can be asked of them."""
+
+    def known(self) -> "GatewayQuerySet":
+        """The one that the settings name, and those that administrators have added."""
+        return self.filter(Q(name=settings.GATEWAY) | ~Q(kind=""))
+
+
 class Gateway(models.Model):
-    """The state that all workers share of one gateway: its breaker, its hold and its pace.
+    """How to reach one gateway, and the state of it that all workers share: its breaker and its hold.
+
+    Where the settings describe it, `kind` is empty, and so is the rest of how to reach it. `fallback` gets its messages
+    while it is stopped.
 
     `open_until` set means the breaker is open and nothing leaves, save one probe at a time after that moment.
     """
 
-    name = models.CharField(primary_key=True, max_length=40)
+    name = models.CharField(_("name"), primary_key=True, max_length=40)
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind.choices, default="", db_default="", blank=True)
+    url = models.CharField(_("address"), max_length=500, default="", db_default="", blank=True)
+    username = models.CharField(_("user"), max_length=100, default="", db_default="", blank=True)
+    secret = SecretField(_("token or password"), default="", db_default="", blank=True)
+    concurrency = models.PositiveIntegerField(_("requests at a time"), null=True, blank=True)
+    rate = models.FloatField(_("messages per second at most"), null=True, blank=True)
+    active = models.BooleanField(_("active"), default=True, db_default=True)
+    fallback = models.ForeignKey("self", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
     failures = models.PositiveIntegerField(_("failures in a row"), default=0)
     opened_at = models.DateTimeField(_("stopped since"), null=True)
     open_until = models.DateTimeField(_("next probe"), null=True)
@@ -511,12 +564,37 @@ class Gateway(models.Model):
     alert = models.CharField(_("alert"), max_length=200, default="", blank=True)
     held_until = models.DateTimeField(_("held until"), null=True)
 
+    objects = GatewayQuerySet.as_manager()
+
     class Meta:
         verbose_name = _("gateway")
         verbose_name_plural = _("gateways")
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def stopped(self) -> bool:
+        """Whether its messages are the fallback's to send."""
+        return self.open_until is not None or not self.active
+
+
+class GatewayHour(models.Model):
+    """What one gateway did in one hour (UTC): attempts by how they ended, and receipts."""
+
+    gateway = models.CharField(max_length=40)
+    hour = models.DateTimeField()
+    sent = models.PositiveIntegerField(default=0)
+    failed = models.PositiveIntegerField(default=0)
+    retried = models.PositiveIntegerField(default=0)
+    delivered = models.PositiveIntegerField(default=0)
+    undelivered = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["gateway", "hour"], name="gateway_hour")]
+
+    def __str__(self) -> str:
+        return f"{self.gateway} · {self.hour:%d %H}"
 
 
 class Pace(models.Model):

@@ -13,7 +13,7 @@ from typing import Final
 from django.db import transaction
 from django.db.models import Min
 
-from campaigns.counters import count, count_minute
+from campaigns.counters import count, count_hour, count_minute
 from campaigns.events import messages_changed, messages_told
 from campaigns.gateways.base import Receipt
 from campaigns.meters import GATEWAY_MESSAGES
@@ -99,15 +99,16 @@ def _settle(receipts: dict[int, WaitingReceipt]) -> set[int]:
     ids = [pk for pk, *_ in found]
     messages_changed(changes.keys(), ids)
     messages_told(ids)
-    _measure(receipts[pk] for pk in ids)
+    _count_by_gateway((receipts[pk] for pk in ids), moment)
     return set(ids)
 
 
-def _measure(receipts: Iterable[WaitingReceipt]) -> None:
-    """Count the ends to which each gateway's receipts brought messages."""
-    for (gateway, delivered), number in Counter((row.gateway, row.delivered) for row in receipts).items():
+def _count_by_gateway(receipts: Iterable[WaitingReceipt], moment: datetime) -> None:
+    """Count the ends to which each gateway's receipts brought messages: as a metric, and for its page."""
+    for (gateway, delivered), number in sorted(Counter((row.gateway, row.delivered) for row in receipts).items()):
         state = MessageStatus.DELIVERED if delivered else MessageStatus.UNDELIVERED
         GATEWAY_MESSAGES.add(gateway, state.value, number=number)
+        count_hour(gateway, moment, **{state.value: number})
 
 
 def _early(ids: Iterable[int]) -> set[int]:

@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from campaigns import connections, direct, unknown
 from campaigns.lifecycle import hint_advance, hint_start, retry_failed
-from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message, Run
+from campaigns.models import MAX_TEXT_LENGTH, Campaign, Gateway, Message, Run
 from campaigns.states import UNFINISHED, CampaignStatus, Remedy, campaign_may
 from directory.audience import Audience
 from project.http import Conflict
@@ -26,7 +26,7 @@ log = structlog.get_logger("vestnik.campaigns")
 
 ALWAYS: Final = frozenset({"name", "ends_at", "window", "rate_limit"})
 BEFORE_SENDING: Final = ALWAYS | {"text", "audience"}
-BEFORE_START: Final = BEFORE_SENDING | {"starts_at", "local_time", "repeat"}
+BEFORE_START: Final = BEFORE_SENDING | {"starts_at", "local_time", "repeat", "gateway"}
 CHANGEABLE: Final = {
     CampaignStatus.DRAFT: BEFORE_START,
     CampaignStatus.SCHEDULED: BEFORE_START,
@@ -51,10 +51,12 @@ def campaign_create(
     rate_limit: float | None = None,
     draft: bool = False,
     zone: str | None = None,
+    gateway: Gateway | None = None,
 ) -> Campaign:
     """A new campaign that starts by itself, or a draft. Without `starts_at` it starts at once.
 
-    Wall-clock times (`local_time`, `repeat`) are read in `zone`, or else in the owner's time zone.
+    Wall-clock times (`local_time`, `repeat`) are read in `zone`, or else in the owner's time zone. Without `gateway`
+    messages leave by the one that the settings describe.
     """
     campaign = Campaign(
         owner=owner,
@@ -64,7 +66,7 @@ def campaign_create(
         starts_at=starts_at or now().replace(microsecond=0),
     )
     fields = {"name": name, "text": text, "audience": audience, "ends_at": ends_at, "local_time": local_time}
-    _assign(campaign, {**fields, "window": window, "repeat": repeat, "rate_limit": rate_limit})
+    _assign(campaign, {**fields, "window": window, "repeat": repeat, "rate_limit": rate_limit, "gateway": gateway})
     with transaction.atomic():
         _save(campaign)
         _wake(campaign)
@@ -138,7 +140,7 @@ def campaign_remedy(*, campaign: Campaign, by: User, remedy: Remedy) -> Campaign
     """
 
     def change(locked: Campaign) -> None:
-        _check_gateway(remedy)
+        _check_gateway(locked, remedy)
         if locked.runs.exclude(remedy="").exists():
             raise Conflict(_("What is unknown is being worked on already."))
         if not unknown.mark(locked, remedy):
@@ -156,7 +158,7 @@ def message_remedy(*, message: Message, by: User, remedy: Remedy) -> Message:
 
     def change(locked: Campaign) -> None:
         nonlocal told
-        _check_gateway(remedy)
+        _check_gateway(locked, remedy)
         row = found.select_for_update(of=("self",)).first()
         if row is None:
             raise Conflict(_("This message is not unknown, or it has been sent again already."))
@@ -237,12 +239,13 @@ def campaign_duplicate(*, campaign: Campaign, by: User) -> Campaign:
         rate_limit=campaign.rate_limit,
         draft=True,
         zone=campaign.timezone,
+        gateway=campaign.gateway,
     )
 
 
-def _check_gateway(remedy: Remedy) -> None:
+def _check_gateway(campaign: Campaign, remedy: Remedy) -> None:
     """The same id may go to the gateway again only if that is the same message to it."""
-    if remedy == Remedy.RETRY and not connections.adapter().idempotent:
+    if remedy == Remedy.RETRY and not connections.campaign_takes_repeats(campaign):
         raise Conflict(_("This gateway may write twice when it is tried again. Send a new message instead."))
 
 

@@ -27,6 +27,7 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
     path("contacts/", include("directory.urls")),
     path("campaigns/", include("campaigns.urls")),
+    path("gateways/", include("campaigns.gateway_urls")),
     path("api/v1/", api.urls),
     re_path("^api/", unknown_call, name="unknown_call"),
     path("docs/", docs, name="docs"),

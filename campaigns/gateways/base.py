@@ -116,6 +116,15 @@ class Adapter(ABC):
     def parse(self, answer: Answer) -> Outcome:
         """What the gateway's answer means."""
 
+    @abstractmethod
+    def check(self) -> Request:
+        """A request that sends nothing, and whose refusal shows that the gateway is there and knows us."""
+
+    def checked(self, answer: Answer) -> str:
+        """What the answer to `check` finds wrong, as the short code of an outcome; empty if nothing."""
+        outcome = outcome_by_status(answer)
+        return "" if outcome is None or outcome.verdict == Verdict.REFUSED else outcome.reason
+
     def parse_receipts(self, callback: Callback) -> list[Receipt]:
         """The receipts that tell how a message ended; what is still under way is none. NotAReceipt if it is nonsense.
 

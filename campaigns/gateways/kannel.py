@@ -56,6 +56,10 @@ class Kannel(Adapter):
         words = quote(text.encode("utf-8", "replace"), safe="")
         return Request(f"{self._url}{coding}&to={phone}&dlr-url={callback}&text={words}")
 
+    def check(self) -> Request:
+        """A message to nobody."""
+        return Request(self._url)
+
     def parse(self, answer: Answer) -> Outcome:
         """202 is a yes: sent on, or kept until there is a way. 403 is about us unless it says that the phone is."""
         if answer.trouble is None and answer.status == 202:

@@ -24,6 +24,10 @@ class Probe(Adapter):
         body = f'{{"id": {message_id}, "phone": {phone}, "text": {encode_basestring(text)}}}'
         return Request(f"{self.url}{message_id}", body.encode())
 
+    def check(self) -> Request:
+        """A message without phone and text."""
+        return Request(f"{self.url}0", b"{}")
+
     def parse(self, answer: Answer) -> Outcome:
         """Only 2xx with a JSON object whose code is the number 0 is a yes."""
         return outcome_by_status(answer) or _understood(answer.body)

@@ -16,7 +16,9 @@ from uuid import UUID
 import structlog
 from django.db import connection, transaction
 
+from campaigns.connections import route_of
 from campaigns.models import Run
+from campaigns.routing import Route
 from campaigns.sending import breaker
 from campaigns.sending.breaker import Permit
 from campaigns.sending.lease import Leased, give_up, lease
@@ -57,6 +59,7 @@ class Clerk:
 
     def __init__(self, gateway: str, token: UUID, write_until: float, executor: Executor | None = None) -> None:
         self.gateway, self.token = gateway, token
+        self._route = Route(gateway)
         self._write_until = write_until
         self._threads = [] if executor else [_thread(name) for name in ("lease", "clerk")]
         self._leasing: Executor = executor or self._threads[0]
@@ -100,15 +103,17 @@ class Clerk:
     def _look(self, ask_breaker: bool) -> View:
         meters.flush_soon()
         at, moment = time.monotonic(), now()
-        sendable = list(Run.objects.sendable().select_related("campaign"))
+        self._route = route_of(self.gateway)
+        sendable = list(Run.objects.sendable(self._route).select_related("campaign"))
         due = [run for run in sendable if _is_due(run, moment) and run.pk not in self._barred]
         return View(at, breaker.permit(self.gateway) if ask_breaker else None, sendable, due)
 
     def _take_all(self, wishes: list[tuple[Run, int]]) -> list[Taken]:
         """In one transaction, for a hundred small runs would cost a hundred; if one is in trouble, each in its own."""
+        route = self._route
         try:
             with transaction.atomic():
-                return [Taken(run, number, lease(run, self.token, number)) for run, number in wishes]
+                return [Taken(run, number, lease(run, self.token, number, route)) for run, number in wishes]
         except OUT_OF_REACH:
             self._sound = False
             raise
@@ -119,7 +124,7 @@ class Clerk:
     def _take(self, run: Run, number: int) -> Taken:
         """A run that can't be leased from stops no other."""
         try:
-            return Taken(run, number, lease(run, self.token, number))
+            return Taken(run, number, lease(run, self.token, number, self._route))
         except Exception as error:
             self._sound = False
             if isinstance(error, OUT_OF_REACH):

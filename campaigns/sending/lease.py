@@ -20,6 +20,7 @@ from campaigns.audience import known_zones, recipients
 from campaigns.counters import count, moved
 from campaigns.events import messages_changed, messages_told
 from campaigns.models import Attempt, Campaign, Lease, Message, Run
+from campaigns.routing import Route
 from campaigns.sending.sql import TABLE, bare_rows, table, uuid
 from campaigns.states import CampaignStatus, MessageStatus
 from campaigns.text import measure, placeholders, render, values_of
@@ -78,8 +79,8 @@ def lease_seconds() -> float:
     return SLICE_SECONDS + settings.GATEWAY_TIMEOUT + _MARGIN_SECONDS
 
 
-def lease(run: Run, token: UUID, limit: int) -> list[Leased]:
-    """Take up to `limit` due messages of `run` for the holder of `token`.
+def lease(run: Run, token: UUID, limit: int, route: Route) -> list[Leased]:
+    """Take up to `limit` due messages of `run` for the holder of `token`, as far as the route's gateway may carry them.
 
     Messages whose contact is no longer a recipient are cancelled on the way, those whose window is closed are put off
     to its next opening; so an empty list does not mean that nothing was due.
@@ -90,7 +91,7 @@ def lease(run: Run, token: UUID, limit: int) -> list[Leased]:
         run.campaign.refresh_from_db()
         if run.campaign.status != CampaignStatus.RUNNING:
             return []
-        rows = _due_rows(run, moment, limit)
+        rows = _due_rows(run, moment, limit, route)
         if not rows:
             return []
         readers = _readers(run.campaign, rows)
@@ -98,7 +99,7 @@ def lease(run: Run, token: UUID, limit: int) -> list[Leased]:
         deadlines = _deadlines(run, readers, moment)
         leased = _leased(run, rows, readers, deadlines)
         if leased:
-            _take(leased, token, moment)
+            _take(leased, token, moment, route.gateway)
             count(run.pk, moved(MessageStatus.PENDING, MessageStatus.SENDING, len(leased)))
     return leased
 
@@ -108,10 +109,20 @@ def give_up(token: UUID) -> None:
     Lease.objects.filter(token=token).delete()
 
 
-def _due_rows(run: Run, moment: datetime, limit: int) -> list[_Due]:
-    """The longest due messages, locked until the transaction ends."""
-    due = run.messages.due(moment).select_for_update(skip_locked=True).order_by("due_at", "pk")
-    return [_Due._make(row) for row in bare_rows(due.values_list(*_Due._fields)[:limit])]
+def _due_rows(run: Run, moment: datetime, limit: int, route: Route) -> list[_Due]:
+    """The longest due messages that the route's gateway may carry, locked until the transaction ends."""
+    home = route.sole or (run.campaign.gateway_id or settings.GATEWAY) in route.homes
+    due = run.messages.due(moment) if home else run.messages.due(moment).filter(gateway=route.gateway)
+    if not route.sole:
+        due = due.free_for(route.gateway)
+    due = due.select_for_update(skip_locked=True).order_by("due_at", "pk")
+    rows = [_Due._make(row) for row in bare_rows(due.values_list(*_Due._fields)[:limit])]
+    if route.sole or not rows:
+        return rows
+    # Asked again when they are locked: an attempt may have been written while the first question was being answered.
+    found = run.messages.filter(pk__in=[row.id for row in rows]).free_for(route.gateway)
+    free = set(found.values_list("pk", flat=True))
+    return [row for row in rows if row.id in free]
 
 
 def _readers(campaign: Campaign, rows: list[_Due]) -> dict[int, _Reader]:
@@ -202,21 +213,26 @@ def _values(reader: _Reader, names: set[str]) -> dict[str, object]:
     return values_of(first_name=first_name, last_name=last_name, phone=phone, attributes=facts)
 
 
-def _take(leased: list[Leased], token: UUID, moment: datetime) -> None:
+def _take(leased: list[Leased], token: UUID, moment: datetime, gateway: str) -> None:
     """Mark the batch as ours and freeze its payloads: one statement for the first attempts, one for the others."""
     until = moment + timedelta(seconds=lease_seconds())
     Lease.objects.create(token=token, until=until, message_ids=[message.id for message in leased])
     again = [message.id for message in leased if message.attempts > 1]
     if again:
         Message.objects.filter(pk__in=again).update(
-            status=MessageStatus.SENDING, lease_token=token, attempts=F("attempts") + 1, leases=F("leases") + 1
+            status=MessageStatus.SENDING,
+            lease_token=token,
+            gateway=gateway,
+            attempts=F("attempts") + 1,
+            leases=F("leases") + 1,
         )
     first = [message for message in leased if message.attempts == 1]
     if first:
         execute(
             f"WITH {table('payload', _PAYLOAD)} "  # noqa: S608
-            f"UPDATE {TABLE} SET status = 'sending', lease_token = %s, attempts = attempts + 1, leases = leases + 1, "
+            f"UPDATE {TABLE} SET status = 'sending', lease_token = %s, gateway_id = %s, "
+            "attempts = attempts + 1, leases = leases + 1, "
             "phone = payload.phone, text = payload.text, parts = payload.parts "
             f"FROM payload WHERE {TABLE}.id = payload.id",
-            [*table_rows((m.id, m.phone, m.text, m.parts) for m in first), uuid(token)],
+            [*table_rows((m.id, m.phone, m.text, m.parts) for m in first), uuid(token), gateway],
         )

@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
-from campaigns.counters import count, count_minute, count_reasons, moved
+from campaigns.counters import count, count_hour, count_minute, count_reasons, moved
 from campaigns.events import messages_changed
 from campaigns.gateways.base import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
 from campaigns.meters import GATEWAY_MESSAGES, GATEWAY_SECONDS
@@ -90,6 +90,9 @@ def record(token: UUID, batch: list[Done], *, gateway: str, idempotent: bool) ->
         Attempt.objects.bulk_create([_attempt(done, moment) for done, _ in kept])
         accepted = [done for done in sent if done.message.id in mine]
         _count(accepted, kept, moment)
+        ends = Counter(row.status for _, row in kept)
+        failed, again = ends[MessageStatus.FAILED], ends[MessageStatus.PENDING]
+        count_hour(gateway, moment, sent=len(accepted), failed=failed, retried=again)
         messages_changed({done.message.run_id for done in batch}, mine)
     _measure(gateway, batch, Counter(row.status.value for _, row in kept) + Counter(sent=len(accepted)))
     log_each("vestnik.sending", "attempt", (_told(done) for done in accepted))

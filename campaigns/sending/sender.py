@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import structlog
 from django.conf import settings
 
+from campaigns.connections import Limits
 from campaigns.gateways.base import Adapter, Verdict
 from campaigns.meters import IN_FLIGHT
 from campaigns.models import Run
@@ -62,17 +63,19 @@ class Slice:
         seconds: float = SLICE_SECONDS,
         linger: float = 0.0,
         executor: Executor | None = None,
+        limits: Limits | None = None,
     ) -> None:
         self.adapter, self.transport, self.stopping = adapter, transport, stopping
         self.token = uuid.uuid4()
         self.deadline, self.linger = time.monotonic() + seconds, linger
         self.clerk = Clerk(adapter.name, self.token, time.monotonic() + lease_seconds(), executor)
-        self.pacer = Pacer(f"gateway:{adapter.name}", settings.GATEWAY_RATE)
-        self.least_room = 2 * settings.GATEWAY_CONCURRENCY
-        if settings.GATEWAY_RATE:
-            self.least_room = min(self.least_room, max(1, int(settings.GATEWAY_RATE * IN_HAND_SECONDS)))
+        self.concurrency, rate = limits or Limits(settings.GATEWAY_CONCURRENCY, settings.GATEWAY_RATE)
+        self.pacer = Pacer(f"gateway:{adapter.name}", rate)
+        self.least_room = 2 * self.concurrency
+        if rate:
+            self.least_room = min(self.least_room, max(1, int(rate * IN_HAND_SECONDS)))
         self.room = self.least_room
-        self.timeout, self.concurrency = settings.GATEWAY_TIMEOUT, settings.GATEWAY_CONCURRENCY
+        self.timeout = settings.GATEWAY_TIMEOUT
         self.hand = Hand()
         self.runs: deque[Run] = deque()
         self.done: list[Done] = []

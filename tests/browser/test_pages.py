@@ -72,6 +72,9 @@ INSIDE = (
     "/users/invite/",
     "/users/{user}/",
     "/account/deactivate/",
+    "/gateways/",
+    "/gateways/new/",
+    "/gateways/probe/",
     "/account/",
     "/account/webhooks/",
     "/account/webhooks/{webhook}/",
@@ -103,6 +106,7 @@ NO_PAGES = {
     "contacts_export",
     "data",  # a file
     "delivery_resend",
+    "gateway_test",
     "import_act",
     "import_look",
     "import_rows",

@@ -11,6 +11,7 @@ from accounts.models import User
 from campaigns import services, tasks
 from campaigns.lifecycle import ADVANCE, SEND, campaign_advance
 from campaigns.models import Attempt, Campaign, Lease, Message
+from campaigns.routing import Route
 from campaigns.sending import sweeper
 from campaigns.sending.lease import Leased, lease
 from campaigns.sending.record import release
@@ -33,7 +34,7 @@ def running(alice: User) -> Campaign:
 
 def take(campaign: Campaign, limit: int = 10) -> tuple[uuid.UUID, list[Leased]]:
     token = uuid.uuid4()
-    return token, lease(campaign.runs.select_related("campaign").get(), token, limit)
+    return token, lease(campaign.runs.select_related("campaign").get(), token, limit, Route("probe"))
 
 
 def die(messages: list[Leased]) -> None:
@@ -54,7 +55,7 @@ def test_a_lease_that_ran_out_waits_for_another_attempt_with_the_same_payload(ru
     _, leased = take(running, 2)
     take(running)
     die(leased)
-    assert sweeper.rescue(idempotent=True) == 2
+    assert sweeper.rescue(idempotent=lambda _: True) == 2
     assert statuses(running) == {"pending": 2, "sending": 1}
     assert_counters_true(running)
     assert Attempt.objects.filter(reason="worker_died", uncertain=True).count() == 2
@@ -67,14 +68,14 @@ def test_a_lease_that_ran_out_waits_for_another_attempt_with_the_same_payload(ru
 
 def test_a_lease_in_good_health_is_left_alone(running: Campaign) -> None:
     take(running)
-    assert sweeper.rescue(idempotent=True) == 0
+    assert sweeper.rescue(idempotent=lambda _: True) == 0
 
 
 def test_three_leases_without_an_outcome_are_enough(running: Campaign) -> None:
     for _ in range(3):
         _, leased = take(running)
         die(leased)
-        sweeper.rescue(idempotent=True)
+        sweeper.rescue(idempotent=lambda _: True)
     assert statuses(running) == {"unknown": 3}
     assert set(Message.objects.values_list("reason", flat=True)) == {"quarantined"}
     assert_counters_true(running)
@@ -83,7 +84,7 @@ def test_three_leases_without_an_outcome_are_enough(running: Campaign) -> None:
 def test_a_gateway_that_would_write_twice_is_not_asked_again(running: Campaign) -> None:
     _, leased = take(running)
     die(leased)
-    sweeper.rescue(idempotent=False)
+    sweeper.rescue(idempotent=lambda _: False)
     assert statuses(running) == {"unknown": 3}
     assert set(Message.objects.values_list("reason", flat=True)) == {"worker_died"}
 
@@ -100,7 +101,7 @@ def test_what_never_left_goes_back_as_if_nothing_had_happened(running: Campaign)
 def test_a_lost_lease_gives_nothing_back(running: Campaign) -> None:
     token, leased = take(running)
     die(leased)
-    sweeper.rescue(idempotent=True)
+    sweeper.rescue(idempotent=lambda _: True)
     _, again = take(running)
     release(token, leased)
     assert len(again) == 3

@@ -110,6 +110,13 @@ PAGES: Final[dict[str, Page]] = {
     "/users/<int:pk>/": Page(admins(200)),
     "/users/<int:pk>/<slug:action>/": Page(post=admins(302), values={"action": tuple(_USER_ACTIONS)}),
     "/i18n/setlang/": Page(anyone(302), anyone(302), {"language": "ru"}),
+    # Gateways
+    "/gateways/": Page(admins(200)),
+    "/gateways/new/": Page(
+        admins(200), admins(302), {"name": "second", "kind": "probe", "url": "https://8.8.8.8/v1", "active": "on"}
+    ),
+    "/gateways/<slug:name>/": Page(admins(200), admins(302), {"fallback": ""}, values={"name": ("probe",)}),
+    "/gateways/<slug:name>/test/": Page(post=admins(302), values={"name": ("probe",)}),
     # Sign-in, by allauth
     "/accounts/login/": Page(
         anyone(200, inside=302),

@@ -137,7 +137,7 @@ def test_rescued_leases_are_counted(client: Client, alice: User) -> None:
     _campaign, run = started(alice, contacts=2)
     lease(run, uuid4(), 2)
     Lease.objects.update(until=now())
-    rescue(idempotent=True)
+    rescue(idempotent=lambda _: True)
     read = figures(client)
     assert read["vestnik_leases_rescued_total",] == 1
     assert read["vestnik_messages_rescued_total", "pending"] == 2

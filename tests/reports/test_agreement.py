@@ -19,6 +19,7 @@ from accounts.models import User
 from campaigns.gateways.base import Answer, Outcome, Verdict
 from campaigns.lifecycle import campaign_advance
 from campaigns.models import Attempt, Campaign, CampaignQuerySet, Message, MessageQuerySet
+from campaigns.routing import Route
 from campaigns.sending.lease import lease
 from campaigns.sending.record import Done, record
 from campaigns.states import OPEN, MessageStatus
@@ -67,7 +68,7 @@ def play(campaign: Campaign, moment: datetime, outcomes: list[str]) -> None:
     """What the sender does: lease as many messages as there are outcomes, and record them."""
     with time_machine.travel(moment, tick=False):
         token, (run,) = uuid4(), campaign.runs.select_related("campaign")
-        leased = lease(run, token, len(outcomes)) if outcomes else []
+        leased = lease(run, token, len(outcomes), Route("probe")) if outcomes else []
         ended = zip(leased, outcomes, strict=False)
         done = [Done(message, Answer(200), OUTCOMES[name]) for message, name in ended]
         record(token, done, gateway="probe", idempotent=True)

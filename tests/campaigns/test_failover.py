@@ -1,0 +1,181 @@
+"""Several gateways: each campaign by its own, by the fallback while that is stopped, and never a message by two."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.conf import LazySettings
+from django_q.models import OrmQ
+
+from accounts.models import User
+from campaigns import connections, services
+from campaigns.lifecycle import campaign_advance, hint_send
+from campaigns.models import Attempt, Campaign, Gateway, GatewayHour, Message, Run
+from campaigns.routing import Route
+from campaigns.sandbox.server import Sandbox, running_sandbox
+from campaigns.sending import breaker, sweeper
+from campaigns.sending.lease import lease
+from campaigns.sending.sender import Slice
+from campaigns.sending.transport import transport_for
+from campaigns.tasks import _hand_on
+from directory.audience import Audience
+from directory.models import Contact
+from project.clock import now
+from tests.campaigns.engine import Inline, assert_counters_true, hints, statuses
+
+pytestmark = pytest.mark.django_db
+
+SEND = "campaigns.tasks.send"
+
+
+@pytest.fixture(autouse=True)
+def usual(sandbox: Sandbox, settings: LazySettings) -> Gateway:
+    """The gateway of the settings, with the other as its fallback."""
+    settings.GATEWAY_URL, settings.RETRY_BASE, settings.RETRY_CAP, settings.MAX_ATTEMPTS = sandbox.url, 0.01, 0.1, 50
+    settings.GATEWAY_CONCURRENCY = 10
+    return Gateway.objects.create(name="probe")
+
+
+@pytest.fixture
+def other(usual: Gateway, settings: LazySettings) -> Iterator[Sandbox]:
+    with running_sandbox(seed=2) as running:
+        second = Gateway.objects.create(
+            name="second", kind="probe", url=running.url, secret=settings.GATEWAY_TOKEN, concurrency=5
+        )
+        Gateway.objects.filter(pk=usual.pk).update(fallback=second)
+        yield running
+
+
+def make(owner: User, number: int, gateway: str | None = None) -> Campaign:
+    phones = range(79050000000, 79050000000 + number)
+    Contact.objects.bulk_create(
+        [Contact(owner=owner, phone=phone, operator_code="905") for phone in phones], ignore_conflicts=True
+    )
+    campaign = services.campaign_create(
+        owner=owner,
+        name="Sale",
+        text=f"Sale by {gateway}",
+        audience=Audience(),
+        ends_at=now() + timedelta(hours=1),
+        gateway=Gateway.objects.get(pk=gateway) if gateway else None,
+    )
+    campaign_advance(campaign.pk)
+    return campaign
+
+
+def send_by(name: str, seconds: float = 2) -> None:
+    """One slice of that gateway, with all that waits due now."""
+    Message.objects.waiting().update(due_at=now())
+    adapter = connections.adapter(name)
+    transport = transport_for(adapter)
+    try:
+        Slice(adapter, transport, executor=Inline(), seconds=seconds, limits=connections.limits(name)).run()
+    finally:
+        transport.close()
+
+
+def hours() -> dict[str, int]:
+    return dict(GatewayHour.objects.values_list("gateway", "sent"))
+
+
+def test_each_campaign_leaves_by_its_own(alice: User, sandbox: Sandbox, other: Sandbox) -> None:
+    mine, its = make(alice, 10), make(alice, 10, "second")
+    send_by("second")
+    assert (statuses(mine), statuses(its)) == ({"pending": 10}, {"sent": 10})
+    send_by("probe")
+    assert statuses(mine) == {"sent": 10}
+    assert (sandbox.ledger.accepted, other.ledger.accepted) == (10, 10)
+    assert hours() == {"probe": 10, "second": 10}
+    assert set(Message.objects.values_list("run__campaign", "gateway")) == {(mine.pk, "probe"), (its.pk, "second")}
+
+
+def test_the_fallback_takes_over_but_nothing_that_may_have_been_accepted(
+    alice: User, sandbox: Sandbox, other: Sandbox
+) -> None:
+    campaign = make(alice, 120)
+    sandbox.faults = sandbox.faults.updated({"lost": 1.0})  # accepted, and the answer is lost: the breaker opens
+    send_by("probe")
+    assert Gateway.objects.get(pk="probe").stopped
+    accepted = set(sandbox.ledger.messages)
+    assert 20 <= len(accepted) < 120
+    send_by("second")
+    assert set(other.ledger.messages).isdisjoint(accepted)
+    assert statuses(campaign) == {"sent": 120 - len(accepted), "pending": len(accepted)}
+    sandbox.faults = sandbox.faults.updated({"lost": 0})
+    breaker.withdraw("probe")
+    send_by("probe")
+    send_by("probe")
+    assert statuses(campaign) == {"sent": 120}
+    assert set(other.ledger.messages).isdisjoint(sandbox.ledger.messages)
+    assert_counters_true(campaign)
+
+
+def test_what_was_certainly_not_accepted_goes_by_the_fallback(
+    alice: User, sandbox: Sandbox, other: Sandbox, settings: LazySettings
+) -> None:
+    campaign = make(alice, 40)
+    url, settings.GATEWAY_URL = settings.GATEWAY_URL, "http://127.0.0.1:9"  # nobody listens
+    send_by("probe")
+    assert set(Attempt.objects.values_list("reason", flat=True)) == {"unreachable"}
+    settings.GATEWAY_URL = url
+    send_by("second")
+    assert statuses(campaign) == {"sent": 40}
+    assert (sandbox.ledger.accepted, other.ledger.accepted) == (0, 40)
+
+
+def test_what_the_fallback_may_have_accepted_stays_its_own(alice: User, sandbox: Sandbox, other: Sandbox) -> None:
+    campaign = make(alice, 120)
+    Gateway.objects.filter(pk="probe").update(open_until=now() + timedelta(minutes=1), opened_at=now())
+    other.faults = other.faults.updated({"lost": 1.0})
+    send_by("second")
+    held = set(other.ledger.messages)
+    assert 20 <= len(held) < 120
+    breaker.succeeded("probe")
+    send_by("probe")
+    assert set(sandbox.ledger.messages).isdisjoint(held)
+    assert statuses(campaign) == {"sent": 120 - len(held), "pending": len(held)}
+    other.faults = other.faults.updated({"lost": 0})
+    breaker.succeeded("second")
+    send_by("second")
+    assert statuses(campaign) == {"sent": 120}
+    assert set(sandbox.ledger.messages).isdisjoint(other.ledger.messages)
+
+
+def test_a_message_of_a_dead_worker_goes_to_no_other(alice: User, other: Sandbox, settings: LazySettings) -> None:
+    campaign = make(alice, 1)
+    (run,) = Run.objects.filter(campaign=campaign).select_related("campaign")
+    lease(run, uuid4(), 1, Route("probe"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sweeper, "now", lambda: now() + timedelta(minutes=5))
+        assert sweeper.rescue(idempotent=connections.takes_repeats) == 1
+    Gateway.objects.filter(pk="probe").update(open_until=now() + timedelta(minutes=1))
+    send_by("second")
+    assert (statuses(campaign), other.ledger.requests) == ({"pending": 1}, 0)
+
+
+def test_one_that_is_not_in_use_is_relieved_for_good(alice: User, other: Sandbox) -> None:
+    campaign = make(alice, 3)
+    Gateway.objects.filter(pk="probe").update(active=False)
+    assert connections.working() == ["second"]
+    send_by("second")
+    assert statuses(campaign) == {"sent": 3}
+
+
+def test_hints_go_to_every_gateway_that_has_something_to_do(alice: User, other: Sandbox) -> None:
+    make(alice, 3)
+    hint_send()
+    assert hints(SEND) == 2
+    Gateway.objects.filter(pk="probe").update(open_until=now() + timedelta(seconds=20), opened_at=now())
+    assert connections.route_of("second").homes == {"probe", "second"}
+    OrmQ.objects.all().delete()
+    _hand_on(set())
+    later = dict(OrmQ.objects.values_list("key", "lock"))
+    assert len(later) == 2
+    assert [key.endswith("second") for key, due in later.items() if due <= now()] == [True]
+
+
+def test_a_single_gateway_asks_for_no_route(alice: User) -> None:
+    assert connections.route_of("probe").sole
+    hint_send()
+    assert hints(SEND) == 1
