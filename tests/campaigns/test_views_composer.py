@@ -146,7 +146,7 @@ def test_while_it_runs_text_and_audience_are_locked_with_a_reason(alice: User) -
     campaign, _run = started(alice, contacts=1, name="Old", text="Fixed")
     client = browser(alice)
     form = client.get(f"{page_of(campaign)}edit/")
-    assert form.context["form"].locked == {"text", "audience", "starts_at", "local_time", "repeat"}
+    assert form.context["form"].locked == {"text", "audience", "starts_at", "local_time", "repeat", "gateway"}
     assert "Pause it to change text and audience." in form.content.decode()
     client.post(f"{page_of(campaign)}edit/", composed(name="New", text="Other"))
     campaign.refresh_from_db()
