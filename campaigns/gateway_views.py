@@ -34,10 +34,10 @@ def gateways(request: Signed) -> HttpResponse:
     _check_staff(request)
     since = now() - timedelta(days=1)
     sums = GatewayHour.objects.filter(hour__gt=since).values("gateway").annotate(**{n: Sum(n) for n in _FIGURES})
-    figures = {row["gateway"]: row for row in sums}
+    figures: dict[str, dict[str, Any]] = {row["gateway"]: dict(row) for row in sums}
     known = {row.name: row for row in Gateway.objects.known().select_related("fallback").order_by("name")}
     ordered = {settings.GATEWAY: Gateway(name=settings.GATEWAY), **known}.values()
-    rows = [{"gateway": row, "figures": figures.get(row.name)} for row in ordered]
+    rows = [{"gateway": row, "numbers": [figures.get(row.name, {}).get(n, 0) for n in _FIGURES]} for row in ordered]
     return render(request, "campaigns/gateways.html", {"rows": rows, "now": now()})
 
 
