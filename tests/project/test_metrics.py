@@ -19,6 +19,7 @@ from accounts.models import User
 from campaigns.gateways.base import Verdict
 from campaigns.meters import GATEWAY_SECONDS, IN_FLIGHT, LEASES_RESCUED
 from campaigns.models import Attempt, Campaign, Gateway, Lease, Message, Run
+from campaigns.routing import Route
 from campaigns.sandbox.server import running_sandbox
 from campaigns.sending.lease import lease
 from campaigns.sending.sweeper import rescue
@@ -135,7 +136,7 @@ def test_after_a_campaign_with_faults_it_agrees_with_the_database(
 def test_rescued_leases_are_counted(client: Client, alice: User) -> None:
     assert figures(client)["vestnik_leases_rescued_total",] == 0
     _campaign, run = started(alice, contacts=2)
-    lease(run, uuid4(), 2)
+    lease(run, uuid4(), 2, Route("probe"))
     Lease.objects.update(until=now())
     rescue(idempotent=lambda _: True)
     read = figures(client)
