@@ -112,6 +112,7 @@ def test_a_passkey_and_an_app_are_set_up_and_sign_in(
 
     page.goto("/accounts/logout/")
     page.get_by_role("main").get_by_role("button", name="Sign out").click()
+    page.wait_for_url("**/accounts/login/")  # and for its scripts
     page.get_by_role("button", name="Use a passkey").click()
     page.wait_for_url("/")
     page.goto("/account/")
