@@ -189,11 +189,14 @@ def scale(small: int, large: int) -> None:
 @contextmanager
 def looking(campaign: Campaign) -> Iterator[dict[str, list[float]]]:
     """Ask for the campaign's page and its figures twice a second, and keep the milliseconds."""
-    page, token = Client(), ApiToken.issue(campaign.owner)[1]
+    page, token = Client(headers={"host": "localhost"}), ApiToken.issue(campaign.owner)[1]
     page.force_login(campaign.owner)
     addresses = {
         "page": (page, f"/campaigns/{campaign.pk}/"),
-        "stats call": (Client(headers={"Authorization": f"Bearer {token}"}), f"/api/v1/campaigns/{campaign.pk}/stats"),
+        "stats call": (
+            Client(headers={"host": "localhost", "Authorization": f"Bearer {token}"}),
+            f"/api/v1/campaigns/{campaign.pk}/stats",
+        ),
     }
     times: dict[str, list[float]] = {name: [] for name in addresses}
     over = threading.Event()
