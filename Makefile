@@ -42,7 +42,7 @@ check: .venv/dev $(RU).mo ## linters, types, import contracts, migrations, deplo
 	@$(BIN)/ruff check --quiet
 	@$(BIN)/ruff format --check --quiet || { $(BIN)/ruff format --diff --quiet; exit 1; }
 	@$(BIN)/mypy
-	@$(BIN)/bandit --quiet --recursive -c pyproject.toml project accounts directory campaigns reports tools manage.py gunicorn.conf.py
+	@$(BIN)/bandit --quiet --recursive -c pyproject.toml project measures accounts directory campaigns reports tools manage.py gunicorn.conf.py
 	@report=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$report"; exit 1; }
 	@$(BIN)/djlint templates --quiet --lint
 	@report=$$($(BIN)/djlint templates --check 2>&1) || { echo "$$report"; exit 1; }

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import secrets
 import shlex
 import shutil
 import signal
@@ -144,7 +145,7 @@ def test_what_the_image_runs_works_without_rights(image: Image) -> None:
     assert image.user == NOBODY
     ports = [free_port(), free_port()]
     settings = {
-        "SECRET_KEY": "k" * 60,
+        "SECRET_KEY": secrets.token_urlsafe(50),
         "DATABASE_URL": f"sqlite:///{image.root}/data/vestnik.sqlite3",
         "PORT": str(ports[0]),
         "GATEWAY_URL": f"http://127.0.0.1:{ports[1]}/v1",
