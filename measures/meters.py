@@ -8,6 +8,7 @@ import json
 import os
 import socket
 import time
+from abc import ABC, abstractmethod
 from bisect import bisect_left
 from collections import Counter as Tally
 from collections import defaultdict
@@ -116,16 +117,16 @@ def _write(sums: Mapping[Series, float], held: Mapping[Series, float]) -> None:
     )
 
 
-class Meter:
+class Meter(ABC):
     """A name and a meaning, known to everyone, and labels by which it is told apart."""
 
     def __init__(self, name: str, meaning: str, labels: Iterable[str] = ()) -> None:
         self.name, self.meaning, self.labels = name, meaning, tuple(labels)
         METERS[name] = self
 
+    @abstractmethod
     def family(self, known: Mapping[Series, Parts]) -> Metric:
         """What Prometheus reads of it, of all processes together; `known` by the labels' values."""
-        raise NotImplementedError
 
 
 class Counter(Meter):
