@@ -17,7 +17,7 @@ RUNS_SHOWN = 100
 class Statistics:
     """How far, how fast, how long. `rate` is in messages per second, over the last minute or two of work.
 
-    `retrying` is counted up to `campaigns.models.MANY` for each run; `next_due` is known while the campaign runs.
+    `retrying` is counted up to `campaigns.models.run.MANY` for each run; `next_due` is known while the campaign runs.
     """
 
     total: int

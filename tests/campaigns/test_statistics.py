@@ -8,10 +8,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from campaigns import models
 from campaigns.audience import freeze
 from campaigns.counters import count, count_minute, moved
 from campaigns.models import Campaign, Message, Run, RunMinute
+from campaigns.models import run as run_models
 from campaigns.states import MessageStatus
 from campaigns.statistics import campaign_statistics
 from tests import factories
@@ -141,7 +141,7 @@ def test_it_costs_the_same_queries_whatever_the_number(alice: User, campaign: Ca
 def test_what_waits_for_another_attempt_is_counted_up_to_a_bound(
     alice: User, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(models, "MANY", 2)
+    monkeypatch.setattr(run_models, "MANY", 2)
     for _ in range(3):
         factories.contact(alice)
     freeze(run_of(campaign))
