@@ -21,7 +21,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import invitations, services
 from accounts.forms import InviteForm, SignupForm
 from accounts.models import User
-from project.http import Conflict, Signed, keyset
+from project.http import Conflict, Signed, keyset, refusal_shown
 
 _PAGE: Final = 50
 _SIGN_INS: Final = 20
@@ -88,11 +88,8 @@ def user_change(request: Signed, pk: int, action: str) -> HttpResponse:
     if action not in _USER_ACTIONS:
         raise Http404
     row = get_object_or_404(User, pk=pk)
-    try:
+    with refusal_shown(request):
         _USER_ACTIONS[action](row, request.user)
-    except Conflict as error:
-        messages.error(request, str(error))
-    else:
         messages.success(request, _("%(user)s is changed.") % {"user": row})
     if not User.objects.filter(pk=pk).exists():
         return redirect("accounts:users")

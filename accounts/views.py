@@ -18,7 +18,7 @@ from accounts.deactivation import DeactivateForm
 from accounts.forms import ProfileForm, TokenForm
 from accounts.models import ApiToken, User
 from accounts.personal import personal_data
-from project.http import Conflict, Signed
+from project.http import Signed, refusal_shown
 
 _TOKENS: Final = 50
 
@@ -81,14 +81,12 @@ def deactivate(request: Signed) -> HttpResponse:
     form = DeactivateForm(request.POST or None, user=request.user)
     if request.method != "POST" or not form.is_valid():
         return render(request, "accounts/deactivate.html", {"form": form})
-    try:
+    with refusal_shown(request):
         services.user_deactivate(user=request.user, by=request.user)
-    except Conflict as error:
-        messages.error(request, str(error))
-        return redirect("accounts:profile")
-    logout(request)
-    messages.success(request, _("Your account is deactivated. An administrator can activate it again."))
-    return redirect("account_login")
+        logout(request)
+        messages.success(request, _("Your account is deactivated. An administrator can activate it again."))
+        return redirect("account_login")
+    return redirect("accounts:profile")
 
 
 @require_safe

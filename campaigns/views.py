@@ -28,7 +28,7 @@ from campaigns.states import OPEN, CampaignStatus, Remedy
 from campaigns.wording import plan_words
 from directory.audience import Audience
 from directory.models import Contact, SavedAudience
-from project.http import Conflict, Signed, keyset
+from project.http import Conflict, Signed, keyset, refusal_shown
 
 _PAGE: Final = 30
 _LATEST: Final = 10
@@ -242,11 +242,8 @@ def message_act(request: Signed, pk: int, message_pk: int, action: str) -> HttpR
     shown = _message_of(_own(request, pk), message_pk)
     if action not in _REMEDIED:
         raise Http404
-    try:
+    with refusal_shown(request):
         shown = services.message_remedy(message=shown, by=request.user, remedy=Remedy(action))
-    except Conflict as error:
-        messages.error(request, str(error))
-    else:
         messages.success(request, _REMEDIED[action])
     return redirect("campaigns:message", pk, shown.pk)
 
@@ -292,13 +289,8 @@ def campaign_act(request: Signed, pk: int, action: str) -> HttpResponse:
     if action not in _ACTIONS:
         raise Http404
     act, said = _ACTIONS[action]
-    try:
+    with refusal_shown(request):
         act(campaign=row, by=request.user)
-    except Conflict as error:
-        messages.error(request, str(error))
-    except ValidationError as error:
-        messages.error(request, " ".join(error.messages))
-    else:
         messages.success(request, said % {"name": row})
         if action == "delete":
             return redirect("campaigns:campaigns")

@@ -23,7 +23,7 @@ from directory.forms import ContactForm, FilterForm
 from directory.listing import contacts_page, number_of
 from directory.models import BulkAction, Contact, Deed, Suppression, Tag
 from directory.services import NOT_YOURS, contact_create, contact_deactivate, contact_update
-from project.http import Conflict, Signed
+from project.http import Conflict, Signed, refusal_shown
 
 _PAGE = 50
 _SUGGESTED_TAGS = 200
@@ -126,11 +126,8 @@ def contact_edit(request: Signed, pk: int) -> HttpResponse:
 @login_required
 def deactivate(request: Signed, pk: int) -> HttpResponse:
     """Take a contact out of every audience."""
-    try:
+    with refusal_shown(request):
         row = contact_deactivate(contact=get_object_or_404(Contact, pk=pk), by=request.user)
-    except Conflict as error:
-        messages.error(request, str(error))
-    else:
         undo = reverse("directory:contact_reactivate", args=[pk])
         messages.success(request, _("%(contact)s is deactivated.") % {"contact": row}, extra_tags=undo)
     return redirect("directory:contact", pk)
@@ -140,11 +137,8 @@ def deactivate(request: Signed, pk: int) -> HttpResponse:
 @login_required
 def reactivate(request: Signed, pk: int) -> HttpResponse:
     """Bring a deactivated contact back."""
-    try:
+    with refusal_shown(request):
         row = contact_update(contact=get_object_or_404(Contact, pk=pk), by=request.user, is_active=True)
-    except Conflict as error:
-        messages.error(request, str(error))
-    else:
         messages.success(request, _("%(contact)s is active again.") % {"contact": row})
     return redirect("directory:contact", pk)
 
@@ -153,14 +147,11 @@ def reactivate(request: Signed, pk: int) -> HttpResponse:
 @login_required
 def erase(request: Signed, pk: int) -> HttpResponse:
     """Forget a person."""
-    row = get_object_or_404(Contact, pk=pk)
-    try:
-        contact_erase(contact=row, by=request.user)
-    except Conflict as error:
-        messages.error(request, str(error))
-        return redirect("directory:contact", pk)
-    messages.success(request, _("The contact is erased. The figures of its campaigns are as they were."))
-    return redirect("directory:contacts")
+    with refusal_shown(request):
+        contact_erase(contact=get_object_or_404(Contact, pk=pk), by=request.user)
+        messages.success(request, _("The contact is erased. The figures of its campaigns are as they were."))
+        return redirect("directory:contacts")
+    return redirect("directory:contact", pk)
 
 
 def _saved(form: ContactForm, save: Callable[[], Contact]) -> Contact | None:

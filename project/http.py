@@ -1,7 +1,8 @@
 """What pages and API share over HTTP: errors, request bodies, and keyset pages."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
@@ -9,6 +10,8 @@ from ipaddress import ip_address
 from typing import Annotated, Any, Generic, TypeVar
 
 from django.conf import settings
+from django.contrib import messages
+from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django_htmx.middleware import HtmxDetails
@@ -45,6 +48,17 @@ class Signed(HttpRequest):
     user: Any
     auth: Any
     htmx: HtmxDetails
+
+
+@contextmanager
+def refusal_shown(request: HttpRequest) -> Iterator[None]:
+    """Around what a button of a page does: where the rules refuse it, the reader is told why on the next page."""
+    try:
+        yield
+    except Conflict as error:
+        messages.error(request, str(error))
+    except ValidationError as error:
+        messages.error(request, " ".join(error.messages))
 
 
 def client_address(request: HttpRequest) -> str:

@@ -14,7 +14,7 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.webhooks import services
 from accounts.webhooks.forms import WebhookForm
 from accounts.webhooks.models import Delivery, EventType, Webhook
-from project.http import Conflict, Signed, keyset
+from project.http import Conflict, Signed, keyset, refusal_shown
 
 _PAGE: Final = 30
 
@@ -73,10 +73,7 @@ def webhook_enable(request: Signed, pk: int) -> HttpResponse:
 def delivery_resend(request: Signed, pk: int, delivery_pk: int) -> HttpResponse:
     """Send one delivery again."""
     delivery = get_object_or_404(Delivery, pk=delivery_pk, webhook=pk, webhook__owner=request.user)
-    try:
+    with refusal_shown(request):
         services.delivery_resend(delivery=delivery, by=request.user)
-    except Conflict as error:
-        messages.error(request, str(error))
-    else:
         messages.success(request, _("It is sent again."))
     return redirect("webhooks:webhook", pk)

@@ -22,7 +22,7 @@ from directory.imports.forms import LookForm, StartForm, UploadForm
 from directory.imports.models import AT_WORK, Import, ImportStatus, SetAside
 from directory.imports.progress import progress_of
 from directory.models import Contact, Tag
-from project.http import Conflict, Signed, keyset
+from project.http import Conflict, Signed, keyset, refusal_shown
 
 _PAGE: Final = 30
 _ROWS: Final = 50
@@ -144,11 +144,8 @@ def import_act(request: Signed, pk: int, action: str) -> HttpResponse:
     if action not in _ACTIONS:
         raise Http404
     act, said = _ACTIONS[action]
-    try:
+    with refusal_shown(request):
         act(row=row, by=request.user)
-    except Conflict as error:
-        messages.error(request, str(error))
-    else:
         messages.success(request, said % {"name": row})
         if action == "discard":
             return redirect("directory:imports")
