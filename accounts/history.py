@@ -73,7 +73,7 @@ def _sign(instance: LogEntry, **_kwargs: Any) -> None:
         instance.actor, instance.actor_email = user, user.email
 
 
-def record(model: type[Model], ids: Iterable[int], by: User | None, changes: dict[str, Any]) -> None:
+def record(model: type[Model], ids: Iterable[int | str], by: User | None, changes: dict[str, Any]) -> None:
     """Record the same change of many rows: fields to `Change`, or a set's field to what `of_set` makes."""
     kind, rows = ContentType.objects.get_for_model(model), list(ids)
     told = {name: list(map(str, change)) if isinstance(change, Change) else change for name, change in changes.items()}
@@ -81,7 +81,7 @@ def record(model: type[Model], ids: Iterable[int], by: User | None, changes: dic
         LogEntry(
             content_type=kind,
             object_pk=str(pk),
-            object_id=pk,
+            object_id=pk if isinstance(pk, int) else None,
             object_repr="",
             action=LogEntry.Action.UPDATE,
             changes=told,

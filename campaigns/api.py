@@ -15,7 +15,7 @@ from ninja import Path, Query, Router, Status
 from accounts.auth import TokenAuth, check_may_send
 from accounts.idempotency import idempotent
 from accounts.models import Scope
-from campaigns import services
+from campaigns import connections, services
 from campaigns.direct import message_send
 from campaigns.models import Attempt, Campaign, Message
 from campaigns.preview import campaign_preview
@@ -205,7 +205,9 @@ def send_message(request: Signed, body: MessageIn) -> Status[Message]:
     Placeholders are filled from `contact`, or else from the contact with that phone. 422 if that contact has opted out.
     """
     contact = None if body.contact is None else get_object_or_404(Contact, pk=body.contact)
-    return Status(202, message_send(owner=request.user, phone=body.phone, text=body.text, contact=contact))
+    gateway = connections.chosen(body.gateway)
+    message = message_send(owner=request.user, phone=body.phone, text=body.text, contact=contact, gateway=gateway)
+    return Status(202, message)
 
 
 @messages.get("/{message_id}", response={200: MessageOut, ERRORS: Error}, summary="Show a message")
@@ -278,6 +280,8 @@ def _fields(request: Signed, body: CampaignFields) -> dict[str, Any]:
             fields[name] = aware.astimezone(UTC)
     if "audience" in fields:
         fields["audience"] = body.audience.value()
+    if "gateway" in fields:
+        fields["gateway"] = connections.chosen(body.gateway)
     if body.window and "window" in fields:
         fields["window"] = (body.window.start, body.window.end)
     return fields

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, Signer
 from django.http import Http404
+from django.utils.translation import gettext as _
 
 from campaigns.gateways.base import Adapter
 from campaigns.gateways.console import Console
@@ -50,6 +52,16 @@ def limits(name: str) -> Limits:
     row = Gateway.objects.filter(name=name).first() or Gateway(name=name)
     rate = row.rate if row.kind else settings.GATEWAY_RATE
     return Limits(row.concurrency or settings.GATEWAY_CONCURRENCY, rate)
+
+
+def chosen(name: str | None) -> Gateway | None:
+    """The gateway that goes by this name, or None for that of the settings; ValidationError if there is none."""
+    if name is None or name == settings.GATEWAY:
+        return None
+    row = Gateway.objects.exclude(kind="").filter(name=name).first()
+    if row is None:
+        raise ValidationError({"gateway": _("There is no such gateway.")})
+    return row
 
 
 def working() -> list[str]:

@@ -1,7 +1,7 @@
 """Messages to single phones, outside any campaign: they leave at once, by the gateway's own pace and no other.
 
-Each user has one hidden campaign for them, and in it a run for each day (UTC), so that they are leased, sent, recorded
-and counted like all others.
+Each user has one hidden campaign for them by each gateway, and in it a run for each day (UTC), so that they are leased,
+sent, recorded and counted like all others.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from accounts.models import User
 from campaigns.events import messages_told
 from campaigns.lifecycle import hint_send
-from campaigns.models import Campaign, Message, Run
+from campaigns.models import Campaign, Gateway, Message, Run
 from campaigns.states import RESENT, UNFINISHED, CampaignStatus
 from campaigns.text import measure, render, values_of
 from campaigns.unknown import copy_of
@@ -33,11 +33,13 @@ _LASTS: Final = timedelta(days=2)
 
 
 @transaction.atomic
-def message_send(*, owner: User, phone: str | int, text: str, contact: Contact | None = None) -> Message:
+def message_send(
+    *, owner: User, phone: str | int, text: str, contact: Contact | None = None, gateway: Gateway | None = None
+) -> Message:
     """Send `text` to a phone as people write it, now. ValidationError if it is none, or must not be written to.
 
     Placeholders are filled from `contact`, or else from the contact of that phone; where there is none, `{phone}` is
-    all that is known.
+    all that is known. Without `gateway` it leaves by the one that the settings describe.
     """
     try:
         number = phones.normalise(phone)
@@ -51,8 +53,8 @@ def message_send(*, owner: User, phone: str | int, text: str, contact: Contact |
             first_name=known.first_name, last_name=known.last_name, phone=number, attributes=known.attributes
         )
     )
-    rendered = render(text, values)
-    message = _put(Message(run=_today(owner), phone=number, text=rendered, parts=measure(rendered).parts, due_at=now()))
+    rendered, run = render(text, values), _today(owner, gateway)
+    message = _put(Message(run=run, phone=number, text=rendered, parts=measure(rendered).parts, due_at=now()))
     log.info("message to a phone", message=message.pk, contact=known and known.pk, phone=mask(number))
     return message
 
@@ -60,7 +62,8 @@ def message_send(*, owner: User, phone: str | int, text: str, contact: Contact |
 @transaction.atomic
 def message_resend(message: Message) -> Message:
     """Send a direct message, locked, once more under a new id; errors as of `message_send`."""
-    again = _put(copy_of(message, _today(message.run.campaign.owner)))
+    campaign = message.run.campaign
+    again = _put(copy_of(message, _today(campaign.owner, campaign.gateway)))
     Message.objects.filter(pk=message.pk).update(reason=RESENT, changed_at=now())
     messages_told([message.pk])
     return again
@@ -77,23 +80,24 @@ def _put(message: Message) -> Message:
     return message
 
 
-def _today(owner: User) -> Run:
+def _today(owner: User, gateway: Gateway | None) -> Run:
     """The run of the day. A day more than that is left for messages that leave late."""
     midnight = now().replace(hour=0, minute=0, second=0, microsecond=0)
     run, _created = Run.objects.get_or_create(
-        campaign=_campaign_of(owner), occurrence=midnight, defaults={"ends_at": midnight + _LASTS}
+        campaign=_campaign_of(owner, gateway), occurrence=midnight, defaults={"ends_at": midnight + _LASTS}
     )
     return run
 
 
-def _campaign_of(owner: User) -> Campaign:
-    """The hidden campaign of a user; of two requests at once the database lets one make it."""
-    mine = Campaign.objects.filter(owner=owner, direct=True, status__in=UNFINISHED)
+def _campaign_of(owner: User, gateway: Gateway | None) -> Campaign:
+    """The hidden campaign of a user by that gateway; of two requests at once the database lets one make it."""
+    mine = Campaign.objects.filter(owner=owner, direct=True, gateway=gateway, status__in=UNFINISHED)
     try:
         with transaction.atomic():
             return mine.first() or Campaign.objects.create(
                 owner=owner,
                 direct=True,
+                gateway=gateway,
                 name="Direct messages",
                 status=CampaignStatus.RUNNING,
                 starts_at=now(),

@@ -60,6 +60,16 @@ class Clock(forms.TimeInput):
         super().__init__(format="%H:%M")
 
 
+def _gateway_field() -> "forms.ModelChoiceField[Gateway]":
+    """Those that administrators have added; none is the one of the settings."""
+    return forms.ModelChoiceField(
+        label=_("Gateway"),
+        queryset=Gateway.objects.exclude(kind=""),
+        required=False,
+        empty_label=pgettext_lazy("gateway", "The usual one"),
+    )
+
+
 class CampaignForm(AudienceForm):
     """All of a campaign. What its state no longer lets change is disabled."""
 
@@ -85,13 +95,7 @@ class CampaignForm(AudienceForm):
         max_value=100_000,
         help_text=_("At most; else as fast as it goes."),
     )
-
-    gateway = forms.ModelChoiceField(
-        label=_("Gateway"),
-        queryset=Gateway.objects.exclude(kind=""),
-        required=False,
-        empty_label=pgettext_lazy("gateway", "The usual one"),
-    )
+    gateway = _gateway_field()
 
     def __init__(self, data: Any = None, *, campaign: Campaign | None = None, picks: Audience | None = None) -> None:
         """`picks`: the audience to begin with, in place of everyone or the campaign's own."""
@@ -185,7 +189,7 @@ def _initial_of(campaign: Campaign) -> dict[str, Any]:
 
 
 class SendTestForm(forms.Form):
-    """Where a test goes; in the composer also what is written there at that moment."""
+    """Where a test goes; in the composer also what is written and chosen there at that moment."""
 
     phone = forms.CharField(
         label=_("Phone"),
@@ -199,6 +203,7 @@ class SendTestForm(forms.Form):
             self.fields["text"] = forms.CharField(
                 max_length=MAX_TEXT_LENGTH, error_messages={"required": _("Write the text first.")}
             )
+            self.fields["gateway"] = _gateway_field()
 
     def clean_text(self) -> str:
         """See `CampaignForm.clean_text`."""

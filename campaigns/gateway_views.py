@@ -14,6 +14,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from accounts.history import Change, history_of, record
 from campaigns import connections
 from campaigns.gateway_forms import FallbackForm, GatewayForm
 from campaigns.gateways.base import Adapter
@@ -24,6 +25,7 @@ from project.clock import now
 from project.http import Signed
 from project.vault import Locked
 
+_HIDDEN: Final = "•••"
 _FIGURES: Final = ("sent", "failed", "retried", "delivered", "undelivered")
 
 
@@ -35,9 +37,9 @@ def gateways(request: Signed) -> HttpResponse:
     since = now() - timedelta(days=1)
     sums = GatewayHour.objects.filter(hour__gt=since).values("gateway").annotate(**{n: Sum(n) for n in _FIGURES})
     figures: dict[str, dict[str, Any]] = {row["gateway"]: dict(row) for row in sums}
-    known = {row.name: row for row in Gateway.objects.known().select_related("fallback").order_by("name")}
+    known = {row.name: row for row in Gateway.objects.known().order_by("name")}
     ordered = {settings.GATEWAY: Gateway(name=settings.GATEWAY), **known}.values()
-    rows = [{"gateway": row, "numbers": [figures.get(row.name, {}).get(n, 0) for n in _FIGURES]} for row in ordered]
+    rows = [{"gateway": row, "figures": {n: figures.get(row.name, {}).get(n, 0) for n in _FIGURES}} for row in ordered]
     return render(request, "campaigns/gateways.html", {"rows": rows, "now": now()})
 
 
@@ -79,9 +81,12 @@ def _edit(request: Signed, form: Any, done: str, row: Gateway | None = None) -> 
         # The one of the settings has no row before its first message, and may be chosen as a fallback from here on.
         Gateway.objects.get_or_create(name=settings.GATEWAY)
         messages.success(request, done)
-        return redirect("gateways:gateway", form.save().name)
-    address = connections.callback_address(row.name) if row is not None else ""
-    return render(request, "campaigns/gateway.html", {"form": form, "gateway": row, "address": address})
+        saved = form.save()
+        if row is not None and form.cleaned_data.get("secret"):
+            record(Gateway, [saved.pk], request.user, {"secret": Change(_HIDDEN, _HIDDEN)})
+        return redirect("gateways:gateway", saved.pk)
+    known = {"address": connections.callback_address(row.pk), "history": history_of(row)} if row is not None else {}
+    return render(request, "campaigns/gateway.html", {"form": form, "gateway": row, **known})
 
 
 def _checked(adapter: Adapter) -> str:

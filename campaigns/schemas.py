@@ -36,6 +36,7 @@ def _clock(value: Any) -> Any:
     return value
 
 
+GatewayName = Annotated[Line, Field(min_length=1, max_length=40)]
 Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema({"type": "string", "pattern": _CLOCK})]
 
 
@@ -116,6 +117,9 @@ class CampaignFields(Body):
     rate_limit: Annotated[float, Strict(), Field(ge=0.01, le=100_000)] | None = Field(
         default_factory=lambda: None, description="Messages per second at most"
     )
+    gateway: GatewayName | None = Field(
+        default_factory=lambda: None, description="Name of the one that messages leave by; null: that of the settings"
+    )
 
 
 class CampaignBody(CampaignFields):
@@ -193,6 +197,7 @@ class CampaignOut(CampaignSummary):
     local_time: bool
     window: WindowOut | None
     rate_limit: float | None
+    gateway: str | None = Field(alias="gateway_id", description="null: that of the settings")
     updated_at: datetime
     finished_at: datetime | None
 
@@ -220,6 +225,9 @@ class MessageIn(Body):
     )
     contact: Annotated[int, Strict(), Field(ge=1, le=2**63 - 1)] | None = Field(
         None, description="Id of the contact whose name and attributes fill the placeholders"
+    )
+    gateway: GatewayName | None = Field(
+        None, description="Name of the one that it leaves by; null: that of the settings"
     )
 
 
@@ -353,6 +361,7 @@ class MessageOut(MessageSummary):
     """A message with its text, as sent, and its failed attempts."""
 
     text: str
+    gateway: str | None = Field(alias="gateway_id", description="The one that has it, or had it last; null: none yet")
     failures: list[AttemptOut]
 
 

@@ -179,10 +179,10 @@ def message_remedy(*, message: Message, by: User, remedy: Remedy) -> Message:
 
 
 def campaign_test(*, campaign: Campaign, by: User, phone: str | int) -> Message:
-    """Send the campaign's text to one phone, now and whatever its state; none of its figures change."""
+    """Send the campaign's text to one phone by its gateway, now and whatever its state; none of its figures change."""
     if not by.may_change(campaign):
         raise PermissionDenied(_("This campaign is not yours."))
-    return direct.message_send(owner=by, phone=phone, text=campaign.text)
+    return direct.message_send(owner=by, phone=phone, text=campaign.text, gateway=campaign.gateway)
 
 
 def campaigns_follow_tag(*, old: str, new: str, **_signal: Any) -> None:

@@ -255,12 +255,12 @@ def send_test(request: Signed, pk: int | None = None) -> HttpResponse:
     row = _own(request, pk) if pk is not None else None
     form, sent = SendTestForm(request.POST, composing=row is None), None
     if form.is_valid():
-        phone = request.session[_LAST_PHONE] = form.cleaned_data["phone"]
+        request.session[_LAST_PHONE] = form.cleaned_data["phone"]
         try:
             if row is None:
-                sent = direct.message_send(owner=request.user, phone=phone, text=form.cleaned_data["text"])
+                sent = direct.message_send(owner=request.user, **form.cleaned_data)
             else:
-                sent = services.campaign_test(campaign=row, by=request.user, phone=phone)
+                sent = services.campaign_test(campaign=row, by=request.user, **form.cleaned_data)
         except ValidationError as error:
             form.add_error(None, error)
     context = {"test_form": form, "test_url": request.path, "sent": sent}

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from django.db import DatabaseError, connection
+from django.db import Error, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, HttpResponse, JsonResponse
 
@@ -33,7 +33,7 @@ def missing_parts() -> list[str]:
         if executor.migration_plan(executor.loader.graph.leaf_nodes()):
             return ["migrations"]
         return [] if worker_alive() else ["worker"]
-    except DatabaseError:
+    except Error:
         return ["database"]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from ipaddress import IPv6Address, ip_address
 
 from django.conf import settings
+from django.db import Error
 from django.db.models import Count
 from django.http import HttpRequest, HttpResponse, HttpResponseForbidden
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Gauge, generate_latest
@@ -18,10 +19,14 @@ from project.queue import worker_alive
 
 
 def metrics(request: HttpRequest) -> HttpResponse:
-    """The text exposition format, for the addresses of `METRICS_ALLOWED` only."""
+    """The text exposition format, for the addresses of `METRICS_ALLOWED` only; 503 without the database."""
     if not _allowed(request):
         return HttpResponseForbidden("Not for this address: see METRICS_ALLOWED.\n", content_type="text/plain")
-    return HttpResponse(generate_latest(collect()), content_type=CONTENT_TYPE_LATEST)
+    try:
+        return HttpResponse(generate_latest(collect()), content_type=CONTENT_TYPE_LATEST)
+    except Error:
+        # Half of the figures would look like all of them.
+        return HttpResponse("The database can't be asked: see /readyz.\n", content_type="text/plain", status=503)
 
 
 def _allowed(request: HttpRequest) -> bool:

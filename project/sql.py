@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import connection
+from django.db.migrations import AddIndex
 from django.db.models import BooleanField, Model
 from django.db.models.expressions import RawSQL
 
@@ -85,3 +86,19 @@ def look_up() -> None:
 def stamp(moment: datetime) -> Any:
     """A time as the database stores it."""
     return connection.ops.adapt_datetimefield_value(moment)
+
+
+class IndexAlongside(AddIndex):
+    """`AddIndex` for a table of millions: PostgreSQL builds it while rows are written. Its migration is not `atomic`.
+
+    What a build that was broken off has left goes first.
+    """
+
+    atomic = False
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        """See `Operation`."""
+        without_lock = {"concurrently": True} if schema_editor.connection.vendor == "postgresql" else {}
+        word = "CONCURRENTLY " if without_lock else ""
+        schema_editor.execute(f"DROP INDEX {word}IF EXISTS {schema_editor.quote_name(self.index.name)}")
+        schema_editor.add_index(to_state.apps.get_model(app_label, self.model_name), self.index, **without_lock)

@@ -45,10 +45,12 @@ def test_the_log_alone_tells_the_story_of_a_message_and_of_a_contact(stack: Stac
     assert len(log) == len(lines), [line for line in lines if not line.startswith("{")][:5]
 
     attempts = [event for event in story("message", str(message), log) if event["event"] == "attempt"]
-    assert told(attempts, "attempt", "outcome", "reason", "http_status", "status", "contact", "campaign") == [
-        (1, "retry", "http_500", 500, "pending", contact, campaign),
-        (2, "retry", "reset", 0, "pending", contact, campaign),
-        (3, "sent", None, 200, None, contact, campaign),
+    assert told(
+        attempts, "attempt", "outcome", "reason", "http_status", "status", "gateway", "contact", "campaign"
+    ) == [
+        (1, "retry", "http_500", 500, "pending", "probe", contact, campaign),
+        (2, "retry", "reset", 0, "pending", "probe", contact, campaign),
+        (3, "sent", None, 200, None, "probe", contact, campaign),
     ]
     rows = stack.rows(f"SELECT reason, duration_ms FROM campaigns_attempt WHERE message_id = {message} ORDER BY id")
     assert told(attempts[:2], "reason", "ms") == rows

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import django
 from django.db.migrations import (
     AddField,
+    AddIndex,
     AlterField,
     DeleteModel,
     RemoveField,
@@ -26,10 +27,15 @@ from django.db.migrations.state import ProjectState
 from django.db.models import Field, GeneratedField, ManyToManyField
 from django.db.models.fields import NOT_PROVIDED
 
+from project.sql import IndexAlongside
+
 APPS = ("accounts", "webhooks", "directory", "campaigns", "reports")
 
 RELEASED = {"accounts": "0004", "webhooks": "0001", "directory": "0005", "campaigns": "0007", "reports": "0001"}
 """The last migration of each app that no upgrade has to bear any more."""
+
+LARGE = frozenset({"attempt", "contact", "message"})
+"""Models with millions of rows."""
 
 BEARABLE: dict[tuple[str, str], str] = {
     ("webhooks", "0002_sealed_secrets"): "an old courier signs with the sealed secret: receivers refuse, and it is "
@@ -71,6 +77,8 @@ def trouble(operation: Operation, app: str, before: ProjectState) -> str:
                 return "old code may insert NULL: tighten it a release later"
         case RemoveField() | DeleteModel() | RenameField() | RenameModel():
             return "old code still uses it: take it out of the code now, out of the database a release later"
+        case AddIndex(model_name=model) if model.lower() in LARGE and not isinstance(operation, IndexAlongside):
+            return "old code can't write to that table until it is built: use project.sql.IndexAlongside"
         case RunPython() | RunSQL():
             return "say in BEARABLE why old code can bear it"
     return ""

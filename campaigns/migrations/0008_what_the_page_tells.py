@@ -32,8 +32,4 @@ class Migration(migrations.Migration):
             model_name='message',
             name='message_retried',
         ),
-        migrations.AddIndex(
-            model_name='message',
-            index=models.Index(condition=models.Q(('listed_status', 'pending'), ('attempts__gt', 0)), fields=['run', 'id'], name='message_again'),
-        ),
     ]

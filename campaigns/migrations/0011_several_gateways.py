@@ -81,10 +81,6 @@ class Migration(migrations.Migration):
             name='name',
             field=models.CharField(max_length=40, primary_key=True, serialize=False, verbose_name='name'),
         ),
-        migrations.AddIndex(
-            model_name='message',
-            index=models.Index(condition=models.Q(('listed_status', 'pending'), ('gateway__isnull', False)), fields=['run', 'gateway', 'due_at'], name='message_returned'),
-        ),
         migrations.AddConstraint(
             model_name='gatewayhour',
             constraint=models.UniqueConstraint(fields=('gateway', 'hour'), name='gateway_hour'),

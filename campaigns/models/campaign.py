@@ -42,15 +42,15 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
 
 RECORDED: Final = [
     *("name", "text", "audience", "starts_at", "ends_at", "local_time", "timezone", "window_start", "window_end"),
-    *("repeat", "rate_limit", "status", "deleted_at"),
+    *("repeat", "rate_limit", "gateway", "status", "deleted_at"),
 ]
 
 
 class Campaign(models.Model):
     """What to say, to whom, when and how often.
 
-    One that is `direct` is nobody's plan: it holds what its owner sends to single phones, with a run for each day, has
-    no recipients of its own, runs for ever, and stands on no list.
+    One that is `direct` is nobody's plan: it holds what its owner sends to single phones by one gateway, with a run for
+    each day, has no recipients of its own, runs for ever, and stands on no list.
     """
 
     owner = models.ForeignKey(
@@ -107,8 +107,8 @@ class Campaign(models.Model):
         return self.name
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Keep the fingerprint true to text, audience and repeat; a user has one campaign of direct messages."""
-        direct = f"direct-{self.owner_id}"
+        """Keep the fingerprint true to text, audience and repeat; direct messages have one by user and gateway."""
+        direct = "-".join(map(str, filter(None, ("direct", self.owner_id, self.gateway_id))))
         self.fingerprint = direct if self.direct else fingerprint_of(self.text, self.picks, self.repeat)
         super().save(*args, **kwargs)
 

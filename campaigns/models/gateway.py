@@ -1,5 +1,7 @@
 """How to reach a gateway, the state of it that all workers share, its figures by hour, and the pace of what leaves."""
 
+from typing import Final
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -23,6 +25,10 @@ class GatewayQuerySet(models.QuerySet["Gateway"]):
         return self.filter(Q(name=settings.GATEWAY) | ~Q(kind=""))
 
 
+# The secret is recorded by who enters it, and never told: to compare it would be to open it.
+GATEWAY_RECORDED: Final = ["name", "kind", "url", "username", "concurrency", "rate", "active", "fallback"]
+
+
 class Gateway(models.Model):
     """How to reach one gateway, and the state of it that all workers share: its breaker and its hold.
 
@@ -40,7 +46,9 @@ class Gateway(models.Model):
     concurrency = models.PositiveIntegerField(_("requests at a time"), null=True, blank=True)
     rate = models.FloatField(_("messages per second at most"), null=True, blank=True)
     active = models.BooleanField(_("active"), default=True, db_default=True)
-    fallback = models.ForeignKey("self", on_delete=models.PROTECT, related_name="+", null=True, blank=True)
+    fallback = models.ForeignKey(
+        "self", on_delete=models.PROTECT, related_name="+", verbose_name=_("fallback"), null=True, blank=True
+    )
     failures = models.PositiveIntegerField(_("failures in a row"), default=0)
     opened_at = models.DateTimeField(_("stopped since"), null=True)
     open_until = models.DateTimeField(_("next probe"), null=True)

@@ -95,9 +95,9 @@ def record(token: UUID, batch: list[Done], *, gateway: str, idempotent: bool) ->
         count_hour(gateway, moment, sent=len(accepted), failed=failed, retried=again)
         messages_changed({done.message.run_id for done in batch}, mine)
     _measure(gateway, batch, Counter(row.status.value for _, row in kept) + Counter(sent=len(accepted)))
-    log_each("vestnik.sending", "attempt", (_told(done) for done in accepted))
-    log_each("vestnik.sending", "attempt", (_told(done, row) for done, row in kept))
-    late = (_told(done) for done in batch if done.message.id not in mine)
+    log_each("vestnik.sending", "attempt", (_told(gateway, done) for done in accepted))
+    log_each("vestnik.sending", "attempt", (_told(gateway, done, row) for done, row in kept))
+    late = (_told(gateway, done) for done in batch if done.message.id not in mine)
     log_each("vestnik.sending", "attempt came too late", late)
 
 
@@ -112,7 +112,7 @@ def _measure(gateway: str, batch: list[Done], states: Counter[str]) -> None:
         GATEWAY_MESSAGES.add(gateway, state, number=number)
 
 
-def _told(done: Done, row: Fate | None = None) -> dict[str, Any]:
+def _told(gateway: str, done: Done, row: Fate | None = None) -> dict[str, Any]:
     """What the log tells of an attempt: the request, the answer, and what became of the message without success."""
     message, answer, outcome = done.message, done.answer, done.outcome
     told: dict[str, Any] = {
@@ -122,6 +122,7 @@ def _told(done: Done, row: Fate | None = None) -> dict[str, Any]:
         "campaign": message.campaign_id,
         "phone": mask(message.phone),
         "parts": message.parts,
+        "gateway": gateway,
         "attempt": message.attempts,
         "outcome": outcome.verdict.value,
         "http_status": answer.status,

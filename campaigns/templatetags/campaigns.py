@@ -2,7 +2,7 @@
 
 import json
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from django import template
@@ -12,6 +12,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime, now
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from campaigns.models import Campaign, Gateway, Message, Run
 from campaigns.progress import Progress, progress_of_runs
@@ -22,6 +23,7 @@ from project.queue import is_alive, worker_seen
 from project.templatetags import ago, badge
 
 register = template.Library()
+_WORST_FIRST: Final = ("bad", "warn", "good")
 register.filter("reason", reason_words)
 
 
@@ -88,9 +90,15 @@ def _awaited(message: Message) -> str:
 
 
 @register.inclusion_tag("campaigns/gateway_notice.html")
-def gateway_notice() -> dict[str, Any]:
-    """What keeps the gateway from sending, if anything does; one query."""
-    return {"gateway": Gateway.objects.filter(name=settings.GATEWAY).first()}
+def gateway_notice(campaign: Campaign | None = None) -> dict[str, Any]:
+    """What keeps gateways from sending, if anything does; of a campaign only its own. One query."""
+    rows = list(Gateway.objects.known().order_by("name"))
+    if campaign is None:
+        shown = [row for row in rows if row.active and row.stopped]
+    else:
+        home = campaign.gateway_id or settings.GATEWAY
+        shown = [row for row in rows if row.name == home and row.stopped]
+    return {"gateways": shown, "several": len(rows) > 1}
 
 
 @register.inclusion_tag("campaigns/worker_notice.html")
@@ -102,20 +110,28 @@ def worker_notice() -> dict[str, Any]:
 
 @register.inclusion_tag("includes/badge.html")
 def gateway_badge() -> dict[str, Any]:
-    """The gateway's health in two words; one query."""
-    return _health(Gateway.objects.filter(name=settings.GATEWAY).first())
+    """How the gateways in use are, in two words; where there are several, which is not well. One query."""
+    rows = list(Gateway.objects.known().filter(active=True).order_by("name"))
+    stopped = sum(row.stopped for row in rows)
+    if stopped > 1:
+        label = ngettext("%(number)d gateway stopped", "%(number)d gateways stopped", stopped) % {"number": stopped}
+        return {"tone": "bad", "label": label, "live": True}
+    worst = min(rows, key=lambda row: _WORST_FIRST.index(_health(row)["tone"]), default=None)
+    return _health(worst, worst.name if worst and any(row.kind for row in rows) else "")
 
 
 @register.inclusion_tag("campaigns/gateway_card.html")
 def gateway_card(*, oob: bool = False) -> dict[str, Any]:
-    """Every gateway that was ever asked, with its breaker; one query. `oob`: beside another part's refresh."""
-    return {"rows": [(row, _health(row)) for row in Gateway.objects.order_by("name")], "oob": oob}
+    """Every gateway in use that was ever asked, with its breaker; one query. `oob`: beside another part's refresh."""
+    rows = Gateway.objects.known().filter(active=True).order_by("name")
+    return {"rows": [(row, _health(row)) for row in rows], "oob": oob}
 
 
-def _health(row: Gateway | None) -> dict[str, Any]:
+def _health(row: Gateway | None, name: str = "") -> dict[str, Any]:
     """As a badge has it; one that nothing is known of is as good as healthy."""
+    told = {"gateway": name or _("Gateway")}
     if row is not None and row.open_until is not None:
-        return {"tone": "bad", "label": _("Gateway stopped"), "live": True}
+        return {"tone": "bad", "label": _("%(gateway)s stopped") % told, "live": True}
     if row is not None and row.held_until is not None and row.held_until > now():
-        return {"tone": "warn", "label": _("Gateway busy"), "live": True}
+        return {"tone": "warn", "label": _("%(gateway)s busy") % told, "live": True}
     return {"tone": "good", "label": _("Gateway healthy"), "live": False}

@@ -112,7 +112,7 @@ def test_of_two_first_messages_at_once_one_makes_the_campaign(alice: User, monke
         return None if len(looked) == 1 else first(rows)
 
     monkeypatch.setattr(QuerySet, "first", too_early)
-    assert direct._campaign_of(alice) == hidden(alice)
+    assert direct._campaign_of(alice, None) == hidden(alice)
     assert looked
 
 

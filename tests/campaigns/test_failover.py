@@ -9,7 +9,7 @@ from django.conf import LazySettings
 from django_q.models import OrmQ
 
 from accounts.models import User
-from campaigns import connections, services
+from campaigns import connections, direct, services
 from campaigns.lifecycle import campaign_advance, hint_send
 from campaigns.models import Attempt, Campaign, Gateway, GatewayHour, Message, Run
 from campaigns.routing import Route
@@ -23,10 +23,13 @@ from directory.audience import Audience
 from directory.models import Contact
 from project.clock import now
 from tests.campaigns.engine import Inline, assert_counters_true, hints, statuses
+from tests.campaigns.pages import browser
+from tests.conftest import ApiClient
 
 pytestmark = pytest.mark.django_db
 
 SEND = "campaigns.tasks.send"
+PHONE = "79991234567"
 
 
 @pytest.fixture(autouse=True)
@@ -179,3 +182,59 @@ def test_a_single_gateway_asks_for_no_route(alice: User) -> None:
     assert connections.route_of("probe").sole
     hint_send()
     assert hints(SEND) == 1
+
+
+class TestSingleMessages:
+    def test_one_leaves_by_the_gateway_that_it_names(self, alice: User, sandbox: Sandbox, other: Sandbox) -> None:
+        second, client = Gateway.objects.get(pk="second"), ApiClient(alice)
+        bodies = [{"gateway": name} for name in ("second", "probe", None)] + [{}]
+        ids = []
+        for body in bodies:
+            answer = client.post("/messages", {"phone": PHONE, "text": "Hi", **body}, content_type="application/json")
+            assert answer.status_code == 202, answer.content
+            ids.append(answer.json()["id"])
+        again = direct.message_resend(Message.objects.select_related("run__campaign__owner").get(pk=ids[0]))
+        assert again.run.campaign.gateway == second
+        send_by("second")
+        send_by("probe")
+        assert set(other.ledger.messages) == {ids[0], again.pk}
+        assert set(sandbox.ledger.messages) == set(ids[1:])
+        assert client.get(f"/messages/{ids[0]}").json()["gateway"] == "second"
+        assert Campaign.objects.filter(direct=True).count() == 2
+
+    def test_a_test_leaves_by_the_campaigns(self, alice: User, sandbox: Sandbox, other: Sandbox) -> None:
+        campaign = make(alice, 1, "second")
+        tested = services.campaign_test(campaign=campaign, by=alice, phone=PHONE)
+        composed = {"phone": str(PHONE), "text": "Not saved yet", "gateway": "second"}
+        assert browser(alice).post("/campaigns/test/", composed).status_code == 200
+        send_by("probe")
+        send_by("second")
+        assert (sandbox.ledger.accepted, other.ledger.accepted) == (0, 3)
+        assert tested.pk in other.ledger.messages
+
+
+class TestApi:
+    def test_a_campaign_names_its_gateway(self, alice: User, other: Sandbox) -> None:
+        client = ApiClient(alice)
+        body = {"name": "Sale", "text": "Sale", "ends_at": "2099-01-01T00:00:00Z", "starts_at": "2098-01-01T00:00:00Z"}
+
+        def patched(**changes: object) -> object:
+            return client.patch(address, changes, content_type="application/json").json()
+
+        made = client.post("/campaigns", {**body, "gateway": "second"}, content_type="application/json").json()
+        address = f"/campaigns/{made['id']}"
+        assert made["gateway"] == client.get(address).json()["gateway"] == "second"
+        assert patched(name="Sold")["gateway"] == "second"  # type: ignore[index]
+        assert patched(gateway=None)["gateway"] is None  # type: ignore[index]
+        assert "gateway" in str(patched(gateway="nobody"))
+        Campaign.objects.update(status="running")
+        assert "gateway" in str(patched(gateway="second"))
+        assert Campaign.objects.get().gateway is None
+
+    @pytest.mark.parametrize("name", ["nobody", "", "x" * 41, 7, "kannel"])
+    def test_one_that_nobody_knows_is_refused(self, alice: User, other: Sandbox, name: object) -> None:
+        body = {"phone": PHONE, "text": "Hi", "gateway": name}
+        answer = ApiClient(alice).post("/messages", body, content_type="application/json")
+        assert answer.status_code == 422
+        assert "gateway" in answer.content.decode()
+        assert not Message.objects.exists()

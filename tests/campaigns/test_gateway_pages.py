@@ -1,13 +1,19 @@
 """The administrators' pages of gateways, and the choice of one in the composer."""
 
+import re
+
 import pytest
+from auditlog.models import LogEntry
 from django.conf import LazySettings
 from django.db import connection
 
+from accounts.history import Change, history_of
 from accounts.models import User
 from campaigns import connections
-from campaigns.models import Campaign, Gateway
+from campaigns.models import Campaign, Gateway, GatewayHour
 from campaigns.sandbox.server import Sandbox
+from project.clock import now
+from tests.campaigns.outcomes import started
 from tests.campaigns.pages import NEW, browser, composed
 
 pytestmark = pytest.mark.django_db
@@ -102,3 +108,85 @@ def test_with_a_single_one_the_composer_says_nothing_of_it(alice: User) -> None:
     assert 'name="gateway"' not in browser(alice).get(NEW).content.decode()
     browser(alice).post(NEW, composed())
     assert Campaign.objects.get().gateway_id is None
+
+
+def test_who_changed_what_is_told_but_never_a_secret(second: Gateway, admin: User) -> None:
+    browser(admin).post(PAGE, form(secret="", url="http://127.0.0.1:10/v1", active="", fallback="probe"))
+    browser(admin).post(PAGE, form(secret="an0ther-one", active="", url="http://127.0.0.1:10/v1", fallback="probe"))
+    steps = [(step.created, dict(step.changes)) for step in history_of(second)]
+    assert steps == [
+        (False, {"token or password": Change("•••", "•••")}),
+        (
+            False,
+            {
+                "address": Change("http://127.0.0.1:9/v1", "http://127.0.0.1:10/v1"),
+                "active": Change("yes", "no"),
+                "fallback": Change("None", "probe"),
+            },
+        ),
+        (True, dict(history_of(second)[2].changes)),
+    ]
+    assert {step.by for step in history_of(second)} == {admin}
+    page = browser(admin).get(PAGE).content.decode()
+    assert "http://127.0.0.1:9/v1</del>" in page
+    everything = page + str(list(LogEntry.objects.values()))
+    assert "s3cret-token" not in everything
+    assert "an0ther-one" not in everything
+
+
+def test_a_change_is_recorded_though_its_secret_cannot_be_opened(
+    second: Gateway, admin: User, settings: LazySettings
+) -> None:
+    client = browser(admin)
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "lost" * 20, []
+    client.force_login(admin)
+    assert client.post(PAGE, form(secret="new-one", rate="3")).status_code == 302
+    assert [set(dict(step.changes)) for step in history_of(second)[:2]] == [
+        {"token or password"},
+        {"messages per second at most"},
+    ]
+    assert Gateway.objects.get(pk="second").secret == "new-one"
+
+
+def stop(name: str, alert: str = "http_503", **fields: object) -> None:
+    Gateway.objects.filter(pk=name).update(opened_at=now(), open_until=now(), alert=alert, **fields)
+
+
+def test_each_gateway_that_is_stopped_is_told(second: Gateway, alice: User) -> None:
+    Gateway.objects.get_or_create(pk="probe")
+    stop("second", "http_401", fallback="probe")
+    page = browser(alice).get("/").content.decode()
+    assert re.search(r'class="badge bad live">second stopped<', page)
+    assert "Sending by second stopped" in page
+    assert "must enter a token" in page
+    assert "GATEWAY_TOKEN" not in page
+    assert "Meanwhile its messages leave by probe" in page
+    stop("probe")
+    page = browser(alice).get("/").content.decode()
+    assert "2 gateways stopped" in page
+    assert "Sending by probe stopped" in page
+    Gateway.objects.filter(pk="second").update(active=False)
+    page = browser(alice).get("/").content.decode()
+    assert "probe stopped" in page
+    assert "Sending by second stopped" not in page
+
+
+def test_a_campaigns_page_tells_of_its_own_only(second: Gateway, alice: User) -> None:
+    usual, _run = started(alice, contacts=1)
+    own, _run = started(alice, contacts=1, text="Another", gateway=second)
+    stop("second")
+
+    def told(campaign: Campaign) -> str:
+        return browser(alice).get(f"/campaigns/{campaign.pk}/").content.decode()
+
+    assert "Sending by" not in told(usual)
+    assert "Sending by second stopped" in told(own)
+    Gateway.objects.filter(pk="second").update(active=False)
+    assert "second is not in use" in told(own)
+    assert "wait until an administrator" in told(own)
+
+
+def test_phones_are_shown_the_figures_too(second: Gateway, admin: User) -> None:
+    GatewayHour.objects.create(gateway="second", hour=now(), sent=12, retried=9)
+    page = browser(admin).get("/gateways/").content.decode()
+    assert re.search(r'"phone-only">12 accepted, 0 failed, 9 tried again; 0 delivered, 0 undelivered<', page)

@@ -3,6 +3,7 @@
 import pytest
 from django.core.cache import cache
 from django.core.management import call_command
+from django.db import Error, InterfaceError, OperationalError, connection
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
@@ -47,6 +48,18 @@ def test_a_pending_migration_is_named(client: Client) -> None:
         call_command("migrate", "sessions", verbosity=0)
     assert answer.status_code == 503
     assert answer.json()["missing"] == ["migrations"]
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_a_database_that_is_away_is_named_and_nothing_is_measured(client: Client, error: type[Error]) -> None:
+    def away(*_args: object) -> None:
+        raise error("server closed the connection unexpectedly")
+
+    with connection.execute_wrapper(away):
+        ready, figures, alive = (client.get(path) for path in ("/readyz", "/metrics", "/healthz"))
+    assert (ready.status_code, ready.json()["missing"]) == (503, ["database"])
+    assert (figures.status_code, "/readyz" in figures.content.decode()) == (503, True)
+    assert alive.status_code == 200
 
 
 def test_no_sign_in_is_asked_for(client: Client) -> None:

@@ -4,12 +4,14 @@ from typing import Any
 
 import pytest
 from django.db import models
-from django.db.migrations import AddField, AlterField, RemoveField, RunPython
+from django.db.migrations import AddField, AddIndex, AlterField, RemoveField, RunPython
 from django.db.migrations.operations.base import Operation
 from django.db.migrations.state import ModelState, ProjectState
 
+from project.sql import IndexAlongside
 from tools.migrations import problems, trouble
 
+INDEX = models.Index(fields=["id"], name="by_id")
 TEXT = models.CharField(max_length=9)
 
 
@@ -23,6 +25,9 @@ TEXT = models.CharField(max_length=9)
         (AlterField("run", "name", models.CharField(max_length=20)), ""),
         (RemoveField("run", "name"), "old code still uses it"),
         (RunPython(RunPython.noop), "say in BEARABLE"),
+        (AddIndex("message", INDEX), "old code can't write to that table until it is built"),
+        (IndexAlongside("message", INDEX), ""),
+        (AddIndex("run", INDEX), ""),
     ],
 )
 def test_what_old_code_cannot_bear_is_named(operation: Operation, reason: str) -> None:
