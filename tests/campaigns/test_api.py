@@ -79,6 +79,7 @@ class TestCreate:
             "status": "scheduled",
             "owner": alice.pk,
             "finished_at": None,
+            "gateway": None,
         }
         assert ApiClient(alice).get(f"/campaigns/{row.pk}").json() == {**body, **times}
 
