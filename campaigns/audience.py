@@ -155,11 +155,8 @@ def _to_plan(run: Run) -> list[tuple[int, str, str]]:
 
 def _plan(run: Run, rows: list[tuple[int, str, str]]) -> None:
     """Set when these messages may leave; what failed waits again, as if never tried."""
-    moment = now()
     failed = [pk for pk, status, _ in rows if status == MessageStatus.FAILED]
-    retried = Message.objects.filter(pk__in=failed).update(
-        status=MessageStatus.PENDING, reason="", attempts=0, leases=0, changed_at=moment
-    )
+    retried = Message.objects.filter(pk__in=failed).wait_again()
     count(run.pk, moved(MessageStatus.FAILED, MessageStatus.PENDING, retried))
     set_due(run, ((pk, zone) for pk, _, zone in rows))
 

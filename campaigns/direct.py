@@ -64,7 +64,7 @@ def message_resend(message: Message) -> Message:
     """Send a direct message, locked, once more under a new id; errors as of `message_send`."""
     campaign = message.run.campaign
     again = _put(copy_of(message, _today(campaign.owner, campaign.gateway)))
-    Message.objects.filter(pk=message.pk).update(reason=RESENT, changed_at=now())
+    Message.objects.filter(pk=message.pk).learned(reason=RESENT)
     messages_told([message.pk])
     return again
 

@@ -91,7 +91,7 @@ def _settle(receipts: dict[int, WaitingReceipt]) -> set[int]:
         ends[status, row.reason].append(pk)
         changes[run_id].update({before: -1, status: 1, "parts": parts if before == MessageStatus.UNKNOWN else 0})
     for (status, reason), ids in ends.items():
-        Message.objects.filter(pk__in=ids).update(status=status, reason=reason, changed_at=moment)
+        Message.objects.filter(pk__in=ids).learned(status=status, reason=reason)
     for run_id in sorted(changes):
         count(run_id, changes[run_id])
         delivered, undelivered = (changes[run_id][end] for end in (MessageStatus.DELIVERED, MessageStatus.UNDELIVERED))

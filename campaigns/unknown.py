@@ -76,11 +76,11 @@ def apply(run: Run, messages: Sequence[Message], remedy: Remedy) -> Sequence[Mes
     """Give these messages of a run, locked, the remedy; return them, or those that are sent instead."""
     rows = Message.objects.filter(pk__in=[message.pk for message in messages])
     if remedy == Remedy.RETRY:
-        rows.update(status=MessageStatus.PENDING, reason="", attempts=0, leases=0, changed_at=now())
+        rows.wait_again()
         count(run.pk, moved(MessageStatus.UNKNOWN, MessageStatus.PENDING, len(messages)))
         _plan(run, messages)
     elif remedy == Remedy.RESEND:
-        rows.update(reason=RESENT, changed_at=now())
+        rows.learned(reason=RESENT)
         copies = Message.objects.bulk_create([copy_of(message, run) for message in messages])
         count(run.pk, {MessageStatus.PENDING: len(copies)})
         _plan(run, copies)
@@ -108,5 +108,5 @@ def _plan(run: Run, messages: Sequence[Message]) -> None:
 def _take_for(run: Run, rows: MessageQuerySet, status: MessageStatus) -> None:
     """Believe whoever says so."""
     parts = rows.aggregate(all_parts=Sum("parts"))["all_parts"] if status == MessageStatus.SENT else 0
-    number = rows.update(status=status, reason=MARKED, changed_at=now())
+    number = rows.learned(status=status, reason=MARKED)
     count(run.pk, {**moved(MessageStatus.UNKNOWN, status, number), "parts": parts})

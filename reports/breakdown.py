@@ -6,11 +6,11 @@ tallies, so that each breakdown adds up to the whole; only tags do not, for a co
 
 import operator
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import reduce
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from django.db.models import F, QuerySet, Sum
 from django.utils.timezone import localtime
@@ -18,13 +18,18 @@ from django.utils.timezone import localtime
 from accounts.models import User
 from campaigns.models import Campaign
 from campaigns.states import OPEN
-from reports.models import Facet, Tally
+from reports.draft import ENDED
+from reports.models import EVERYONE, Facet, Tally, Total
 from reports.periods import Period
-from reports.tallies import ENDED
+from reports.totals import NAMES
 
-NAMES: Final = (*ENDED, "parts", "attempts", "tries")
 TOLD_APART: Final = (Facet.OPERATOR, Facet.TIMEZONE, Facet.TAG, Facet.REASON)
 _SUMS: Final = tuple(map(Sum, NAMES))
+_DAY: Final = timedelta(days=1)
+_MOMENT: Final = timedelta(microseconds=1)
+
+Rows = QuerySet[Any]
+"""Tallies or totals, for their columns are the same."""
 
 
 class Figures(NamedTuple):
@@ -103,45 +108,88 @@ class Hours:
         return [added(rows) for rows in found]
 
 
-def tallies_of(user: User, campaign: Campaign | None = None) -> QuerySet[Tally]:
-    """The tallies that the user may see: one campaign's, one's own, or for an administrator all."""
-    rows = Tally.objects.order_by()
-    if campaign is not None:
-        return rows.filter(campaign=campaign)
-    return rows if user.is_staff else rows.filter(campaign__owner=user)
+def lines_of(found: Mapping[str, Iterable[Figures]]) -> list[Line]:
+    """One for each value, the largest first."""
+    lines = [Line(value, added(figures)) for value, figures in found.items()]
+    return sorted(lines, key=lambda line: (-line.figures.total, -line.figures.tries, line.value))
 
 
-def within(rows: QuerySet[Tally], period: Period | None) -> QuerySet[Tally]:
-    """Those of the period, or all."""
-    return rows if period is None else rows.filter(hour__gte=period.since, hour__lt=period.until)
+@dataclass(frozen=True)
+class Scope:
+    """What a report tells of: tallies, the totals that they add up to if there are such, and a period, or all time."""
+
+    tallies: QuerySet[Tally]
+    totals: QuerySet[Total] | None
+    period: Period | None
+
+    @classmethod
+    def of(cls, user: User, period: Period | None, campaign: Campaign | None = None) -> "Scope":
+        """What the user may see: one campaign's figures, one's own, or for an administrator all."""
+        tallies, totals = Tally.objects.order_by(), Total.objects.order_by()
+        if campaign is not None:
+            return cls(tallies.filter(campaign=campaign), None, period)
+        if user.is_staff:
+            return cls(tallies, totals.filter(owner=EVERYONE), period)
+        return cls(tallies.filter(campaign__owner=user), totals.filter(owner=user.pk), period)
+
+    @property
+    def hours(self) -> Hours:
+        """The figures of each hour, the first first."""
+        rows = self._whole if self.period is None else _between(self._whole, self.period.since, self.period.until)
+        found = rows.values_list("hour").annotate(*_SUMS).order_by("hour")
+        return Hours([(hour, Figures(*numbers)) for hour, *numbers in found])
+
+    @property
+    def before(self) -> Figures | None:
+        """The whole of as many days before the period."""
+        if self.period is None:
+            return None
+        sums = _between(self._whole, *self.period.before()).aggregate(*_SUMS)
+        return Figures(*(number or 0 for number in sums.values()))
+
+    def by_facet(self, *facets: Facet) -> dict[Facet, list[Line]]:
+        """The lines of those facets."""
+        found: dict[Facet, dict[str, list[Figures]]] = {facet: defaultdict(list) for facet in facets}
+        for rows in self._parts():
+            sums = rows.filter(facet__in=facets).values_list("facet", "value").annotate(*_SUMS)
+            for facet, value, *numbers in sums:
+                found[Facet(facet)][value].append(Figures(*numbers))
+        return {facet: lines_of(values) for facet, values in found.items()}
+
+    def by_campaign(self, most: int) -> dict[int, Figures]:
+        """The figures of the campaigns with the most messages, the largest first; deleted ones are not listed."""
+        rows = self.tallies.filter(facet=Facet.WHOLE, campaign__in=Campaign.objects.visible())
+        if self.period is not None:
+            rows = _between(rows, self.period.since, self.period.until)
+        messages = reduce(operator.add, (F(f"{name}__sum") for name in ENDED))
+        found = rows.values_list("campaign").annotate(*_SUMS).annotate(total=messages).order_by("-total", "-campaign")
+        return {campaign: Figures(*numbers) for campaign, *numbers, _total in found[:most]}
+
+    @property
+    def _whole(self) -> Rows:
+        rows: Rows = self.tallies if self.totals is None else self.totals
+        return rows.filter(facet=Facet.WHOLE)
+
+    def _parts(self) -> Iterator[Rows]:
+        """What facets are added up from: totals know whole days (UTC), and tallies the hours before and after."""
+        if self.period is None:
+            yield self.tallies if self.totals is None else self.totals
+            return
+        since, until = self.period.since.astimezone(UTC), self.period.until.astimezone(UTC)
+        first, last = _midnight(since + _DAY - _MOMENT), _midnight(until)
+        if self.totals is None or first >= last:
+            yield _between(self.tallies, since, until)
+            return
+        yield _between(self.totals, first, last)
+        if since < first:
+            yield _between(self.tallies, since, first)
+        if last < until:
+            yield _between(self.tallies, last, until)
 
 
-def hours(rows: QuerySet[Tally]) -> Hours:
-    """The figures of each hour, the first first."""
-    found = rows.filter(facet=Facet.WHOLE).values_list("hour").annotate(*_SUMS).order_by("hour")
-    return Hours([(hour, Figures(*numbers)) for hour, *numbers in found])
+def _between(rows: Rows, since: datetime, until: datetime) -> Rows:
+    return rows.filter(hour__gte=since, hour__lt=until)
 
 
-def before(rows: QuerySet[Tally], period: Period) -> Figures:
-    """The whole of as many days before."""
-    since, until = period.before()
-    earlier = rows.filter(facet=Facet.WHOLE, hour__gte=since, hour__lt=until)
-    return Figures(*(number or 0 for number in earlier.aggregate(*_SUMS).values()))
-
-
-def by_facet(rows: QuerySet[Tally], *facets: Facet) -> dict[Facet, list[Line]]:
-    """The lines of those facets, the largest first, in one query."""
-    found: dict[Facet, list[Line]] = {facet: [] for facet in facets}
-    for facet, value, *numbers in rows.filter(facet__in=facets).values_list("facet", "value").annotate(*_SUMS):
-        found[Facet(facet)].append(Line(value, Figures(*numbers)))
-    for lines in found.values():
-        lines.sort(key=lambda line: (-line.figures.total, -line.figures.tries, line.value))
-    return found
-
-
-def by_campaign(rows: QuerySet[Tally], most: int) -> dict[int, Figures]:
-    """The figures of the campaigns with the most messages, the largest first; deleted ones are not listed."""
-    listed = rows.filter(facet=Facet.WHOLE, campaign__in=Campaign.objects.visible())
-    messages = reduce(operator.add, (F(f"{name}__sum") for name in ENDED))
-    found = listed.values_list("campaign").annotate(*_SUMS).annotate(total=messages).order_by("-total", "-campaign")
-    return {campaign: Figures(*numbers) for campaign, *numbers, _total in found[:most]}
+def _midnight(moment: datetime) -> datetime:
+    return moment.replace(hour=0, minute=0, second=0, microsecond=0)

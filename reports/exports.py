@@ -5,7 +5,6 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, Final
 
-from django.db.models import QuerySet
 from django.http import StreamingHttpResponse
 from django.utils.timezone import localtime
 
@@ -16,10 +15,10 @@ from campaigns.wording import reason_words
 from directory.exports import XLSX, Echo, attachment, defused_if_text
 from directory.sheets import workbook
 from project.http import keyset
-from reports import breakdown, figures
-from reports.breakdown import NAMES, Figures
-from reports.models import Facet, Tally
-from reports.periods import Period
+from reports import figures
+from reports.breakdown import Figures, Scope
+from reports.models import Facet
+from reports.totals import NAMES
 
 _BATCH: Final = 5000
 _BLOCK: Final = 500
@@ -45,28 +44,24 @@ def messages_file(campaign: Campaign, kind: str) -> StreamingHttpResponse:
     return _file(f"campaign-{campaign.pk}-messages", kind, _MESSAGE, _messages(campaign))
 
 
-def breakdown_file(
-    name: str, kind: str, what: str, rows: QuerySet[Tally], period: Period | None
-) -> StreamingHttpResponse:
-    """One of the `BREAKDOWNS` that a report shows of these tallies in that period, as it shows it."""
-    lines = ([value, *told, row.total, row.accepted, *row] for value, told, row in _told(what, rows, period))
+def breakdown_file(name: str, kind: str, what: str, scope: Scope) -> StreamingHttpResponse:
+    """One of the `BREAKDOWNS` that a report shows, as it shows it."""
+    lines = ([value, *told, row.total, row.accepted, *row] for value, told, row in _told(what, scope))
     first = ("reason", "meaning") if what == "reasons" else (what.removesuffix("s"),)
     return _file(name, kind, (*first, *_FIGURES), lines)
 
 
-def _told(what: str, rows: QuerySet[Tally], period: Period | None) -> Iterator[tuple[str, list[str], Figures]]:
+def _told(what: str, scope: Scope) -> Iterator[tuple[str, list[str], Figures]]:
     """What each line is of, more words of it, and its figures."""
-    shown = breakdown.within(rows, period)
     if what in _FACETS:
         facet = _FACETS[what]
-        for line in breakdown.by_facet(shown, facet)[facet]:
+        for line in scope.by_facet(facet)[facet]:
             yield line.value, [reason_words(line.value)] if facet == Facet.REASON else [], line.figures
-        return
-    hours = breakdown.hours(shown)
-    if what == "hours":
-        yield from ((f"{hour:02}", [], row) for hour, row in enumerate(hours.by_hour()))
+    elif what == "hours":
+        yield from ((f"{hour:02}", [], row) for hour, row in enumerate(scope.hours.by_hour()))
     else:
-        yield from ((day.isoformat(), [], row) for day, row in hours.by_day(period.days if period else None).items())
+        days = scope.hours.by_day(scope.period.days if scope.period else None)
+        yield from ((day.isoformat(), [], row) for day, row in days.items())
 
 
 def _file(name: str, kind: str, header: tuple[str, ...], rows: Iterable[list[Any]]) -> StreamingHttpResponse:

@@ -1,7 +1,7 @@
 """Report: one e-mail and what became of it. Tally: what became of a run's messages, hour by hour."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.db import models
@@ -109,7 +109,34 @@ class Facet(models.TextChoices):
     REASON = "reason", _("Reason")
 
 
-class Tally(models.Model):
+class Numbers(models.Model):
+    """How many messages came to stand where they do: a Tally's and a Total's columns.
+
+    A difference may be negative while it is on its way into a total, so the columns must bear it.
+    """
+
+    hour = models.DateTimeField()
+    facet = models.CharField(max_length=8, choices=Facet.choices)
+    value = models.CharField(max_length=64, blank=True)
+    sent = models.IntegerField(default=0)
+    delivered = models.IntegerField(default=0)
+    undelivered = models.IntegerField(default=0)
+    failed = models.IntegerField(default=0)
+    expired = models.IntegerField(default=0)
+    cancelled = models.IntegerField(default=0)
+    unknown = models.IntegerField(default=0)
+    parts = models.IntegerField(default=0)
+    attempts = models.IntegerField(default=0)
+    tries = models.IntegerField(default=0)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H} · {self.facet} {self.value}"
+
+
+class Tally(Numbers):
     """How many messages of one run came to stand where they do within one hour (UTC), as a whole or of one facet.
 
     `value` is what the facet tells apart: an operator code, a time zone, a tag, a reason; empty where there is none. A
@@ -122,19 +149,6 @@ class Tally(models.Model):
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="tallies", db_index=False)
     run = models.BigIntegerField()
-    hour = models.DateTimeField()
-    facet = models.CharField(max_length=8, choices=Facet.choices)
-    value = models.CharField(max_length=64, blank=True)
-    sent = models.PositiveIntegerField(default=0)
-    delivered = models.PositiveIntegerField(default=0)
-    undelivered = models.PositiveIntegerField(default=0)
-    failed = models.PositiveIntegerField(default=0)
-    expired = models.PositiveIntegerField(default=0)
-    cancelled = models.PositiveIntegerField(default=0)
-    unknown = models.PositiveIntegerField(default=0)
-    parts = models.PositiveIntegerField(default=0)
-    attempts = models.PositiveIntegerField(default=0)
-    tries = models.PositiveIntegerField(default=0)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "facet", "hour", "value"], name="tally_once")]
@@ -143,18 +157,37 @@ class Tally(models.Model):
             models.Index(fields=["facet", "hour"], name="tally_hour"),
         ]
 
-    def __str__(self) -> str:
-        return f"{self.run} · {self.hour:%Y-%m-%d %H} · {self.facet} {self.value}"
+
+EVERYONE: Final = 0
+"""The owner of the totals over all owners."""
+
+
+class Total(Numbers):
+    """Tallies added up over all runs of one owner, or of `EVERYONE`: the whole by hour, facets by day (UTC).
+
+    They change in the transaction in which the tallies do, by the difference. So what a report of a year reads does not
+    grow with the number of runs.
+    """
+
+    owner = models.BigIntegerField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "facet", "hour", "value"], name="total_once")]
 
 
 class Counted(models.Model):
-    """Which state of a run's counters its tallies tell; they are true while `mark` is that of the run."""
+    """Which state of a run's counters its tallies tell; they are true while `mark` is that of the run.
+
+    `added` says that they are in the totals. `draft` is what has been counted anew so far, as `Draft` keeps it.
+    """
 
     run = models.BigIntegerField(primary_key=True)
     mark = models.CharField(max_length=130)
     counted_at = models.DateTimeField()
     again_at = models.DateTimeField()
     """A large run that goes on changing is not counted anew before."""
+    added = models.BooleanField(default=False, db_default=False)
+    draft = models.JSONField(null=True)
 
     def __str__(self) -> str:
         return f"{self.run}"

@@ -3,7 +3,6 @@
 from typing import Any, Final
 
 from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.utils.cache import patch_vary_headers
@@ -12,9 +11,9 @@ from django.views.decorators.http import require_safe
 from campaigns.models import Campaign, Run, RunQuerySet
 from campaigns.progress import tally
 from project.http import Signed
-from reports import breakdown, exports, figures, pictures
-from reports.breakdown import TOLD_APART, Figures
-from reports.models import Facet, Tally
+from reports import exports, figures, pictures
+from reports.breakdown import TOLD_APART, Figures, Line, Scope
+from reports.models import Facet
 from reports.periods import ALL, CHOICES, DEFAULT, EVER, Period, PeriodForm
 from reports.tallies import stale
 from reports.wording import headline, line_words
@@ -27,9 +26,8 @@ _LINES_SHOWN: Final = 8
 @login_required
 def reports(request: Signed) -> HttpResponse:
     """The figures of one's own campaigns, or of all, and of each campaign in the period."""
-    rows, runs = breakdown.tallies_of(request.user), Run.objects.filter(campaign__in=figures.reported(request.user))
-    context = _context(request, rows, runs, DEFAULT)
-    found = breakdown.by_campaign(breakdown.within(rows, context["span"]), _CAMPAIGNS_SHOWN + 1)
+    context = _context(request, Run.objects.filter(campaign__in=figures.reported(request.user)), DEFAULT)
+    found = context["scope"].by_campaign(_CAMPAIGNS_SHOWN + 1)
     listed = Campaign.objects.select_related("owner").in_bulk(list(found)[:_CAMPAIGNS_SHOWN])
     context |= {
         "choices": CHOICES,
@@ -45,8 +43,7 @@ def reports(request: Signed) -> HttpResponse:
 def campaign_report(request: Signed, pk: int) -> HttpResponse:
     """The same of one campaign, at first over all its time."""
     campaign = _campaign(request, pk)
-    rows = breakdown.tallies_of(request.user, campaign)
-    context = _context(request, rows, Run.objects.filter(campaign=campaign), ALL)
+    context = _context(request, Run.objects.filter(campaign=campaign), ALL, campaign)
     context |= {"campaign": campaign, "choices": {ALL: EVER, **CHOICES}}
     return _shown(request, "reports/campaign.html", context)
 
@@ -57,7 +54,7 @@ def report_export(request: Signed, what: str, kind: str) -> StreamingHttpRespons
     """Campaigns with their figures, or one of the breakdowns that the report shows, as a file."""
     if what == "campaigns":
         return exports.campaigns_file(request.user, kind)
-    return exports.breakdown_file(what, kind, what, breakdown.tallies_of(request.user), _asked(request, what, DEFAULT))
+    return exports.breakdown_file(what, kind, what, Scope.of(request.user, _asked(request, what, DEFAULT)))
 
 
 @require_safe
@@ -67,8 +64,8 @@ def campaign_export(request: Signed, pk: int, what: str, kind: str) -> Streaming
     campaign = _campaign(request, pk)
     if what == "messages":
         return exports.messages_file(campaign, kind)
-    rows = breakdown.tallies_of(request.user, campaign)
-    return exports.breakdown_file(f"campaign-{pk}-{what}", kind, what, rows, _asked(request, what, ALL))
+    scope = Scope.of(request.user, _asked(request, what, ALL), campaign)
+    return exports.breakdown_file(f"campaign-{pk}-{what}", kind, what, scope)
 
 
 def _asked(request: Signed, what: str, default: str) -> Period | None:
@@ -82,22 +79,23 @@ def _campaign(request: Signed, pk: int) -> Campaign:
     return get_object_or_404(figures.reported(request.user).visible(), pk=pk)
 
 
-def _context(request: Signed, rows: QuerySet[Tally], runs: RunQuerySet, default: str) -> dict[str, Any]:
-    """All that both reports show of these tallies, which are those of these runs."""
+def _context(request: Signed, runs: RunQuerySet, default: str, campaign: Campaign | None = None) -> dict[str, Any]:
+    """All that both reports show of these runs, which are those that the user may see, or the campaign's."""
     form = PeriodForm(request.GET)
     choice, period = form.read(default=default)
-    shown = breakdown.within(rows, period)
-    hours = breakdown.hours(shown)
+    scope = Scope.of(request.user, period, campaign)
+    hours = scope.hours
     days = hours.by_day(period.days if period else None)
-    lines = breakdown.by_facet(shown, *TOLD_APART)
+    lines = scope.by_facet(*TOLD_APART)
     return {
         "form": form,
         "choice": choice,
+        "scope": scope,
         "span": period,
         "days": list(days),
         "whole": hours.whole,
         "meter": tally(hours.whole.by_status),
-        "headline": headline(hours.whole, breakdown.before(rows, period) if period else None),
+        "headline": headline(hours.whole, scope.before),
         "by_day": pictures.figures_by_day(days) if len(days) > 1 else None,
         "by_hour": pictures.figures_by_hour(hours.by_hour()),
         "facets": [_facet(facet, lines[facet], hours.whole) for facet in TOLD_APART if lines[facet]],
@@ -107,7 +105,7 @@ def _context(request: Signed, rows: QuerySet[Tally], runs: RunQuerySet, default:
     }
 
 
-def _facet(facet: Facet, lines: list[breakdown.Line], whole: Figures) -> dict[str, Any]:
+def _facet(facet: Facet, lines: list[Line], whole: Figures) -> dict[str, Any]:
     """A table: each line in words, its figures, and a bar as long as it is large."""
     most = max(lines[0].figures.total, 1)
     told = [(line_words(facet, line.value), line.figures, tally(line.figures.by_status, most=most)) for line in lines]

@@ -3,40 +3,37 @@
 A run is counted when its counters are no longer those that its tallies tell of: soon after it has ended, and now and
 then while it goes on, so that counting takes a twentieth of one processor at most. Counting again changes nothing.
 What is counted stays when the messages are removed.
+
+A large run is counted in steps. Its draft is kept after each, so that whoever comes next goes on from there, and only
+the last step puts what was counted into the place of what was told before.
 """
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
-from typing import Final
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any, Final
 
 import structlog
-from django.db import transaction
-from django.db.models import CharField, Count, F, Func, OuterRef, Q, QuerySet, Subquery, Sum
-from django.db.models.functions import Coalesce, TruncHour
+from django.db import connection, transaction
+from django.db.models import CharField, F, Func, OuterRef, Q, QuerySet, Subquery
 
-from campaigns.models import Message, MessageQuerySet, Run
-from campaigns.states import MARKED, OPEN, MessageStatus
+from campaigns.models import Message, Run
+from campaigns.states import MessageStatus
 from project.clock import now
 from project.queue import enqueue
-from reports.models import Counted, Facet, Tally
+from project.sql import execute, look_up
+from reports.draft import Draft
+from reports.models import Counted, Tally, Total
+from reports.totals import add
 
 log = structlog.get_logger("vestnik.reports")
 
 COUNT: Final = "reports.tasks.count_tallies"
-ENDED: Final = tuple(status for status in MessageStatus if status not in OPEN)
-ACCEPTED: Final = (MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.UNDELIVERED)
-_WELL: Final = (MessageStatus.SENT, MessageStatus.DELIVERED)
 _ROUND_SECONDS: Final = 15.0
+_STEP: Final = 50_000
 _SHARE: Final = 20
 _SOONEST: Final = timedelta(seconds=20)
 _COUNTERS: Final = (*MessageStatus.values, "attempts", "parts")
-_NUMBERS: Final = (Count("pk"), Sum("parts"))
-_PREFIX: Final = Coalesce("phone", "contact__phone") / 10**7
-
-Key = tuple[Facet, datetime, str]
-Cells = dict[Key, dict[str, int]]
 
 
 def stale() -> QuerySet[Run]:
@@ -47,8 +44,9 @@ def stale() -> QuerySet[Run]:
         told=Subquery(counted.values("mark")[:1]),
         counted_at=Subquery(counted.values("counted_at")[:1]),
         again_at=Subquery(counted.values("again_at")[:1]),
+        added=Subquery(counted.values("added")[:1]),
     )
-    return marked.filter(Q(told=None) | ~Q(told=F("mark")))
+    return marked.filter(Q(told=None) | ~Q(told=F("mark")) | Q(added=False))
 
 
 def due() -> QuerySet[Run]:
@@ -67,93 +65,75 @@ def count_due(stopping: Callable[[], bool]) -> None:
     """Count what is due for a while, and leave a hint for the rest."""
     until = time.monotonic() + _ROUND_SECONDS
     for run in due():
-        if stopping() or time.monotonic() > until:
-            enqueue(COUNT)
-            return
-        count_run(run)
+        counted = None
+        while counted is None:
+            if stopping() or time.monotonic() > until:
+                enqueue(COUNT)
+                return
+            counted = count_step(run)
 
 
 def count_run(run: Run) -> bool:
-    """Count the messages of one `stale` run anew; return whether its tallies are those of its messages now.
+    """Count a `stale` run to the end, and return whether its messages are all there."""
+    while (counted := count_step(run)) is None:
+        pass
+    return counted.complete
+
+
+def count_step(run: Run) -> Draft | None:
+    """Count the next messages of a `stale` run; if they were the last, tell what was counted and return it.
 
     Where messages of the run have been removed, what was counted before stays.
     """
-    began, moment = time.monotonic(), now()
-    cells: Cells = defaultdict(lambda: defaultdict(int))
-    messages = Message.objects.filter(run=run)
-    seen = _add_messages(cells, messages)
-    # The counters were read before the messages, so these can only have become more, unless some were removed.
-    there = seen >= run.total
-    if there:
-        _add_tags(cells, messages)
-        _add_tries(cells, messages)
-    else:
-        log.warning("run not counted, for messages of it are gone", run=run.pk, messages=seen, of=run.total)
-    took = timedelta(seconds=time.monotonic() - began)
-    _write(run, cells if there else None, moment, again_at=moment + max(_SOONEST, took * _SHARE))
-    return there
+    began = time.monotonic()
+    kept = Counted.objects.filter(pk=run.pk).values_list("draft", flat=True).first()
+    draft = Draft.of_json(kept) if kept else Draft(run.mark, run.total, now())  # type: ignore[attr-defined]
+    messages = Message.objects.filter(run=run, pk__gt=draft.reached)
+    last = messages.order_by("pk").values_list("pk", flat=True)[_STEP - 1 : _STEP].first()
+    with transaction.atomic():
+        look_up()
+        draft.add(messages.filter(pk__lte=last) if last else messages)
+    draft.seconds += time.monotonic() - began
+    if last:
+        draft.reached = last
+    elif not draft.complete:
+        log.warning("run not counted, for messages of it are gone", run=run.pk, messages=draft.seen, of=draft.total)
+    _keep(run, draft, kept, over=last is None)
+    return draft if last is None else None
 
 
 @transaction.atomic
-def _write(run: Run, cells: Cells | None, moment: datetime, again_at: datetime) -> None:
-    """Put the cells, if there are any, into the place of those that were; of two, who began later is right."""
-    values = {"mark": run.mark, "counted_at": moment, "again_at": again_at}  # type: ignore[attr-defined]
-    row, is_new = Counted.objects.select_for_update().get_or_create(run=run.pk, defaults=values)
-    if not is_new and row.counted_at > moment:
+def _keep(run: Run, draft: Draft, kept: dict[str, Any] | None, *, over: bool) -> None:
+    """Keep the draft that was made of what was `kept`, or tell what it says; unless somebody else has been quicker."""
+    begun = {"counted_at": draft.moment, "again_at": draft.moment}
+    row, _is_new = Counted.objects.select_for_update().get_or_create(run=run.pk, defaults=begun)
+    if row.draft != kept or row.counted_at > draft.moment:
         return
-    Counted.objects.filter(run=run.pk).update(**values)
-    if cells is None:
-        return
-    Tally.objects.filter(run=run.pk).delete()
-    rows = (
+    if over:
+        before = list(Tally.objects.filter(run=run.pk))
+        rows = _tallies(run, draft) if draft.complete else before
+        if draft.complete:
+            Tally.objects.filter(run=run.pk).delete()
+            Tally.objects.bulk_create(rows, batch_size=1000)
+        add(run.campaign.owner_id, gone=before if row.added else [], come=rows)
+        row.draft, row.added, row.mark, row.counted_at = None, True, draft.mark, draft.moment
+        row.again_at = draft.moment + max(_SOONEST, timedelta(seconds=draft.seconds) * _SHARE)
+    else:
+        row.draft, row.again_at = draft.to_json(), draft.moment
+    row.save()
+
+
+@transaction.atomic
+def distrust() -> None:
+    """Have all runs counted anew, and all totals added up anew, whatever they say now."""
+    if connection.vendor == "postgresql":
+        execute(f"LOCK TABLE {Counted._meta.db_table} IN EXCLUSIVE MODE", [])
+    Counted.objects.update(mark="", draft=None, added=False)
+    Total.objects.all().delete()
+
+
+def _tallies(run: Run, draft: Draft) -> list[Tally]:
+    return [
         Tally(campaign_id=run.campaign_id, run=run.pk, facet=facet, hour=hour, value=value, **numbers)
-        for (facet, hour, value), numbers in cells.items()
-    )
-    Tally.objects.bulk_create(rows, batch_size=1000)
-
-
-def _add_messages(cells: Cells, messages: MessageQuerySet) -> int:
-    """Add the messages to all facets but the tags, and return how many there are, those that wait included."""
-    told = (TruncHour("changed_at", tzinfo=UTC), _PREFIX, "contact__timezone", "status", "reason")
-    seen = 0
-    for hour, prefix, zone, status, reason, number, parts in messages.order_by().values_list(*told).annotate(*_NUMBERS):
-        seen += number
-        if status not in OPEN:
-            for facet, value in _facets(prefix, zone, reason if status not in _WELL else None):
-                cell = cells[facet, hour, value]
-                _add(cell, status, number, parts)
-                # One that a person takes for sent is among the attempts that failed.
-                cell["attempts"] += number if status in ACCEPTED and reason != MARKED else 0
-    return seen
-
-
-def _add_tags(cells: Cells, messages: MessageQuerySet) -> None:
-    """Add the messages to the tags that their contacts have now."""
-    ended = messages.filter(status__in=ENDED).order_by()
-    told = (TruncHour("changed_at", tzinfo=UTC), "contact__taggings__tag__name", "status")
-    for hour, tag, status, number, parts in ended.values_list(*told).annotate(*_NUMBERS):
-        _add(cells[Facet.TAG, hour, tag or ""], status, number, parts)
-
-
-def _add_tries(cells: Cells, messages: MessageQuerySet) -> None:
-    """Add the attempts that failed."""
-    failures = messages.filter(failures__isnull=False).order_by()
-    told = (TruncHour("failures__at", tzinfo=UTC), _PREFIX, "contact__timezone", "failures__reason")
-    for hour, prefix, zone, reason, number in failures.values_list(*told).annotate(Count("failures")):
-        for facet, value in _facets(prefix, zone, reason):
-            cells[facet, hour, value]["attempts"] += number
-            cells[facet, hour, value]["tries"] += number
-
-
-def _facets(prefix: int, zone: str | None, reason: str | None) -> Iterator[tuple[Facet, str]]:
-    """Where a message or an attempt counts; `prefix` is the phone's first four digits."""
-    yield Facet.WHOLE, ""
-    yield Facet.OPERATOR, f"{prefix % 1000:03}"
-    yield Facet.TIMEZONE, zone or ""
-    if reason is not None:
-        yield Facet.REASON, reason
-
-
-def _add(cell: dict[str, int], status: str, number: int, parts: int) -> None:
-    cell[status] += number
-    cell["parts"] += parts if status in ACCEPTED else 0
+        for (facet, hour, value), numbers in draft.cells.items()
+    ]

@@ -42,6 +42,16 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """Those to a contact, and those to its phone alone; few enough to be sorted by hand."""
         return self.filter(Q(contact=contact) | Q(contact=None, phone=contact.phone))
 
+    def learned(self, **values: Any) -> int:
+        """Write what was learned of messages that had come to an end before; return how many. See `ended_at`."""
+        return self.update(ended_at=Coalesce("ended_at", "changed_at"), changed_at=clock.now(), **values)
+
+    def wait_again(self) -> int:
+        """Let them wait as if never tried, and return how many."""
+        return self.update(
+            status=MessageStatus.PENDING, reason="", attempts=0, leases=0, changed_at=clock.now(), ended_at=None
+        )
+
     def unresolved(self) -> "MessageQuerySet":
         """Those whose outcome nobody knows, and that nobody has sent again."""
         return self.in_status(MessageStatus.UNKNOWN).exclude(reason=RESENT)
@@ -65,6 +75,9 @@ class Message(models.Model):
 
     `gateway` is the one that had it last. If it may have accepted the message, no other one ever gets it.
 
+    When a receipt or a person tells more of a message that has come to an end, `changed_at` moves, and `ended_at` keeps
+    when the end was. Figures by day and hour go by it, so that what happened on a day stays there.
+
     A run has one message for each contact, and one more for each time that a person has sent an unknown one again.
     """
 
@@ -79,6 +92,7 @@ class Message(models.Model):
     )
     due_at = models.DateTimeField(_("due"))
     changed_at = models.DateTimeField(_("last change"), default=now)
+    ended_at = models.DateTimeField(null=True, editable=False)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     reason = models.CharField(_("reason"), max_length=40, default="", blank=True)
     phone = models.BigIntegerField(_("phone"), null=True)

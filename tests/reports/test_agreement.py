@@ -9,16 +9,17 @@ from uuid import uuid4
 
 import time_machine
 from django.db.models import Count
-from django.db.models.functions import TruncDate
+from django.db.models.functions import Coalesce, TruncDate
 from django.utils import timezone
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from accounts.models import User
-from campaigns.gateways.base import Answer, Outcome, Verdict
+from campaigns.gateways.base import Answer, Outcome, Receipt, Verdict
 from campaigns.lifecycle import campaign_advance
 from campaigns.models import Attempt, Campaign, CampaignQuerySet, Message, MessageQuerySet
+from campaigns.receipts import receipts_apply, receipts_take
 from campaigns.routing import Route
 from campaigns.sending.lease import lease
 from campaigns.sending.record import Done, record
@@ -26,8 +27,8 @@ from campaigns.states import OPEN, MessageStatus
 from campaigns.statistics import campaign_statistics
 from reports import figures, tallies
 from reports.digest import Section, digest_of
+from reports.draft import ACCEPTED, ENDED
 from reports.models import Facet, Rhythm
-from reports.tallies import ENDED
 from tests import factories
 from tests.campaigns.pages import browser
 from tests.conftest import ApiClient
@@ -40,7 +41,9 @@ OUTCOMES = {
     "refused": Outcome(Verdict.REFUSED, "http_400"),
     "retry": Outcome(Verdict.RETRY, "timeout", uncertain=True),
 }
-STEPS = st.tuples(st.integers(0, 2), st.integers(0, 70 * 60), st.lists(st.sampled_from(sorted(OUTCOMES)), max_size=4))
+RECEIPTS = {"delivered": True, "undelivered": False}
+EVENTS = sorted({*OUTCOMES, *RECEIPTS})
+STEPS = st.tuples(st.integers(0, 2), st.integers(0, 70 * 60), st.lists(st.sampled_from(EVENTS), max_size=4))
 
 
 class TestAnyHistory(TestCase):
@@ -64,14 +67,19 @@ class TestAnyHistory(TestCase):
                 agree(user, figures.reported(user))
 
 
-def play(campaign: Campaign, moment: datetime, outcomes: list[str]) -> None:
-    """What the sender does: lease as many messages as there are outcomes, and record them."""
+def play(campaign: Campaign, moment: datetime, events: list[str]) -> None:
+    """What happens at that moment: messages are sent and their outcomes recorded, and receipts come."""
+    outcomes = [name for name in events if name in OUTCOMES]
     with time_machine.travel(moment, tick=False):
         token, (run,) = uuid4(), campaign.runs.select_related("campaign")
         leased = lease(run, token, len(outcomes), Route("probe")) if outcomes else []
         ended = zip(leased, outcomes, strict=False)
         done = [Done(message, Answer(200), OUTCOMES[name]) for message, name in ended]
         record(token, done, gateway="probe", idempotent=True)
+        accepted = Message.objects.filter(run=run, status=MessageStatus.SENT).order_by("pk")
+        told = [RECEIPTS[name] for name in events if name in RECEIPTS]
+        receipts_take("probe", [Receipt(message.pk, good) for message, good in zip(accepted, told, strict=False)])
+        receipts_apply()
 
 
 def agree(user: User, campaigns: CampaignQuerySet) -> None:
@@ -102,16 +110,16 @@ def agree(user: User, campaigns: CampaignQuerySet) -> None:
     in_file = {row["day"]: (int(row["accepted"]), int(row["failed"])) for row in rows_of(user, "/reports/days.csv")}
     for day, (sent, failed) in days.items():
         assert in_file.pop(day.isoformat()) == (sent, failed)
-        ended = messages.annotate(day=TruncDate("changed_at")).filter(day=day)
+        ended = messages.annotate(day=TruncDate(Coalesce("ended_at", "changed_at"))).filter(day=day)
         told = section_of(user, day)
         assert (sent, failed) == (told.sent, told.failed)
-        assert sent == ended.filter(status=MessageStatus.SENT).count()
+        assert sent == ended.filter(status__in=ACCEPTED).count()
         assert failed == ended.filter(status=MessageStatus.FAILED).count()
         tries = Attempt.objects.filter(message__run__campaign__in=campaigns).annotate(day=TruncDate("at"))
         assert told.failed + told.retried == tries.filter(day=day).count()
         assert sum(line.sent for line in told.campaigns) == sent
         assert sum(reason.number for line in told.campaigns for reason in line.reasons) == failed
-    assert sum(sent for sent, _failed in days.values()) == by_status["sent"]
+    assert sum(sent for sent, _failed in days.values()) == sum(by_status[status] for status in ACCEPTED)
     assert sum(failed for _sent, failed in days.values()) == by_status["failed"]
 
 

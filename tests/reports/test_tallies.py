@@ -1,28 +1,50 @@
 """Counting: each run once it has changed, exactly, and never again what has been removed."""
 
-from collections import Counter
+import threading
+from collections import Counter, defaultdict
 from datetime import timedelta
 
 import pytest
+import time_machine
+from django.db import connection
 from django.db.models import Sum
 
 from accounts.models import User
+from campaigns.gateways.base import Receipt
 from campaigns.models import Message, Run
+from campaigns.receipts import receipts_apply, receipts_take
 from campaigns.states import MessageStatus
 from directory.models import Tag
 from project import queue
 from project.clock import now
 from reports import tallies
-from reports.models import Counted, Facet, Tally
+from reports.draft import Draft
+from reports.models import EVERYONE, Counted, Facet, Tally, Total
 from reports.tasks import count_tallies, sweep
+from reports.totals import NAMES
 from tests.campaigns.outcomes import retry, settle, started
 
 
 def cells(run: Run, facet: Facet) -> dict[str, Counter[str]]:
     """What is told of each value, over all hours."""
-    names = (*tallies.ENDED, "parts", "attempts", "tries")
-    rows = Tally.objects.filter(run=run.pk, facet=facet).values_list("value").annotate(*map(Sum, names))
-    return {value: +Counter(dict(zip(names, numbers, strict=True))) for value, *numbers in rows}
+    rows = Tally.objects.filter(run=run.pk, facet=facet).values_list("value").annotate(*map(Sum, NAMES))
+    return {value: +Counter(dict(zip(NAMES, numbers, strict=True))) for value, *numbers in rows}
+
+
+def assert_totals_true() -> None:
+    """Each total is the sum of the tallies of its hour, or day, of its owner, or of everyone."""
+    expected: defaultdict[tuple[object, ...], Counter[str]] = defaultdict(Counter)
+    for row in Tally.objects.select_related("campaign"):
+        hour = row.hour if row.facet == Facet.WHOLE else row.hour.replace(hour=0)
+        for owner in (EVERYONE, row.campaign.owner_id):
+            expected[owner, row.facet, hour, row.value].update({name: getattr(row, name) for name in NAMES})
+    told = {
+        (row.owner, row.facet, row.hour, row.value): +Counter({name: getattr(row, name) for name in NAMES})
+        for row in Total.objects.all()
+    }
+    assert {key: numbers for key, numbers in told.items() if numbers} == {
+        key: +numbers for key, numbers in expected.items()
+    }
 
 
 def test_a_run_is_told_apart_by_everything(alice: User) -> None:
@@ -89,5 +111,65 @@ def test_of_two_who_count_at_once_the_later_is_believed(alice: User) -> None:
     (slow,) = tallies.stale()
     settle(run, 1, MessageStatus.SENT)
     tallies.count_due(lambda: False)
-    tallies._write(slow, {}, now() - timedelta(seconds=5), now())
+    tallies._keep(slow, Draft("", 0, now() - timedelta(seconds=5)), None, over=True)
     assert cells(run, Facet.WHOLE)[""]["sent"] == 2
+
+
+def test_a_large_run_is_counted_in_steps_by_whoever_comes_next(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tallies, "_STEP", 2)
+    _campaign, run = started(alice, contacts=5)
+    settle(run, 4, MessageStatus.SENT)
+    (row,) = tallies.due()
+    assert tallies.count_step(row) is None
+    assert not Tally.objects.exists()
+    assert [(run.total, run.pk) for run in tallies.due()] == [(5, row.pk)]
+    slow = Draft("", 5, now(), reached=1)
+    tallies._keep(row, slow, None, over=True)  # who was slower with the first step
+    settle(run, 1, MessageStatus.FAILED, "http_400")
+    tallies.count_due(lambda: False)
+    assert cells(run, Facet.WHOLE)[""] == Counter(sent=4, failed=1, parts=4, attempts=4)
+    assert tallies.stale().get().pk == run.pk  # for it has changed since the first step
+    Counted.objects.update(again_at=now())
+    tallies.count_due(lambda: False)
+    assert not tallies.stale().exists()
+    assert_totals_true()
+
+
+def test_what_happened_in_an_hour_stays_there_when_receipts_come(alice: User) -> None:
+    with time_machine.travel(now() - timedelta(days=1), tick=False):
+        _campaign, run = started(alice, contacts=3)
+        settle(run, 2, MessageStatus.SENT)
+        settle(run, 1, MessageStatus.UNKNOWN)
+        tallies.count_due(lambda: False)
+    hour = Tally.objects.get(run=run.pk, facet=Facet.WHOLE).hour
+    first, second, third = run.messages.order_by("pk")
+    receipts_take("probe", [Receipt(first.pk, True), Receipt(second.pk, False, "barred"), Receipt(third.pk, True)])
+    with time_machine.travel(now() + timedelta(seconds=1), tick=False):
+        receipts_apply()
+        tallies.count_due(lambda: False)
+    told = Tally.objects.get(run=run.pk, facet=Facet.WHOLE)
+    assert (told.hour, told.sent, told.delivered, told.undelivered, told.unknown) == (hour, 0, 2, 1, 0)
+    assert_totals_true()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_many_who_count_at_once_lose_nothing(alice: User, bob: User) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time, and its database of the tests one connection")
+    for owner in (alice, bob, alice, bob):
+        _campaign, run = started(owner, contacts=2, name=f"{Run.objects.count()}", text=f"{Run.objects.count()}")
+        settle(run, 2, MessageStatus.SENT)
+
+    def work() -> None:
+        try:
+            tallies.count_due(lambda: False)
+        finally:
+            connection.close()
+
+    threads = [threading.Thread(target=work) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert not tallies.stale().exists()
+    assert_totals_true()

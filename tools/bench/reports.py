@@ -23,7 +23,7 @@ from campaigns.models import Campaign
 from reports.models import Report, Tally
 
 _USERS: Final = 1000
-_CONTACTS: Final = 200_000
+_CONTACTS: Final = 1_000_000
 _TIMES: Final = 20
 _YEAR: Final = f"?period=own&first={localdate() - timedelta(days=364)}&last={localdate()}"
 _PAGES: Final = ("/", "/reports/", *(f"/reports/?period={name}" for name in ("today", "7", "90")), f"/reports/{_YEAR}")

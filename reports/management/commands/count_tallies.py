@@ -5,8 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from reports.models import Counted
-from reports.tallies import count_run, stale
+from reports.tallies import count_run, distrust, stale
 
 
 class Command(BaseCommand):
@@ -21,6 +20,6 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run by run; where messages were removed the figures stay as they are."""
         if options["all"]:
-            Counted.objects.update(mark="")
+            distrust()
         results = [count_run(run) for run in stale().order_by("pk")]
         self.stdout.write(f"{sum(results)} runs counted; of {results.count(False)} messages are gone.")
