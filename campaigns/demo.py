@@ -1,9 +1,10 @@
 """Demo data: two people, a thousand contacts in all of Russia's time zones, and campaigns that have been."""
 
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Final
 
 from allauth.account.models import EmailAddress
@@ -11,6 +12,7 @@ from django.utils.timezone import now
 
 from accounts.models import User
 from campaigns import text
+from campaigns.calendar import occurrences
 from campaigns.counters import count_reasons
 from campaigns.models import Attempt, Campaign, Message, Run, RunMinute
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
@@ -74,6 +76,13 @@ SURNAMES: Final = (
     "Орлов",
 )
 TAGS: Final = {"vip": 0.08, "loyal": 0.35, "new": 0.2, "newsletter": 0.6}
+ENDS: Final = {
+    MessageStatus.DELIVERED: 930,
+    MessageStatus.SENT: 34,
+    MessageStatus.UNDELIVERED: 24,
+    MessageStatus.FAILED: 12,
+}
+BUSY: Final = "http_503"
 REFUSALS: Final = {
     "http_400": '{"code": 400, "message": "Number not in service"}',
     "http_422": '{"code": 422, "message": "Number is barred"}',
@@ -88,9 +97,9 @@ def make_demo() -> bool:
     _person(ADMIN, "Мария", "Котова", is_staff=True, is_superuser=True)
     anna = _person(MARKETER, "Анна", "Петрова")
     contacts = _contacts(anna, rng)
-    for campaign, days_ago in _campaigns(anna):
-        for day in days_ago:
-            _run(campaign, now().replace(minute=0, second=0, microsecond=0) - timedelta(days=day), contacts, rng)
+    for campaign, starts in _campaigns(anna):
+        for start in starts:
+            _run(campaign, start, contacts, rng)
     return True
 
 
@@ -130,35 +139,46 @@ def _contact(owner: User, number: int, rng: random.Random) -> Contact:
     )
 
 
-def _campaigns(owner: User) -> Iterator[tuple[Campaign, list[int]]]:
-    """Campaigns that are over, each with the days ago on which it ran."""
+def _campaigns(owner: User) -> Iterator[tuple[Campaign, list[datetime]]]:
+    """Campaigns that are over, each with its starts; reports have something to compare the last 90 days with."""
+    hour = now().replace(minute=0, second=0, microsecond=0)
     plans = [
-        ("Осенняя распродажа", "{first_name|Друзья}, до воскресенья скидка 20 % по коду ОСЕНЬ20.", ("loyal",), [12]),
-        ("Welcome", "Hi {first_name|there}! Show this message and get a coffee on us.", ("new",), [9]),
-        ("Напоминание о бонусах", "У вас {points|0} бонусов. Они сгорят в пятницу!", (), [6]),
+        ("Новинки недели", "{first_name|Друзья}, на этой неделе новое меню!", ("loyal",), Repeat.WEEKLY, 117),
+        (
+            "Осенняя распродажа",
+            "{first_name|Друзья}, до воскресенья скидка 20 % по коду ОСЕНЬ20.",
+            ("loyal",),
+            Repeat.ONCE,
+            12,
+        ),
+        ("Welcome", "Hi {first_name|there}! Show this message and get a coffee on us.", ("new",), Repeat.ONCE, 9),
+        ("Напоминание о бонусах", "У вас {points|0} бонусов. Они сгорят в пятницу!", (), Repeat.ONCE, 6),
         (
             "Утро VIP",
             "Доброе утро, {first_name|дорогой клиент}! Ваш промокод на сегодня: VIP7.",
             ("vip",),
-            [4, 3, 2, 1],
+            Repeat.DAILY,
+            4,
         ),
     ]
-    for name, words, tags, days_ago in plans:
-        start = now().replace(minute=0, second=0, microsecond=0) - timedelta(days=days_ago[0])
+    for name, words, tags, repeat, days_ago in plans:
+        first = hour - timedelta(days=days_ago)
+        row = occurrences(first, repeat, owner.timezone)
+        starts = list(takewhile(lambda start: start < hour - timedelta(hours=12), row))
         campaign = Campaign.objects.create(
             owner=owner,
             name=name,
             text=words,
             audience=Audience(tags=tags).to_json(),
             timezone=owner.timezone,
-            starts_at=start,
-            ends_at=start + timedelta(days=len(days_ago) - 1, hours=12),
-            repeat=Repeat.DAILY if len(days_ago) > 1 else Repeat.ONCE,
+            starts_at=first,
+            ends_at=starts[-1] + timedelta(hours=12),
+            repeat=repeat,
             status=CampaignStatus.FINISHED,
-            finished_at=start + timedelta(days=len(days_ago) - 1, minutes=9),
+            finished_at=starts[-1] + timedelta(minutes=9),
         )
-        Campaign.objects.filter(pk=campaign.pk).update(created_at=start - timedelta(hours=2))
-        yield campaign, days_ago
+        Campaign.objects.filter(pk=campaign.pk).update(created_at=first - timedelta(hours=2))
+        yield campaign, starts
 
 
 def _run(campaign: Campaign, start: datetime, contacts: list[Contact], rng: random.Random) -> None:
@@ -168,25 +188,31 @@ def _run(campaign: Campaign, start: datetime, contacts: list[Contact], rng: rand
     messages = Message.objects.bulk_create(_message(run, contact, rng) for contact in contacts if contact.pk in picked)
     attempts = Attempt.objects.bulk_create(attempt for message in messages for attempt in _failures(message, rng))
     count_reasons(Counter((run.pk, attempt.reason) for attempt in attempts))
-    minutes = Counter((message.changed_at.replace(second=0, microsecond=0), message.status) for message in messages)
-    RunMinute.objects.bulk_create(
-        RunMinute(
-            run=run,
-            minute=minute,
-            sent=minutes[minute, MessageStatus.SENT],
-            failed=minutes[minute, MessageStatus.FAILED],
-            retried=rng.randrange(3),
-        )
-        for minute in {minute for minute, _ in minutes}
-    )
-    by_status = Counter(message.status for message in messages)
+    _minutes(run, messages, attempts)
     Run.objects.filter(pk=run.pk).update(
-        sent=by_status[MessageStatus.SENT],
-        failed=by_status[MessageStatus.FAILED],
+        **Counter(message.status for message in messages),
         attempts=sum(message.attempts for message in messages),
-        parts=sum(message.parts for message in messages if message.status == MessageStatus.SENT),
-        finished_at=max(message.changed_at for message in messages),
+        parts=sum(message.parts for message in messages if message.status != MessageStatus.FAILED),
+        finished_at=max(message.ended_at or message.changed_at for message in messages),
     )
+
+
+def _minutes(run: Run, messages: list[Message], attempts: list[Attempt]) -> None:
+    """What happened in each minute: messages that were accepted or failed, tries that were repeated, and receipts."""
+    minutes: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
+    for message in messages:
+        failed = message.status == MessageStatus.FAILED
+        minutes[_minute(message.ended_at or message.changed_at)]["failed" if failed else "sent"] += 1
+        if message.ended_at:
+            minutes[_minute(message.changed_at)][message.status] += 1
+    for attempt in attempts:
+        if attempt.reason == BUSY:
+            minutes[_minute(attempt.at)]["retried"] += 1
+    RunMinute.objects.bulk_create(RunMinute(run=run, minute=minute, **told) for minute, told in minutes.items())
+
+
+def _minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
 
 
 def _message(run: Run, contact: Contact, rng: random.Random) -> Message:
@@ -197,14 +223,17 @@ def _message(run: Run, contact: Contact, rng: random.Random) -> Message:
         attributes=contact.attributes,
     )
     words = text.render(run.campaign.text, values)
-    failed = rng.random() < 0.012
+    status = rng.choices(list(ENDS), weights=list(ENDS.values()))[0]
+    ended_at = run.started_at + timedelta(seconds=rng.triangular(1, 520, 90))
+    told = status in (MessageStatus.DELIVERED, MessageStatus.UNDELIVERED)
     return Message(
         run=run,
         contact=contact,
-        status=MessageStatus.FAILED if failed else MessageStatus.SENT,
-        reason=rng.choice(list(REFUSALS)) if failed else "",
+        status=status,
+        reason=rng.choice(list(REFUSALS)) if status == MessageStatus.FAILED else "",
         due_at=run.started_at,
-        changed_at=run.started_at + timedelta(seconds=rng.triangular(1, 520, 90)),
+        changed_at=ended_at + timedelta(seconds=rng.triangular(2, 900, 6)) if told else ended_at,
+        ended_at=ended_at if told else None,
         attempts=2 if rng.random() < 0.04 else 1,
         phone=contact.phone,
         text=words,
@@ -217,8 +246,8 @@ def _failures(message: Message, rng: random.Random) -> Iterator[Attempt]:
     if message.attempts > 1:
         yield Attempt(
             message=message,
-            at=message.changed_at - timedelta(seconds=5),
-            reason="http_503",
+            at=(message.ended_at or message.changed_at) - timedelta(seconds=5),
+            reason=BUSY,
             http_status=503,
             answer='{"code": 503, "message": "Down for maintenance"}',
             duration_ms=rng.randrange(8, 40),

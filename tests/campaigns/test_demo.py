@@ -1,7 +1,10 @@
 """The demo data that a newcomer finds."""
 
+from datetime import timedelta
+
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils.timezone import now
 from pytest_django import Settings
 
 from accounts.models import User
@@ -24,13 +27,17 @@ def test_it_is_made_once_and_holds_what_it_promises() -> None:
     assert {phones.normalise(phone) for phone in Contact.objects.values_list("phone", flat=True)}
 
 
-def test_its_history_is_consistent() -> None:
+def test_its_history_is_consistent_and_gives_reports_something_to_compare() -> None:
     make_demo()
-    assert Message.objects.exists()
+    for length in map(timedelta, (7, 30, 90)):
+        assert Message.objects.filter(due_at__gte=now() - length).exists()
+        assert Message.objects.filter(due_at__range=(now() - 2 * length, now() - length)).exists()
     for campaign in Campaign.objects.all():
         assert_counters_true(campaign)
         for run in campaign.runs.all():
-            assert sum(run.minutes.values_list("sent", flat=True)) == run.sent
+            for told in ("delivered", "undelivered", "failed"):
+                assert sum(run.minutes.values_list(told, flat=True)) == getattr(run, told)
+            assert sum(run.minutes.values_list("sent", flat=True)) == run.sent + run.delivered + run.undelivered
 
 
 def test_it_is_refused_in_production(settings: Settings) -> None:
