@@ -5,11 +5,12 @@ array for each column, at a third less than JSON costs it; for SQLite JSON.
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, Final
 
-from django.db import connection
+from django.db import connection, transaction
 from django.db.migrations import AddIndex
 from django.db.models import BooleanField, Model
 from django.db.models.expressions import RawSQL
@@ -81,6 +82,19 @@ def look_up() -> None:
     """
     if connection.vendor == "postgresql":
         execute("SET LOCAL enable_seqscan = off", [])
+
+
+@contextmanager
+def unhurried() -> Iterator[None]:
+    """A transaction that does not wait for the disk: others see it at once, and a power cut may undo it as a whole.
+
+    Whatever is committed later with patience is on the disk after it. Not within another transaction, for that would
+    not wait either.
+    """
+    with transaction.atomic():
+        if connection.vendor == "postgresql":
+            execute("SET LOCAL synchronous_commit = off", [])
+        yield
 
 
 def stamp(moment: datetime) -> Any:

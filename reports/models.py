@@ -9,6 +9,7 @@ from django.utils.translation import gettext_lazy as _
 
 from campaigns.models import Campaign
 from project.clock import now
+from project.sql import unhurried
 
 
 class Rhythm(models.TextChoices):
@@ -89,13 +90,14 @@ class Report(models.Model):
     def claim(cls, pk: int, lasting: timedelta) -> "Report | None":
         """Take a report that is due, so that nobody else does; None if somebody has."""
         due = cls.objects.due().filter(pk=pk)
-        taken = due.update(
-            status=ReportStatus.SENDING,
-            attempts=models.F("attempts") + 1,
-            claimed_until=now() + lasting,
-            handed_at=None,
-            changed_at=now(),
-        )
+        with unhurried():
+            taken = due.update(
+                status=ReportStatus.SENDING,
+                attempts=models.F("attempts") + 1,
+                claimed_until=now() + lasting,
+                handed_at=None,
+                changed_at=now(),
+            )
         return cls.objects.select_related("user").get(pk=pk) if taken else None
 
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Count, Q, Sum
 from django.db.models.functions import TruncMinute
 
@@ -16,7 +16,7 @@ from campaigns.states import CampaignStatus, MessageStatus
 from directory.audience import Audience
 from directory.models import Contact
 from project.clock import now
-from project.sql import execute, look_up, stamp
+from project.sql import execute, look_up, stamp, unhurried
 
 _ACCEPTED: Final = Q(status__in=(MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.UNDELIVERED))
 _LASTS: Final = 7200
@@ -56,7 +56,7 @@ class Command(BaseCommand):
         self.stdout.write(f"There are {sum(run.total for run in Run.objects.all())} messages.")
 
 
-@transaction.atomic
+@unhurried()
 def _campaign(owner: User, moment: datetime, number: int, messages: int, *, after: int) -> int:
     """One campaign to the contacts with ids above `after`, from the first on if they don't suffice; the last id."""
     contacts = Contact.objects.order_by("pk")
@@ -64,8 +64,6 @@ def _campaign(owner: User, moment: datetime, number: int, messages: int, *, afte
     if not ids:
         after, ids = 0, contacts.values_list("pk", flat=True)[messages - 1 : messages]
     ended = moment + timedelta(seconds=_LASTS)
-    if connection.vendor == "postgresql":
-        execute("SET LOCAL synchronous_commit = off", [])
     look_up()
     campaign = Campaign.objects.create(
         owner=owner,
