@@ -8,9 +8,6 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
 
-_NAME = "vestnik_bench"
-
-
 @contextmanager
 def database() -> Iterator[None]:
     """Point the environment, and so every process that is started, to it."""
@@ -22,12 +19,13 @@ def database() -> Iterator[None]:
         if not url.startswith("postgres"):
             yield
             return
-        os.environ["DATABASE_URL"] = urlunsplit(urlsplit(url)._replace(path=f"/{_NAME}"))
-        _execute(url, f"DROP DATABASE IF EXISTS {_NAME} WITH (FORCE)", f"CREATE DATABASE {_NAME}")
+        name = f"{urlsplit(url).path.strip('/')}_bench"
+        os.environ["DATABASE_URL"] = urlunsplit(urlsplit(url)._replace(path=f"/{name}"))
+        _execute(url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)', f'CREATE DATABASE "{name}"')
         try:
             yield
         finally:
-            _execute(url, f"DROP DATABASE {_NAME} WITH (FORCE)")
+            _execute(url, f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def _execute(url: str, *statements: str) -> None:
