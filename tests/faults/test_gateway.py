@@ -53,9 +53,13 @@ def test_an_outage_costs_a_few_probes_and_no_attempts(stack: Stack, api: Api, sc
     stragglers = scale.rate * KNOWN_WITHIN if scale.rate else (WORKERS - 1) * 2 * CONCURRENCY
     probes = 6 + seconds / LONGEST_PAUSE.total_seconds()
     assert len(found.times("outage")) <= FAILURES_TO_OPEN * (WORKERS - 1) + stragglers + probes
-    # They have spent an attempt each; the probes have spent none.
+    # They have spent an attempt each, the probes none. On a busy machine some run out of time before and afterwards.
+    ((late,),) = stack.rows(
+        "SELECT COUNT(*) FROM campaigns_attempt a JOIN campaigns_message m ON m.id = a.message_id "
+        f"JOIN campaigns_run r ON r.id = m.run_id WHERE r.campaign_id = {campaign} AND a.reason <> 'reset'"
+    )
     assert sum(attempts - 1 for _, attempts, _ in found.messages.values()) <= (
-        FAILURES_TO_OPEN * (WORKERS - 1) + stragglers
+        FAILURES_TO_OPEN * (WORKERS - 1) + stragglers + late
     )
     first = min(at for at in found.times("accepted") if at > back_at)
     assert first < back_at + LONGEST_PAUSE.total_seconds() + 2
