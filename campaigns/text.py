@@ -90,7 +90,6 @@ def beyond_gsm7(text: str) -> list[str]:
     return list(dict.fromkeys(character for character in text if character not in _GSM7))
 
 
-@lru_cache(maxsize=10_000)  # people share first names, so texts repeat
 def measure(text: str) -> Size:
     """Encoding, characters and parts of a text as it would be sent; an empty text is one part."""
     if _GSM7.issuperset(text):

@@ -8,6 +8,7 @@ import json
 import time
 from collections import defaultdict
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import NamedTuple, cast
 from uuid import UUID
 
@@ -65,13 +66,13 @@ class _Due(NamedTuple):
 
 
 class _Reader(NamedTuple):
-    """Whom a message goes to; `attributes` is JSON."""
+    """Whom a message goes to; `attributes` is JSON, and read only where the text asks for one."""
 
     phone: int
     first_name: str
     last_name: str
-    attributes: str
     timezone: str
+    attributes: str = "{}"
 
 
 def lease_seconds() -> float:
@@ -133,10 +134,11 @@ def _readers(campaign: Campaign, rows: list[_Due]) -> dict[int, _Reader]:
     """
     if campaign.direct:
         phones = {cast("int", row.phone) for row in rows}
-        to = {phone: _Reader(phone, "", "", "{}", campaign.timezone) for phone in phones - shut(phones)}
+        to = {phone: _Reader(phone, "", "", campaign.timezone) for phone in phones - shut(phones)}
         return {row.id: to[row.phone] for row in rows if row.phone in to}
     known = recipients(campaign).cleared().order_by().filter(is_among("id", {row.contact_id for row in rows}))
-    found = {row[0]: _Reader._make(row[1:]) for row in bare_rows(known.values_list("pk", *_Reader._fields))}
+    columns = _Reader._fields[:-1] if placeholders(campaign.text) <= _CONTACT_FIELDS else _Reader._fields
+    found = {row[0]: _Reader(*row[1:]) for row in bare_rows(known.values_list("pk", *columns))}
     return {row.id: found[row.contact_id] for row in rows if row.contact_id in found}
 
 
@@ -190,7 +192,7 @@ def _deadlines(run: Run, readers: dict[int, _Reader], moment: datetime) -> dict[
 def _leased(run: Run, rows: list[_Due], readers: dict[int, _Reader], deadlines: dict[str, float]) -> list[Leased]:
     """The payloads: as frozen, or rendered for the reader if this is the first attempt."""
     template, leased_at = run.campaign.text, time.monotonic()
-    names = placeholders(template)
+    names = sorted(placeholders(template))
     leased = []
     for row in rows:
         reader = readers.get(row.id)
@@ -199,18 +201,26 @@ def _leased(run: Run, rows: list[_Due], readers: dict[int, _Reader], deadlines: 
             continue
         phone, text, parts = row.phone, row.text, row.parts
         if phone is None:
-            phone, text = reader.phone, render(template, _values(reader, names)) if names else template
-            parts = measure(text).parts
+            phone, (text, parts) = reader.phone, _payload(template, _values(reader, names))
         ids = (row.id, run.pk, run.campaign_id, row.contact_id)
         leased.append(Leased(*ids, phone, text, parts, row.attempts + 1, before, leased_at))
     return leased
 
 
-def _values(reader: _Reader, names: set[str]) -> dict[str, object]:
-    """What the placeholders of those names are filled with; attributes are read only if one of them is asked for."""
-    phone, first_name, last_name, attributes, _ = reader
-    facts = {} if names <= _CONTACT_FIELDS else json.loads(attributes)
-    return values_of(first_name=first_name, last_name=last_name, phone=phone, attributes=facts)
+def _values(reader: _Reader, names: list[str]) -> tuple[object, ...]:
+    """What the placeholders of those names are filled with."""
+    if _CONTACT_FIELDS.issuperset(names):
+        return tuple([getattr(reader, name) for name in names])
+    phone, first_name, last_name, _, attributes = reader
+    known = values_of(first_name=first_name, last_name=last_name, phone=phone, attributes=json.loads(attributes))
+    return tuple([known.get(name) for name in names])
+
+
+@lru_cache(maxsize=10_000)  # people share first names, so texts repeat
+def _payload(template: str, values: tuple[object, ...]) -> tuple[str, int]:
+    """The text for readers with those values, in the order of the placeholders' names, and its parts."""
+    text = render(template, dict(zip(sorted(placeholders(template)), values, strict=True)))
+    return text, measure(text).parts
 
 
 def _take(leased: list[Leased], token: UUID, moment: datetime, gateway: str) -> None:

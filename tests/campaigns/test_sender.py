@@ -58,6 +58,23 @@ def test_every_message_goes_out_once_and_the_campaign_finishes(alice: User, sand
     assert message.phone == message.contact.phone
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        ("Sale", {"Sale"}),
+        ("{last_name|friend}, {first_name}", {"friend, Anna", "Kim, Bea"}),
+        ("{first_name}: {level|none}", {"Anna: gold", "Bea: none"}),
+    ],
+)
+def test_each_contact_reads_its_own_text(alice: User, sandbox: Sandbox, text: str, read: set[str]) -> None:
+    factories.contact(alice, first_name="Anna", attributes={"level": "gold", "last_name": "x"})
+    factories.contact(alice, first_name="Bea", last_name="Kim")
+    campaign = make(alice, 0, text=text)
+    send_everything(campaign, sandbox)
+    assert set(Message.objects.values_list("text", flat=True)) == read
+    assert statuses(campaign) == {"sent": 2}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_fault_costs_time_and_nothing_else(alice: User, sandbox: Sandbox, kind: str) -> None:
     sandbox.faults = sandbox.faults.updated({kind: 0.1})

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
 
+
 @contextmanager
 def database() -> Iterator[None]:
     """Point the environment, and so every process that is started, to it."""
