@@ -21,7 +21,7 @@ from accounts.webhooks.api import webhooks
 from campaigns.api import campaigns, messages
 from campaigns.callbacks import callbacks
 from directory.api import contacts
-from project import openapi
+from project import failure, openapi
 from project.http import Conflict, Invalid, TooManyRequests
 from reports.api import stats
 
@@ -147,6 +147,4 @@ def broken(request: HttpRequest, error: Exception) -> HttpResponse:
     """Our own fault: the caller learns what to ask the administrator for, the log the rest."""
     log.error("call failed", exc_info=error, method=request.method, path=request.path)
     got_request_exception.send(sender=Api, request=request)
-    return api.create_response(
-        request, {"detail": _("Something went wrong on our side; the X-Request-ID leads to it.")}, status=500
-    )
+    return failure.told(error, api.create_response(request, {"detail": failure.detail(error)}, status=500))

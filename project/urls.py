@@ -34,3 +34,5 @@ urlpatterns = [
     path("styleguide/", styleguide, name="styleguide"),
     path("admin/", admin.site.urls),
 ]
+
+handler500 = "project.failure.failed"

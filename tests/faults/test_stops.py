@@ -25,7 +25,7 @@ def test_no_request_begins_after_the_end(stack: Stack, api: Api, scale: Scale) -
     assert found.statuses["expired"]
     assert max(found.times()) < end.timestamp()
     # A request may not outlive the end either, so nobody hears the last answers.
-    unheard = end.timestamp() - 0.5
+    unheard = end.timestamp() - 1.5
     uncertain = {each["id"] for each in found.requests if each["outcome"] != "accepted" or each["at"] > unheard}
     assert {pk for pk, (status, _, _) in found.messages.items() if status == "unknown"} <= uncertain
 
