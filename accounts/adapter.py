@@ -1,16 +1,23 @@
 """How allauth meets our settings."""
 
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urljoin
 
+import structlog
 from allauth.account.adapter import DefaultAccountAdapter
+from allauth.core import context as allauth_context
 from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from accounts.models import User
 from project.http import client_address
+
+log = structlog.get_logger("vestnik.accounts")
+
+_SENT: Final = "account/messages/email_confirmation_sent.txt"
 
 
 class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is not typed
@@ -23,6 +30,24 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
     def get_client_ip(self, request: HttpRequest) -> str:
         """Whose sign-ins are counted together."""
         return client_address(request)
+
+    def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
+        """A mail server that fails spoils nothing else: the reader is told, and can ask for the letter again."""
+        try:
+            super().send_mail(template_prefix, email, context)
+        except OSError as error:  # whatever smtplib raises is one
+            log.warning("letter not sent", letter=template_prefix, error=type(error).__name__)
+            request = allauth_context.request
+            request.letter_unsent = True
+            if not request.path.startswith("/api/"):
+                messages.error(request, _("The mail server does not answer: no letter was sent. Try again later."))
+
+    def add_message(
+        self, request: HttpRequest, level: int, message_template: str | None = None, *args: Any, **kwargs: Any
+    ) -> None:
+        """Nothing says that a letter is on its way after the reader was told that it is not."""
+        if message_template != _SENT or not hasattr(request, "letter_unsent"):
+            super().add_message(request, level, message_template, *args, **kwargs)
 
     def confirm_email(self, request: HttpRequest, email_address: Any) -> bool:
         """Refuse an address that has become another user's login since the letter was sent."""

@@ -37,8 +37,11 @@ def validate_person_name(name: str) -> None:
 
 @cache
 def known_timezones() -> frozenset[str]:
-    """Every name of the IANA time zone database, kept because reading it takes 40 ms."""
-    return frozenset(zoneinfo.available_timezones())
+    """Every name of the IANA time zone database, kept because reading it takes 40 ms.
+
+    But for two that are no places: the host's own zone, which is another on each, and that of a host without any.
+    """
+    return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory"})
 
 
 def validate_timezone(name: str) -> None:

@@ -53,7 +53,10 @@ def message_send(
             first_name=known.first_name, last_name=known.last_name, phone=number, attributes=known.attributes
         )
     )
-    rendered, run = render(text, values), _today(owner, gateway)
+    rendered = render(text, values)
+    if not rendered.strip():
+        raise ValidationError({"text": _("The text comes out empty.")})
+    run = _today(owner, gateway)
     message = _put(Message(run=run, phone=number, text=rendered, parts=measure(rendered).parts, due_at=now()))
     log.info("message to a phone", message=message.pk, contact=known and known.pk, phone=mask(number))
     return message

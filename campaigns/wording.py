@@ -31,6 +31,8 @@ _REASONS: Final[dict[str, str | Promise]] = {
     "not_json": gettext_lazy("The answer could not be understood"),
     "wrong_code": gettext_lazy("The gateway did not say that it accepts"),
     "not_recipient": gettext_lazy("The contact is no longer a recipient"),
+    "unknown_zone": gettext_lazy("The contact’s time zone is not known"),
+    "empty_text": gettext_lazy("The text comes out empty"),
     QUARANTINED: gettext_lazy("Stopped after three tries without an outcome; it may crash the worker"),
     RESENT: gettext_lazy("Sent again as a new message"),
     MARKED: gettext_lazy("Marked by hand"),

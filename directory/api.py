@@ -186,7 +186,8 @@ def _read_rows(rows: list[Any]) -> tuple[dict[int, dict[str, Any]], dict[int, st
             given = ContactIn.model_validate(row)
             told[index] = {name: getattr(given, name) for name in given.model_fields_set}
         except SchemaError as error:
-            refused[index] = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+            told_of = [(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()]
+            refused[index] = "; ".join(": ".join(filter(None, parts)) for parts in told_of)
     return told, refused
 
 

@@ -63,7 +63,7 @@ class Audience:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """As the contract's JSON; what was added to it later is there only if it narrows."""
+        """As the API tells it; what was added to it later is there only if it narrows."""
         known: dict[str, Any] = {
             "operator_codes": list(self.operator_codes),
             "tags": list(self.tags),

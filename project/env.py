@@ -2,6 +2,7 @@
 
 import sys
 from datetime import time
+from email.utils import parseaddr
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
@@ -42,6 +43,7 @@ class Environment(FileAwareEnv):
         super().__init__(eager=False, strip_whitespace=True)
         self.add_parser("database", parse_database)
         self.add_parser("mail", parse_mail)
+        self.add_parser("sender", parse_sender)
         self.add_parser("networks", parse_networks)
         self.add_parser("clock_time", parse_clock_time)
         self.add_parser("time_zone", parse_time_zone)
@@ -94,6 +96,14 @@ def parse_mail(url: str) -> dict[str, Any]:
         "EMAIL_USE_SSL": parts.scheme == "smtps",
         "EMAIL_USE_TLS": parts.scheme == "smtp" and parts.query == "tls=1",
     }
+
+
+def parse_sender(value: str) -> str:
+    """Who letters come from: `name@host` or `Name <name@host>`."""
+    name, _at, host = parseaddr(value)[1].rpartition("@")
+    if not name or not host or not value.isprintable():
+        raise ValidationError("Not a sender, like Vestnik <vestnik@example.org>.")
+    return value
 
 
 def parse_networks(value: str) -> list[IPv4Network | IPv6Network]:

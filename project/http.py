@@ -165,7 +165,10 @@ def page_of(rows: Slice[M], to_schema: Callable[[M], Any]) -> dict[str, Any]:
 
 
 class JsonErrorsMiddleware:
-    """Under `/api/` every error is JSON, also one that Django finds before or after the API does (405, a bad host)."""
+    """Under `/api/` every error is JSON, also one that Django finds before or after the API does (405, a bad host).
+
+    And every 401 names the scheme that would be taken, as HTTP wants it.
+    """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -174,6 +177,8 @@ class JsonErrorsMiddleware:
         response = self.get_response(request)
         if response.status_code < 400 or not request.path.startswith("/api/"):
             return response
+        if response.status_code == HTTPStatus.UNAUTHORIZED:
+            response.headers["WWW-Authenticate"] = "Bearer"
         if response.headers.get("Content-Type", "").startswith("application/json"):
             return response
         response.content = json.dumps({"detail": f"{HTTPStatus(response.status_code).phrase}."})

@@ -35,7 +35,7 @@ PORT: int = env.int("PORT", 8000, validate=validate.Range(1, 65535))
 PUBLIC_URL: str = env.str("PUBLIC_URL", f"http://localhost:{PORT}", validate=WEB_ADDRESS)
 DATABASE: dict[str, Any] = env.database("DATABASE_URL", f"sqlite:///{quote(str(DATA_DIR))}/vestnik.sqlite3")
 EMAIL: dict[str, Any] = env.mail("EMAIL_URL", f"file://{quote(str(DATA_DIR))}/mail")
-DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", "Vestnik <vestnik@localhost>")
+DEFAULT_FROM_EMAIL: str = env.sender("DEFAULT_FROM_EMAIL", "Vestnik <vestnik@localhost>")
 
 GATEWAY: str = env.str("GATEWAY", "probe", validate=validate.OneOf(["probe", "kannel", "console"]))
 GATEWAY_URL: str = env.str("GATEWAY_URL", "http://127.0.0.1:8090/v1", validate=WEB_ADDRESS)
@@ -78,6 +78,8 @@ if not DEBUG:
             stop(f"{_name}: At least 50 random characters: openssl rand -base64 48 makes some.")
     if "*" in ALLOWED_HOSTS:
         stop("ALLOWED_HOSTS: Name the hosts: * would answer to any, and believe it in links.")
+if GATEWAY == "kannel" and ":" not in GATEWAY_TOKEN:
+    stop("GATEWAY_TOKEN: Must be user:password for kannel.")
 if OIDC_URL and not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET):
     stop("OIDC_CLIENT_ID, OIDC_CLIENT_SECRET: Required with OIDC_URL.")
 

@@ -31,7 +31,7 @@ _UNDELIVERED: Final = {2: "not_delivered", 16: "refused_by_centre"}
 
 
 class Kannel(Adapter):
-    """See the contract, "The kannel gateway". `callback` is the address of ours, with its key, that receipts come to.
+    """Kannel's `sendsms`. `callback` is the address of ours, with its key, that receipts come to.
 
     The same request again is another message to it. It takes GET with everything in the address, so that one is never
     to be logged.

@@ -9,7 +9,7 @@ _ACCEPTED = Outcome(Verdict.SENT)
 
 
 class Probe(Adapter):
-    """See the contract, "The probe gateway"."""
+    """One message a request. The same id again is the same message to it."""
 
     kind = "probe"
     idempotent = True

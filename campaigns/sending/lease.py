@@ -190,10 +190,10 @@ def _deadlines(run: Run, readers: dict[int, _Reader], moment: datetime) -> dict[
 
 
 def _leased(run: Run, rows: list[_Due], readers: dict[int, _Reader], deadlines: dict[str, float]) -> list[Leased]:
-    """The payloads: as frozen, or rendered for the reader if this is the first attempt."""
+    """The payloads: as frozen, or rendered for the reader if this is the first attempt; an empty one fails."""
     template, leased_at = run.campaign.text, time.monotonic()
     names = sorted(placeholders(template))
-    leased = []
+    leased, empty = [], []
     for row in rows:
         reader = readers.get(row.id)
         before = deadlines.get(reader.timezone) if reader else None
@@ -202,8 +202,13 @@ def _leased(run: Run, rows: list[_Due], readers: dict[int, _Reader], deadlines: 
         phone, text, parts = row.phone, row.text, row.parts
         if phone is None:
             phone, (text, parts) = reader.phone, _payload(template, _values(reader, names))
+        if not text.strip():
+            empty.append(row.id)
+            continue
         ids = (row.id, run.pk, run.campaign_id, row.contact_id)
         leased.append(Leased(*ids, phone, text, parts, row.attempts + 1, before, leased_at))
+    if empty:
+        _settle(run, empty, MessageStatus.FAILED, "empty_text")
     return leased
 
 

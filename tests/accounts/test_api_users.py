@@ -53,6 +53,17 @@ def test_anyone_registers_and_gets_a_letter_to_confirm_the_address() -> None:
     assert "http://localhost:8000/accounts/confirm-email/" in mail.outbox[0].body
 
 
+@pytest.mark.django_db(transaction=True)  # the letter leaves after the commit
+def test_anyone_registers_while_the_mail_server_is_down(settings: Settings) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+
+    response = register()
+
+    assert response.status_code == 201
+    assert not response.cookies
+
+
 def test_nobody_registers_while_sign_up_is_closed(settings: Settings) -> None:
     settings.OPEN_SIGNUP = False
 

@@ -89,6 +89,31 @@ def test_a_newcomer_signs_up_and_is_in(client: Client) -> None:
     assert client.get("/account/").status_code == 200
 
 
+@pytest.fixture
+def dead_mail_server(settings: Settings) -> None:
+    """Nobody listens on that port."""
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+
+
+@pytest.mark.usefixtures("dead_mail_server")
+def test_a_newcomer_is_in_while_the_mail_server_is_down_and_told_that_no_letter_came(client: Client) -> None:
+    page = client.post("/accounts/signup/", CAROL, follow=True).content.decode()
+
+    assert User.objects.get().email == "carol@example.org"
+    assert "no letter was sent" in page
+    assert "Confirmation email sent" not in page
+
+
+@pytest.mark.usefixtures("dead_mail_server", "alice")
+@pytest.mark.parametrize("email", ["alice@example.org", "nobody@example.org"])
+def test_a_forgotten_password_is_answered_alike_while_the_mail_server_is_down(client: Client, email: str) -> None:
+    page = client.post("/accounts/password/reset/", {"email": email}, follow=True)
+
+    assert page.status_code == 200
+    assert "no letter was sent" in page.content.decode()
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("first_name", "R2D2"), ("last_name", ""), ("email", "nobody"), ("password1", "12345678"), ("password2", "other")],

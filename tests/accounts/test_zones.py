@@ -1,3 +1,7 @@
+import pytest
+from django.core.exceptions import ValidationError
+
+from accounts.models import validate_timezone
 from accounts.zones import zone_groups
 
 
@@ -10,3 +14,9 @@ def test_the_zones_of_the_installations_country_come_first_from_west_to_east() -
     assert not set(names) & {name for name, _label in far}
     assert dict(far)["Asia/Kolkata"] == "Asia/Kolkata, UTC+5:30"
     assert dict(far)["UTC"] == "UTC, UTC+0"
+
+
+@pytest.mark.parametrize("name", ["localtime", "Factory", "Mars/Olympus", "europe/moscow", ""])
+def test_what_names_no_place_is_no_time_zone(name: str) -> None:
+    with pytest.raises(ValidationError):
+        validate_timezone(name)

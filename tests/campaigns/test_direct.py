@@ -70,6 +70,14 @@ def test_what_is_no_phone_is_refused(alice: User, written: str) -> None:
     assert not Message.objects.exists()
 
 
+@pytest.mark.parametrize("text", [" \n", "{first_name}", "{first_name| }"])
+def test_a_text_of_which_nothing_is_left_is_refused(alice: User, text: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        message_send(owner=alice, phone=PHONE, text=text)
+    assert set(refused.value.message_dict) == {"text"}
+    assert not Message.objects.exists()
+
+
 @pytest.mark.parametrize("gone", [{"opted_out": True}, {"is_active": False}], ids=str)
 def test_who_opted_out_is_not_written_to(alice: User, sandbox: Sandbox, gone: dict[str, Any]) -> None:
     contact = factories.contact(alice, phone=PHONE)

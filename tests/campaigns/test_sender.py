@@ -245,6 +245,18 @@ def test_one_who_opts_out_before_the_message_leaves_is_not_written_to(alice: Use
     assert_counters_true(campaign)
 
 
+def test_a_text_that_comes_out_empty_for_a_contact_is_not_sent(alice: User, sandbox: Sandbox) -> None:
+    campaign = make(alice, 3, text="{nickname} ")
+    campaign_advance(campaign.pk)
+    known = Contact.objects.order_by("pk")[0]
+    Contact.objects.filter(pk=known.pk).update(attributes={"nickname": "Ann"})
+    send_everything(campaign, sandbox)
+    assert sandbox.ledger.accepted == 1
+    assert statuses(campaign) == {"sent": 1, "failed": 2}
+    assert {m.reason for m in Message.objects.exclude(contact=known)} == {"empty_text"}
+    assert_counters_true(campaign)
+
+
 def test_a_small_campaign_does_not_wait_for_a_large_one(alice: User, sandbox: Sandbox) -> None:
     sandbox.faults = sandbox.faults.updated({"latency": 0.02})
     large = make(alice, 3000)

@@ -289,7 +289,7 @@ class TestBulk:
             (4, "+7 999 000-00-03", "first_name"),
             (5, "+7 999 000-00-04", "nickname"),
             (6, "", "phone"),
-            (7, "", rejected[-1][2]),
+            (7, "", "Input should be a valid dictionary or object to extract fields from"),
         ]
         assert [tag.name for tag in mine.tags.all()] == ["new"]
         assert Contact.objects.get(phone=79991234567).full_name == "Анна Ким"

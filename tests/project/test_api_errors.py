@@ -35,6 +35,13 @@ def test_an_invalid_parameter_is_named(alice: User) -> None:
 
 
 @pytest.mark.django_db
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic YTpi"])
+def test_a_401_names_the_scheme_that_would_be_taken(client: Client, header: str) -> None:
+    answer = client.get("/api/v1/contacts", headers={"Authorization": header})
+    assert (answer.status_code, answer.headers["WWW-Authenticate"]) == (401, "Bearer")
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v2/contacts", "/api/"])
 def test_an_unknown_call_is_told_in_json(client: Client, path: str) -> None:
     answer = client.get(path)

@@ -62,6 +62,8 @@ BAD = [
     ("EMAIL_URL", "smtp://"),
     ("EMAIL_URL", "smtp://mail.example.org:port"),
     ("EMAIL_URL", "pop3://mail.example.org"),
+    ("DEFAULT_FROM_EMAIL", "Vestnik"),
+    ("DEFAULT_FROM_EMAIL", "Vestnik <@example.org>"),
     ("DAILY_REPORT_AT", "25:00"),
     ("DAILY_REPORT_AT", "morning"),
     ("OPEN_SIGNUP", "perhaps"),
@@ -102,6 +104,12 @@ def test_a_weak_key_signs_nothing_in_production(tmp_path: Path, name: str) -> No
     process = start(tmp_path, **{"SECRET_KEY": KEY, name: "too-short"})
     assert process.returncode != 0
     assert process.stderr.startswith(f"Vestnik can't start: {name}: At least 50 random characters")
+
+
+def test_kannel_wants_a_user_and_a_password(tmp_path: Path) -> None:
+    process = start(tmp_path, SECRET_KEY=KEY, GATEWAY="kannel", GATEWAY_TOKEN="secret")
+    assert process.returncode != 0
+    assert process.stderr == "Vestnik can't start: GATEWAY_TOKEN: Must be user:password for kannel.\n"
 
 
 @pytest.mark.parametrize("key", ["short", "k" * 60, "django-insecure-" + KEY, KEY[1:]])
