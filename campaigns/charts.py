@@ -17,6 +17,7 @@ _LEFT, _TOP, _BOTTOM = 44, 8, 20
 _FLOOR: Final = HEIGHT - _BOTTOM
 _LABEL_WIDTH = 44
 _LABEL_PITCH = 80
+_LETTER_WIDTH = 7
 _WIDE, _NARROW = 960, 340
 _MOST_BARS: Final = 40
 _FEWEST_BARS: Final = 12
@@ -72,7 +73,8 @@ def chart_of(points: Sequence[Point], width: int = 250) -> Chart | None:
     bar_width = round(max(2.0, pitch * 0.72), 1)
     bars = [_bar(point, round(_LEFT + index * pitch, 1), bar_width, top) for index, point in enumerate(points)]
     every = max(ceil(len(points) * _LABEL_PITCH / width), ceil(_LABEL_WIDTH / pitch))
-    ticks = [(bars[index].x, points[index].label) for index in range(0, len(points), every)]
+    labels = [(bars[index].x, points[index].label) for index in range(0, len(points), every)]
+    ticks = [(x, label) for x, label in labels if x + len(label) * _LETTER_WIDTH <= width]
     values = sorted({0, top // 2, top}) if top > 1 else [0, 1]
     return Chart(width, bars, [(_FLOOR - _scaled(value, top), value) for value in values], ticks, points)
 

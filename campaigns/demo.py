@@ -3,16 +3,16 @@
 import random
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from itertools import takewhile
 from typing import Final
 
 from allauth.account.models import EmailAddress
-from django.utils.timezone import now
+from django.utils.timezone import localdate
 
 from accounts.models import User
 from campaigns import text
-from campaigns.calendar import occurrences
+from campaigns.calendar import at_wall, occurrences
 from campaigns.counters import count_reasons
 from campaigns.models import Attempt, Campaign, Message, Run, RunMinute
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
@@ -141,30 +141,32 @@ def _contact(owner: User, number: int, rng: random.Random) -> Contact:
 
 def _campaigns(owner: User) -> Iterator[tuple[Campaign, list[datetime]]]:
     """Campaigns that are over, each with its starts; reports have something to compare the last 90 days with."""
-    hour = now().replace(minute=0, second=0, microsecond=0)
+    today = localdate()
     plans = [
-        ("Новинки недели", "{first_name|Друзья}, на этой неделе новое меню!", ("loyal",), Repeat.WEEKLY, 117),
+        ("Новинки недели", "{first_name|Друзья}, на этой неделе новое меню!", ("loyal",), Repeat.WEEKLY, 117, 12),
         (
             "Осенняя распродажа",
             "{first_name|Друзья}, до воскресенья скидка 20 % по коду ОСЕНЬ20.",
             ("loyal",),
             Repeat.ONCE,
             12,
+            10,
         ),
-        ("Welcome", "Hi {first_name|there}! Show this message and get a coffee on us.", ("new",), Repeat.ONCE, 9),
-        ("Напоминание о бонусах", "У вас {points|0} бонусов. Они сгорят в пятницу!", (), Repeat.ONCE, 6),
+        ("Welcome", "Hi {first_name|there}! Show this message and get a coffee on us.", ("new",), Repeat.ONCE, 9, 16),
+        ("Напоминание о бонусах", "У вас {points|0} бонусов. Они сгорят в пятницу!", (), Repeat.ONCE, 6, 18),
         (
             "Утро VIP",
             "Доброе утро, {first_name|дорогой клиент}! Ваш промокод на сегодня: VIP7.",
             ("vip",),
             Repeat.DAILY,
             4,
+            9,
         ),
     ]
-    for name, words, tags, repeat, days_ago in plans:
-        first = hour - timedelta(days=days_ago)
+    for name, words, tags, repeat, days_ago, hour in plans:
+        first = at_wall(today - timedelta(days=days_ago), time(hour), owner.timezone)
         row = occurrences(first, repeat, owner.timezone)
-        starts = list(takewhile(lambda start: start < hour - timedelta(hours=12), row))
+        starts = list(takewhile(lambda start: start < at_wall(today, time(), owner.timezone), row))
         campaign = Campaign.objects.create(
             owner=owner,
             name=name,
@@ -230,7 +232,7 @@ def _message(run: Run, contact: Contact, rng: random.Random) -> Message:
         run=run,
         contact=contact,
         status=status,
-        reason=rng.choice(list(REFUSALS)) if status == MessageStatus.FAILED else "",
+        reason=_reason(status, rng),
         due_at=run.started_at,
         changed_at=ended_at + timedelta(seconds=rng.triangular(2, 900, 6)) if told else ended_at,
         ended_at=ended_at if told else None,
@@ -239,6 +241,12 @@ def _message(run: Run, contact: Contact, rng: random.Random) -> Message:
         text=words,
         parts=text.measure(words).parts,
     )
+
+
+def _reason(status: MessageStatus, rng: random.Random) -> str:
+    if status == MessageStatus.FAILED:
+        return rng.choice(list(REFUSALS))
+    return "not_delivered" if status == MessageStatus.UNDELIVERED else ""
 
 
 def _failures(message: Message, rng: random.Random) -> Iterator[Attempt]:
