@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Any, Final, NamedTuple
 
 from django.db.models import F, QuerySet, Sum
@@ -86,7 +86,7 @@ class Hours:
 
     rows: list[tuple[datetime, Figures]]
 
-    @property
+    @cached_property
     def whole(self) -> Figures:
         """All of them together."""
         return added(figures for _hour, figures in self.rows)

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any, Final
 
+from django.db.models import OuterRef, Subquery
+from django.db.models.functions import Coalesce
 from django.http import StreamingHttpResponse
 from django.utils.timezone import localtime
 
@@ -13,6 +15,7 @@ from campaigns.models import Campaign, Message
 from campaigns.states import MessageStatus
 from campaigns.wording import reason_words
 from directory.exports import XLSX, Echo, attachment, defused_if_text
+from directory.models import Contact
 from directory.sheets import workbook
 from project.http import keyset
 from reports import figures
@@ -24,6 +27,8 @@ _BATCH: Final = 5000
 _BLOCK: Final = 500
 _CAMPAIGN: Final = ("id", "name", "status", "owner", "starts_at", "ends_at", "total", *MessageStatus.values)
 _MESSAGE: Final = ("id", "run", "phone", "status", "reason", "attempts", "parts", "due_at", "changed_at")
+# Not by a join: for one PostgreSQL would read all messages in the order of their ids, up to the first of the run.
+_RECIPIENT: Final = Coalesce("phone", Subquery(Contact.objects.filter(pk=OuterRef("contact")).values("phone")))
 _FIGURES: Final = ("messages", "accepted", *NAMES)
 _FACETS: Final = {
     "operators": Facet.OPERATOR,
@@ -102,13 +107,12 @@ def _messages(campaign: Campaign) -> Iterator[list[Any]]:
     for run in campaign.runs.order_by("occurrence"):
         last, planned = 0, localtime(run.occurrence).isoformat()
         while rows := list(_page(run.pk, last)):
-            for pk, phone, of_contact, status, reason, attempts, parts, *moments in rows:
-                times = [localtime(moment).isoformat() for moment in moments]
-                yield [pk, planned, phone or of_contact, status, reason, attempts, parts, *times]
+            for pk, *told, due_at, changed_at in rows:
+                yield [pk, planned, *told, localtime(due_at).isoformat(), localtime(changed_at).isoformat()]
             last = rows[-1][0]
 
 
 def _page(run: int, last: int) -> Iterable[tuple[Any, ...]]:
     found = Message.objects.filter(run=run, pk__gt=last).order_by("pk")
-    fields = ("pk", "phone", "contact__phone", "status", "reason", "attempts", "parts", "due_at", "changed_at")
+    fields = ("pk", _RECIPIENT, "status", "reason", "attempts", "parts", "due_at", "changed_at")
     return found.values_list(*fields)[:_BATCH]

@@ -1,14 +1,16 @@
 """Figures as charts: which bars they are, and what each says."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 
 from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
 from campaigns.charts import Chart, Point, both_widths
 from project.numbers import number
-from reports.breakdown import Figures
+from reports.breakdown import Figures, added
 
 Charts = dict[str, Chart | None]
 
@@ -21,6 +23,20 @@ def by_day(days: Iterable[tuple[date, int, int]]) -> Charts:
 def figures_by_day(days: Mapping[date, Figures]) -> Charts:
     """The same of a report."""
     return by_day((day, figures.accepted, figures.failed) for day, figures in days.items())
+
+
+def figures_by_week(days: Mapping[date, Figures]) -> Charts:
+    """A bar for each week, where there are too many days; the first and the last may be parts of one."""
+    weeks: dict[date, list[Figures]] = defaultdict(list)
+    for day, figures in days.items():
+        weeks[day - timedelta(days=day.weekday())].append(figures)
+    return both_widths([_week(monday, added(rows)) for monday, rows in weeks.items()])
+
+
+def _week(monday: date, figures: Figures) -> Point:
+    label = date_format(monday, _("j M"))
+    point = _point(label, figures.accepted, figures.failed)
+    return replace(point, title=_("Week from %(title)s") % {"title": point.title})
 
 
 def by_hour(hours: Iterable[tuple[int, int, int]]) -> Charts:

@@ -20,6 +20,7 @@ from reports.wording import headline, line_words
 
 _CAMPAIGNS_SHOWN: Final = 10
 _LINES_SHOWN: Final = 8
+_DAYS_DRAWN: Final = 92
 
 
 @require_safe
@@ -96,7 +97,8 @@ def _context(request: Signed, runs: RunQuerySet, default: str, campaign: Campaig
         "whole": hours.whole,
         "meter": tally(hours.whole.by_status),
         "headline": headline(hours.whole, scope.before),
-        "by_day": pictures.figures_by_day(days) if len(days) > 1 else None,
+        "by_day": pictures.figures_by_day(days) if 1 < len(days) <= _DAYS_DRAWN else None,
+        "by_week": pictures.figures_by_week(days) if len(days) > _DAYS_DRAWN else None,
         "by_hour": pictures.figures_by_hour(hours.by_hour()),
         "facets": [_facet(facet, lines[facet], hours.whole) for facet in TOLD_APART if lines[facet]],
         "waiting": sum(runs.figures()[status] for status in ("pending", "sending")),

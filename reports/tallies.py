@@ -15,7 +15,8 @@ from typing import Any, Final
 
 import structlog
 from django.db import connection, transaction
-from django.db.models import CharField, F, Func, OuterRef, Q, QuerySet, Subquery
+from django.db.models import CharField, Exists, F, Func, OuterRef, Q, QuerySet
+from django.db.models.functions import Coalesce
 
 from campaigns.models import Message, Run
 from campaigns.states import MessageStatus
@@ -38,21 +39,18 @@ _COUNTERS: Final = (*MessageStatus.values, "attempts", "parts")
 
 def stale() -> QuerySet[Run]:
     """The runs whose tallies are not what their counters tell, each with the `mark` of these counters."""
-    counted = Counted.objects.filter(run=OuterRef("pk"))
     marked = Run.objects.annotate(
-        mark=Func(*_COUNTERS, template="%(expressions)s", arg_joiner=" || ' ' || ", output_field=CharField()),
-        told=Subquery(counted.values("mark")[:1]),
-        counted_at=Subquery(counted.values("counted_at")[:1]),
-        again_at=Subquery(counted.values("again_at")[:1]),
-        added=Subquery(counted.values("added")[:1]),
+        mark=Func(*_COUNTERS, template="%(expressions)s", arg_joiner=" || ' ' || ", output_field=CharField())
     )
-    return marked.filter(Q(told=None) | ~Q(told=F("mark")) | Q(added=False))
+    true = Counted.objects.filter(run=OuterRef("pk"), mark=OuterRef("mark"), added=True)
+    return marked.filter(~Exists(true))
 
 
 def due() -> QuerySet[Run]:
     """Those of them that are to be counted now, the latest first, for people look at these."""
-    waited = Q(told=None) | Q(again_at__lte=now()) | Q(finished_at__gt=F("counted_at"))
-    return stale().filter(waited).order_by("-pk")
+    since_its_end = Q(counted_at__gte=Coalesce(OuterRef("finished_at"), F("counted_at")))
+    lately = Counted.objects.filter(since_its_end, run=OuterRef("pk"), again_at__gt=now())
+    return stale().filter(~Exists(lately)).order_by("-pk")
 
 
 def hint_count() -> None:

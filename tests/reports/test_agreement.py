@@ -131,7 +131,7 @@ def reported(messages: MessageQuerySet, told: Any) -> None:
     for status in ENDED:
         assert getattr(whole, status) == ended.filter(status=status).count()
     assert whole.tries == Attempt.objects.filter(message__in=messages).count()
-    for charts in filter(None, (told["by_day"], told["by_hour"])):
+    for charts in filter(None, (told["by_day"], told["by_week"], told["by_hour"])):
         points = charts["wide"].points if charts["wide"] else []
         assert sum(point.good for point in points) == whole.accepted
         assert sum(point.bad for point in points) == whole.failed

@@ -20,6 +20,7 @@ from tools.bench.figures import figure  # isort: skip - it sets Django up
 
 from accounts.models import User
 from campaigns.models import Campaign
+from measures.meters import METERS, Counter, Histogram, flush
 from reports.models import Report, Tally
 
 _USERS: Final = 1000
@@ -56,16 +57,31 @@ def make(messages: int) -> None:
 
 
 def look() -> None:
-    """Every page and file, of an administrator and of a user."""
+    """Every page and file, of an administrator, whose the large campaign is, and of a user; and `/metrics`."""
     large = Campaign.objects.latest("pk")
-    for name, user in (("administrator", User.objects.get(is_staff=True)), ("user", large.owner)):
+    own = Campaign.objects.filter(owner__is_staff=False).latest("pk")
+    for name, campaign in (("user", own), ("administrator", large)):
         client = Client(headers={"host": "localhost"})
-        client.force_login(user)
-        for address in (*_PAGES, f"/reports/campaigns/{large.pk}/", f"/campaigns/{large.pk}/"):
+        client.force_login(campaign.owner)
+        for address in (*_PAGES, f"/reports/campaigns/{campaign.pk}/", f"/campaigns/{campaign.pk}/"):
             _page(name, client, address)
     for kind in ("csv", "xlsx"):
-        for address in (f"campaigns/{large.pk}/messages.{kind}", f"campaigns.{kind}", f"operators.{kind}{_YEAR}"):
+        for address in (f"campaigns/{large.pk}/messages.{kind}", f"campaigns.{kind}", f"days.{kind}{_YEAR}"):
             _file(client, f"/reports/{address}")
+    measure_much()
+    _page("Prometheus", client, "/metrics")
+
+
+def measure_much() -> None:
+    """As many rows as the processes of a busy house have added up: fifteen of every label of every meter."""
+    for meter in METERS.values():
+        for number in range(15 if meter.labels else 1):
+            labels = [f"{label}-{number}" for label in meter.labels]
+            if isinstance(meter, Histogram):
+                meter.observe(*labels, seconds=meter.bounds)
+            elif isinstance(meter, Counter):
+                meter.add(*labels)
+    flush()
 
 
 def _page(name: str, client: Client, address: str) -> None:
