@@ -19,7 +19,7 @@ from django.utils.timezone import localdate
 from tools.bench.figures import figure  # isort: skip - it sets Django up
 
 from accounts.models import User
-from campaigns.models import Campaign
+from campaigns.models import Campaign, Run
 from measures.meters import METERS, Counter, Histogram, flush
 from reports.models import Report, Tally
 
@@ -35,7 +35,7 @@ def reports(messages: int) -> None:
     """Make so many messages of a thousand users, a tenth of them of yesterday, and look at what is told of them."""
     make(messages)
     look()
-    mail(localdate() - timedelta(days=1))
+    mail(localdate(Run.objects.latest("started_at").started_at))
     call_command("flush", verbosity=0, interactive=False)
 
 
