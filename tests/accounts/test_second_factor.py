@@ -78,6 +78,21 @@ def test_its_secrets_are_sealed_and_bear_a_changed_key(secret: str, settings: Se
     assert passed(totp(secret, 1))
 
 
+def test_a_key_that_was_lost_is_named_with_what_to_do(secret: str, settings: Settings) -> None:
+    settings.SECRET_KEY = "another-key" * 6
+    browser = Client(raise_request_exception=False)
+    browser.post("/accounts/login/", {"login": "alice@example.org", "password": PASSWORD})
+    body = {"email": "alice@example.org", "password": PASSWORD, "code": totp(secret, 1)}
+    answers = [
+        browser.post("/accounts/2fa/authenticate/", {"code": totp(secret, 1)}),
+        ApiClient().post("/tokens", body, content_type="application/json"),
+    ]
+    for answer in answers:
+        assert answer.status_code == 503
+        assert "SECRET_KEY_FALLBACKS" in answer.content.decode()
+    assert browser.get("/account/").status_code == 302
+
+
 def test_a_recovery_code_opens_once(secret: str, client: Client) -> None:
     codes = client.get("/accounts/2fa/recovery-codes/").context["unused_codes"]
 
