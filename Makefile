@@ -6,7 +6,7 @@ STATIC := $(shell find static $(filter-out build/%,$(wildcard */static)) -type f
 PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; do \
 	$$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes
-# What `check --deploy` looks at: the settings of a production host, and none of this machine.
+# For what must not depend on this machine: the settings of some production host.
 PRODUCTION := ENV_FILE=/dev/null DEBUG=0 SECRET_KEY=0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ \
 	PUBLIC_URL=https://sms.example.org ALLOWED_HOSTS=sms.example.org
 
@@ -86,4 +86,4 @@ $(RU).mo: $(RU).po tools/messages.py | .venv/runtime
 
 build/static/staticfiles.json: .venv/runtime $(STATIC)
 	@echo "Collecting the static files …"
-	@DEBUG=1 $(BIN)/python manage.py collectstatic --noinput -v 0
+	@$(PRODUCTION) $(BIN)/python manage.py collectstatic --noinput -v 0

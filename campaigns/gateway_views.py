@@ -83,7 +83,7 @@ def _edit(request: Signed, form: Any, done: str, row: Gateway | None = None) -> 
         messages.success(request, done)
         saved = form.save()
         if row is not None and form.cleaned_data.get("secret"):
-            record(Gateway, [saved.pk], request.user, {"secret": Change(_HIDDEN, _HIDDEN)})
+            record(Gateway, [saved.pk], request.user, {"secret": Change("", _HIDDEN)})
         return redirect("gateways:gateway", saved.pk)
     known = {"address": connections.callback_address(row.pk), "history": history_of(row)} if row is not None else {}
     return render(request, "campaigns/gateway.html", {"form": form, "gateway": row, **known})
