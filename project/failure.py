@@ -19,8 +19,7 @@ def failed(request: HttpRequest) -> HttpResponse:
     if request.path.startswith("/api/"):
         return told(error, JsonResponse({"detail": detail(error)}))
     # Neither page asks the database who is looking.
-    pages = {"503.html": OUT_OF_REACH, "locked.html": Locked, "500.html": BaseException}
-    name = next(name for name, kind in pages.items() if isinstance(error, kind))
+    name = "503.html" if isinstance(error, OUT_OF_REACH) else "locked.html" if isinstance(error, Locked) else "500.html"
     return told(error, HttpResponse(get_template(name).render({"detail": detail(error)})))
 
 
