@@ -1,9 +1,11 @@
 """Forms of the account pages."""
 
-from datetime import timedelta
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final
 
 from django import forms
+from django.db.models import CharField, Q, QuerySet, Value
+from django.db.models.functions import Coalesce, Concat, Lower, Trim
 from django.http import HttpRequest
 from django.utils.timezone import now
 from django.utils.translation import get_language
@@ -11,6 +13,9 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import ApiToken, Scope, User, validate_person_name
 from accounts.zones import zone_groups
+from project.lists import NEWEST, ListForm, holding
+
+_NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class SignupForm(forms.Form):
@@ -31,6 +36,35 @@ class SignupForm(forms.Form):
         user.last_name = self.cleaned_data["last_name"]
         user.language = get_language() or user.language
         user.save()
+
+
+class UserListForm(ListForm):
+    """Which users the administrators' list shows."""
+
+    searched = _("Name or e-mail")
+    orders: ClassVar = {
+        "newest": (_("Newest first"), NEWEST),
+        "name": (_("Name"), ("called", "id")),
+        "seen": (_("Last sign-in"), ("-seen", "-id")),
+    }
+    states: ClassVar[dict[str, tuple[Any, Q]]] = {
+        "": (_("Everyone"), Q()),
+        "active": (_("Active"), Q(is_active=True)),
+        "administrators": (_("Administrators"), Q(is_staff=True)),
+        "invited": (_("Invited"), Q(invited_at__isnull=False)),
+        "deactivated": (_("Deactivated"), Q(is_active=False, invited_at=None)),
+    }
+    state = forms.ChoiceField(
+        label=_("State"), required=False, choices=[(name, label) for name, (label, _which) in states.items()]
+    )
+
+    def found(self) -> "QuerySet[User]":
+        """All that are asked for. Who never signed in comes last of those that did."""
+        read = self.read()
+        names = Trim(Concat("first_name", Value(" "), "last_name", Value(" "), "email", output_field=CharField()))
+        rows = User.objects.annotate(called=Lower(names), seen=Coalesce("last_login", Value(_NEVER)))
+        _label, state = self.states[read["state"] or ""]
+        return rows.filter(state, holding(read["q"] or "", "email", "first_name", "last_name"))
 
 
 class InviteForm(forms.Form):

@@ -1,7 +1,7 @@
 """Administrators' pages: everyone, one user, and who is invited; and the page that an invitation opens."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from allauth.account.forms import SetPasswordForm
 from allauth.account.utils import perform_login
@@ -10,35 +10,64 @@ from allauth.usersessions.models import UserSession
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
-from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import invitations, services
-from accounts.forms import InviteForm, SignupForm
+from accounts.forms import InviteForm, SignupForm, UserListForm
 from accounts.models import User
-from project.http import Conflict, Signed, keyset, refusal_shown
+from project.http import Conflict, Signed, refusal_shown
+from project.lists import list_shown, tidied
 
 _PAGE: Final = 50
 _SIGN_INS: Final = 20
-_STATES: Final[dict[str, tuple[Any, Q]]] = {
-    "active": (gettext_lazy("Active"), Q(is_active=True)),
-    "administrators": (gettext_lazy("Administrators"), Q(is_staff=True)),
-    "invited": (gettext_lazy("Invited"), Q(invited_at__isnull=False)),
-    "deactivated": (gettext_lazy("Deactivated"), Q(is_active=False, invited_at=None)),
-}
-_USER_ACTIONS: Final[dict[str, Callable[[User, User], object]]] = {
-    "activate": lambda user, by: services.user_update(user=user, by=by, is_active=True),
-    "deactivate": lambda user, by: services.user_update(user=user, by=by, is_active=False),
-    "promote": lambda user, by: services.user_update(user=user, by=by, is_staff=True),
-    "demote": lambda user, by: services.user_update(user=user, by=by, is_staff=False),
-    "unlock": lambda user, by: services.second_factor_remove(user=user, by=by),
-    "reinvite": lambda user, by: invitations.invite_again(user=user, by=by),
-    "withdraw": lambda user, by: invitations.withdraw(user=user),
+
+
+class Change(NamedTuple):
+    """What a button does to a user, what is said then, and which of the others takes it back."""
+
+    make: Callable[[User, User], object]
+    said: Any
+    undo: str = ""
+
+
+_USER_ACTIONS: Final[dict[str, Change]] = {
+    "activate": Change(
+        lambda user, by: services.user_update(user=user, by=by, is_active=True),
+        gettext_lazy("%(user)s can sign in again."),
+        "deactivate",
+    ),
+    "deactivate": Change(
+        lambda user, by: services.user_update(user=user, by=by, is_active=False),
+        gettext_lazy("%(user)s is deactivated and signed out everywhere."),
+        "activate",
+    ),
+    "promote": Change(
+        lambda user, by: services.user_update(user=user, by=by, is_staff=True),
+        gettext_lazy("%(user)s is an administrator now."),
+        "demote",
+    ),
+    "demote": Change(
+        lambda user, by: services.user_update(user=user, by=by, is_staff=False),
+        gettext_lazy("%(user)s is no administrator any more."),
+        "promote",
+    ),
+    "unlock": Change(
+        lambda user, by: services.second_factor_remove(user=user, by=by),
+        gettext_lazy("%(user)s signs in with the password alone now."),
+    ),
+    "reinvite": Change(
+        lambda user, by: invitations.invite_again(user=user, by=by),
+        gettext_lazy("The invitation is on its way to %(user)s again."),
+    ),
+    "withdraw": Change(
+        lambda user, by: invitations.withdraw(user=user), gettext_lazy("The invitation of %(user)s is withdrawn.")
+    ),
 }
 
 
@@ -51,18 +80,10 @@ def administrators_only(request: Signed) -> None:
 @require_safe
 @login_required
 def users(request: Signed) -> HttpResponse:
-    """Everyone, newest first, with a search by name and e-mail, and a filter by state."""
+    """Everyone, with a search by name and e-mail, and a filter by state."""
     administrators_only(request)
-    rows = User.objects.all()
-    for word in request.GET.get("q", "").replace("\0", "").split():
-        rows = rows.filter(Q(email__icontains=word) | Q(first_name__icontains=word) | Q(last_name__icontains=word))
-    state = request.GET.get("state", "")
-    if state in _STATES:
-        rows = rows.filter(_STATES[state][1])
-    cursor = request.GET.get("cursor", "")
-    page = keyset(rows, int(cursor) if cursor.isdecimal() else None, _PAGE)
-    states = [(name, label) for name, (label, _condition) in _STATES.items()]
-    return render(request, "accounts/users.html", {"page": page, "states": states, "state": state})
+    form = UserListForm(tidied(request))
+    return list_shown(request, "accounts/users.html", {"form": form, "page": form.page(form.found(), _PAGE)})
 
 
 @require_safe
@@ -88,9 +109,13 @@ def user_change(request: Signed, pk: int, action: str) -> HttpResponse:
     if action not in _USER_ACTIONS:
         raise Http404
     row = get_object_or_404(User, pk=pk)
+    change = _USER_ACTIONS[action]
     with refusal_shown(request):
-        _USER_ACTIONS[action](row, request.user)
-        messages.success(request, _("%(user)s is changed.") % {"user": row})
+        change.make(row, request.user)
+        undo = reverse("accounts:user_change", args=[pk, change.undo]) if change.undo and row != request.user else ""
+        messages.success(request, change.said % {"user": row}, extra_tags=undo)
+    if row == request.user and not (row.is_staff and row.is_active):
+        return redirect("home")
     if not User.objects.filter(pk=pk).exists():
         return redirect("accounts:users")
     return redirect("accounts:user", pk)

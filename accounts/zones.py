@@ -1,11 +1,15 @@
 """Time zones for people to choose from: those of the installation's own country first, by their distance from UTC."""
 
 import zoneinfo
+from collections.abc import Iterable
 from datetime import datetime, timedelta
+from functools import cache
 
 from babel.core import get_global
+from babel.dates import get_timezone_location
 from django.conf import settings
 from django.utils.timezone import now
+from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext as _
 
 from accounts.models import known_timezones
@@ -14,24 +18,45 @@ Options = list[tuple[str, str]]
 
 
 def zone_groups() -> list[tuple[str, Options]]:
-    """Two option groups of a select, `Europe/Moscow` with the label `Europe/Moscow, UTC+3`."""
+    """Two option groups of a select: near ones by their cities, `Moscow, UTC+3`, and far ones by their names."""
     countries = get_global("zone_territories")
     home = countries.get(settings.TIME_ZONE)
     near = {name for name, country in countries.items() if country == home} & known_timezones()
     far = {name for name in known_timezones() if "/" in name} | {"UTC"}
     return [
-        (_("Nearby"), _labelled(near | {settings.TIME_ZONE})),
-        (_("Everywhere else"), _labelled(far - near - {settings.TIME_ZONE})),
+        (_("Nearby"), zone_options(near | {settings.TIME_ZONE})),
+        (
+            _("Everywhere else"),
+            [(name, f"{name}, {offset}") for name, offset in _by_offset(far - near - {settings.TIME_ZONE})],
+        ),
     ]
 
 
-def _labelled(names: set[str]) -> Options:
+def zone_options(names: Iterable[str]) -> Options:
+    """Zones to choose from by their cities, from west to east: `Europe/Moscow` with the label `Moscow, UTC+3`."""
+    return [(name, f"{place(name)}, {offset}") for name, offset in _by_offset(names)]
+
+
+def place(zone: str) -> str:
+    """The city that a time zone is named after, in the reader's language."""
+    return _city(zone, to_locale(get_language() or "en"))
+
+
+@cache
+def _city(zone: str, locale: str) -> str:
+    if zone not in known_timezones() or "/" not in zone:
+        return zone.rsplit("/", maxsplit=1)[-1].replace("_", " ")
+    return get_timezone_location(zone, locale=locale, return_city=True)
+
+
+def _by_offset(names: Iterable[str]) -> list[tuple[str, str]]:
     moment = now()
-    by_offset = sorted((_offset(name, moment), name) for name in names)
-    return [(name, f"{name}, {_written(offset)}") for offset, name in by_offset]
+    return [(name, _written(offset)) for offset, name in sorted((_offset(name, moment), name) for name in names)]
 
 
 def _offset(name: str, moment: datetime) -> timedelta:
+    if name not in known_timezones():
+        return timedelta()
     return moment.astimezone(zoneinfo.ZoneInfo(name)).utcoffset() or timedelta()
 
 

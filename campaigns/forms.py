@@ -1,7 +1,7 @@
 """Forms of the campaign pages. They only read what people write; the rules are those of the services."""
 
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.core.exceptions import NON_FIELD_ERRORS, ValidationError
@@ -16,6 +16,7 @@ from campaigns.states import CampaignStatus, Repeat
 from directory.audience import Audience
 from directory.audience_form import AUDIENCE, AudienceForm, initial_of
 from directory.forms import Choice
+from project.lists import NEWEST, AddressForm, ListForm
 
 NOW, AT = "now", "at"
 # Which fields of the form make up a field of the service.
@@ -31,7 +32,6 @@ _SOURCES: Final[dict[str, tuple[str, ...]]] = {
     "rate_limit": ("rate_limit",),
     "gateway": ("gateway",),
 }
-_SEARCH: Final = {"type": "search", "autocomplete": "off"}
 _LASTS: Final = timedelta(days=2)
 _LAST_HOUR: Final = 21
 
@@ -210,21 +210,15 @@ class SendTestForm(forms.Form):
         return str(self.cleaned_data["text"].replace("\r\n", "\n"))
 
 
-class AddressForm(forms.Form):
-    """What narrows a list; it lives in the page's address."""
-
-    q = forms.CharField(label=_("Search"), max_length=100, required=False, widget=forms.TextInput(attrs=_SEARCH))
-    cursor = forms.IntegerField(required=False, min_value=0, max_value=2**63 - 1, widget=forms.HiddenInput)
-
-    def read(self) -> dict[str, Any]:
-        """What could be read of the address; the rest does not narrow."""
-        self.is_valid()
-        return {name: self.cleaned_data.get(name) for name in self.fields}
-
-
-class FilterForm(AddressForm):
+class FilterForm(ListForm):
     """Which campaigns the list shows."""
 
+    searched = pgettext_lazy("campaign", "Name")
+    orders: ClassVar = {
+        "newest": (_("Newest first"), NEWEST),
+        "start": (_("Latest start first"), ("-starts_at", "-id")),
+        "name": (pgettext_lazy("campaign", "Name"), ("lower_name", "id")),
+    }
     status = forms.ChoiceField(
         label=_("State"), required=False, choices=[("", _("Any state")), *CampaignStatus.choices]
     )

@@ -57,7 +57,7 @@ def _why(row: Campaign, _wanted: dict[str, Any]) -> dict[str, Any]:
 
 def _rows(row: Campaign, wanted: dict[str, Any]) -> dict[str, Any]:
     """A page of messages. Of what goes well there may be a million, and no index: it is not looked at again."""
-    first = wanted["cursor"] is None and wanted["status"] not in SMOOTH
+    first = not wanted["cursor"] and wanted["status"] not in SMOOTH
     live = first and (row.status in MOVING or any(run.open for run in row.runs.all()))
     return {"page": messages_page(row, **wanted), "live": live}
 

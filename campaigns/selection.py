@@ -10,7 +10,7 @@ from django.db.models import Q, Sum
 from campaigns.models import Campaign, Message, MessageQuerySet, Run, RunReason
 from campaigns.states import QUARANTINED, RESENT, MessageStatus
 from directory.models import Contact
-from project.http import Slice, keyset
+from project.lists import NEWEST, Ordered, page_after
 
 LATEST, ALL = "latest", "all"
 _PAGE: Final = 25
@@ -48,17 +48,17 @@ class Failures:
 
 
 def messages_page(
-    campaign: Campaign, *, run: int | None, status: str | None, q: str | None, cursor: int | None
-) -> Slice[Message]:
+    campaign: Campaign, *, run: int | None, status: str | None, q: str | None, cursor: str | None
+) -> Ordered[Message]:
     """One page of a run's messages, of the latest run unless another is asked for; what is unknown does not narrow."""
     runs = campaign.runs.order_by("-occurrence")
     chosen: Run | None = runs.filter(pk=run).first() if run is not None else runs.first()
     if chosen is None:
-        return Slice([], None)
+        return Ordered([], None)
     found = Message.objects.filter(run=chosen).select_related("contact")
     if status == LATEST and not q and chosen.reached:
-        return Slice(_latest(found, chosen), None)
-    return keyset(_narrowed(found, status, q), cursor, _PAGE)
+        return Ordered(_latest(found, chosen), None)
+    return page_after(_narrowed(found, status, q), NEWEST, cursor, _PAGE)
 
 
 def _latest(found: MessageQuerySet, run: Run) -> list[Message]:

@@ -8,17 +8,18 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import transaction
+from django.db.models.functions import Lower
 from django.http import Http404, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.cache import patch_vary_headers
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.http import replace_url, reselect, reswap, retarget
+from django_htmx.http import reselect, reswap, retarget
 
 from accounts.history import history_of
 from campaigns import connections, direct, services
-from campaigns.forms import AddressForm, CampaignForm, FilterForm, MessageFilterForm, SendTestForm
+from campaigns.forms import CampaignForm, FilterForm, MessageFilterForm, SendTestForm
 from campaigns.live import MOVING, PARTS
 from campaigns.models import Campaign, Message
 from campaigns.outlook import outlook_of
@@ -28,7 +29,8 @@ from campaigns.states import OPEN, CampaignStatus, Remedy
 from campaigns.wording import plan_words
 from directory.audience import Audience
 from directory.models import Contact, SavedAudience
-from project.http import Conflict, Signed, keyset, refusal_shown
+from project.http import Conflict, Signed, refusal_shown
+from project.lists import NEWEST, list_shown, page_after, tidied
 
 _PAGE: Final = 30
 _LATEST: Final = 10
@@ -75,30 +77,22 @@ _REMEDIED: Final[dict[str, Any]] = {
 @login_required
 def campaigns(request: Signed) -> HttpResponse:
     """Everyone's campaigns; figures of one's own only. A live search asks for the list alone, by the same address."""
-    asked = request.GET.copy()
-    for name in [name for name, value in asked.items() if not value]:
-        del asked[name]
-    request.GET = asked  # type: ignore[assignment]  # the pager builds its links from it
-    form = FilterForm(asked)
-    wanted = form.read()
-    page = keyset(_found(request, wanted), wanted["cursor"], _PAGE)
+    form = FilterForm(tidied(request))
+    page = form.page(_found(request, form.read()), _PAGE)
     shown = [(row, request.user.may_change(row)) for row in page.items]
     context = {
         "form": form,
         "page": page,
         "rows": [(row, mine, progress_of_runs(row.runs.all()) if mine else None) for row, mine in shown],
-        "narrowed": asked.keys() - {"cursor"},
         "live": any(row.status == CampaignStatus.RUNNING for row in page.items),
     }
-    response = _varied(render(request, f"campaigns/campaigns.html{'#found' if request.htmx else ''}", context))
-    if request.htmx:
-        return replace_url(response, f"{request.path}?{asked.urlencode()}" if asked else request.path)
-    return response
+    return list_shown(request, "campaigns/campaigns.html", context)
 
 
 def _found(request: Signed, wanted: dict[str, Any]) -> Any:
     """The campaigns that the list is narrowed to, with their runs at hand for the figures."""
     found = Campaign.objects.visible().select_related("owner").prefetch_related("runs")
+    found = found.annotate(lower_name=Lower("name"))
     if wanted["q"]:
         found = found.search(wanted["q"])
     if wanted["status"]:
@@ -225,7 +219,7 @@ def contact_messages(request: Signed, contact_pk: int) -> HttpResponse:
     if not request.user.is_staff:
         found = found.filter(run__campaign__owner=request.user)
     limit = _LATEST if request.htmx else _PAGE
-    context = {"contact": contact, "page": keyset(found, AddressForm(request.GET).read()["cursor"], limit)}
+    context = {"contact": contact, "page": page_after(found, NEWEST, request.GET.get("cursor"), limit)}
     return _varied(render(request, f"campaigns/contact_messages.html{'#rows' if request.htmx else ''}", context))
 
 

@@ -1,26 +1,34 @@
 """The pages of saved audiences."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
+from django.db.models.functions import Lower
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from directory.audience_form import SavedAudienceForm
+from directory.forms import AudienceListForm
 from directory.models import SavedAudience
 from directory.saved import audience_delete, audience_reach, audience_save
 from project.http import Conflict, Signed
+from project.lists import holding, list_shown, tidied
+
+_PAGE: Final = 50
 
 
 @require_safe
 @login_required
 def audiences(request: Signed) -> HttpResponse:
     """Everyone's saved audiences."""
-    return render(request, "directory/audiences.html", {"audiences": SavedAudience.objects.select_related("owner")})
+    form = AudienceListForm(tidied(request))
+    found = SavedAudience.objects.select_related("owner").annotate(lower_name=Lower("name"))
+    page = form.page(found.filter(holding(form.read()["q"] or "", "name")), _PAGE)
+    return list_shown(request, "directory/audiences.html", {"form": form, "page": page})
 
 
 @login_required

@@ -3,7 +3,7 @@
 from datetime import date, datetime, time, timedelta
 from functools import cache
 from itertools import chain
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -15,10 +15,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
 from accounts.models import User
-from accounts.zones import zone_groups
+from accounts.zones import place, zone_groups, zone_options
 from directory import attributes, phones
-from directory.listing import CHANGED, NAME, NEWEST, PHONE, present
-from directory.models import Contact, Deed, Tag, Tone
+from directory.listing import CHANGED, NAME, NEWEST, ORDERS, PHONE, present
+from directory.models import Contact, Deed, Source, Tag, Tone
+from project.lists import ListForm
 
 _STATES: Final[dict[str, dict[str, bool]]] = {
     "": {"is_active": True},
@@ -63,7 +64,7 @@ def _operator_options() -> list[tuple[str, Any]]:
 
 
 def _zone_options() -> list[tuple[str, Any]]:
-    return [("", _("Any time zone")), *((name, name) for name in present("timezone"))]
+    return [("", _("Any time zone")), *zone_options(present("timezone"))]
 
 
 def _owner_options() -> list[tuple[str, Any]]:
@@ -92,15 +93,16 @@ class Several(forms.MultipleChoiceField):
         return attributes.is_storable(str(value))
 
 
-class FilterForm(forms.Form):
-    """What narrows the list; it lives in the page's address. The options are read only where the form is drawn."""
+class FilterForm(ListForm):
+    """What narrows the list of contacts. The options are read only where the form is drawn."""
 
-    q = forms.CharField(
-        label=_("Search"),
-        max_length=100,
-        required=False,
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": _("Name or phone"), "autocomplete": "off"}),
-    )
+    searched = _("Name or phone")
+    orders: ClassVar = {
+        NEWEST: (_("Newest first"), ORDERS[NEWEST]),
+        NAME: (_("Name"), ORDERS[NAME]),
+        PHONE: (_("Phone"), ORDERS[PHONE]),
+        CHANGED: (_("Last changed"), ORDERS[CHANGED]),
+    }
     tag = Several(label=_("Any of these tags"), required=False, widget=Chips)
     operator_code = forms.CharField(label=_("Operator code"), required=False, widget=forms.Select)
     timezone = forms.CharField(label=_("Time zone"), required=False, widget=forms.Select)
@@ -119,34 +121,22 @@ class FilterForm(forms.Form):
     )
     added_from = forms.DateField(label=_("Added from"), required=False, widget=Day, validators=_DAYS)
     added_to = forms.DateField(label=_("Added until"), required=False, widget=Day, validators=_DAYS)
-    sort = forms.ChoiceField(
-        label=_("Sort by"),
-        required=False,
-        choices=[("", _("Newest first")), (NAME, _("Name")), (PHONE, _("Phone")), (CHANGED, _("Last changed"))],
-    )
-    cursor = forms.CharField(required=False, max_length=1000, widget=forms.HiddenInput)
 
-    def __init__(self, data: Any) -> None:
+    def __init__(self, data: QueryDict) -> None:
         super().__init__(data)
         for name, options in _OPTIONS.items():
             cast("forms.Select", self.fields[name].widget).choices = CallableChoiceIterator(cache(options))
 
     def filters(self) -> dict[str, Any]:
         """For `ContactQuerySet.narrow`; what can't be read does not narrow. Days are those of the reader's zone."""
-        self.is_valid()
-        given = {name: self.cleaned_data.get(name) for name in ("q", "operator_code", "timezone", "owner")}
-        first, last = self.cleaned_data.get("added_from"), self.cleaned_data.get("added_to")
+        read = self.read()
+        given = {name: read[name] for name in ("q", "operator_code", "timezone", "owner")}
+        first, last = read["added_from"], read["added_to"]
         dates = {
             "added_from": first and make_aware(datetime.combine(first, time.min)),
             "added_before": last and make_aware(datetime.combine(last + timedelta(days=1), time.min)),
         }
-        states = _STATES[self.cleaned_data.get("state", "")]
-        return {**given, **dates, **states, "tags": self.cleaned_data.get("tag") or []}
-
-    def order(self) -> dict[str, Any]:
-        """For `contacts_page`."""
-        self.is_valid()
-        return {"sort": self.cleaned_data.get("sort") or NEWEST, "cursor": self.cleaned_data.get("cursor") or ""}
+        return {**given, **dates, **_STATES[read["state"] or ""], "tags": read["tag"] or []}
 
 
 class BulkForm(forms.Form):
@@ -218,7 +208,7 @@ class ContactForm(forms.Form):
     def __init__(self, data: Any = None, *, contact: Contact | None = None) -> None:
         super().__init__(data, initial=_initial(contact) if contact else None)
         self.known = contact.attributes if contact else {}
-        first = (contact.timezone, contact.timezone) if contact else ("", _("As the phone tells"))
+        first = (contact.timezone, place(contact.timezone)) if contact else ("", _("As the phone tells"))
         self.fields["timezone"].widget = forms.Select(choices=[first, *zone_groups()])
 
     def clean_tags(self) -> list[str]:
@@ -228,6 +218,39 @@ class ContactForm(forms.Form):
     def clean_attributes(self) -> dict[str, Any]:
         """Line by line."""
         return attributes.parse_lines(self.cleaned_data["attributes"], self.known)
+
+
+class TagListForm(ListForm):
+    """Which tags the list shows."""
+
+    searched = pgettext_lazy("tag", "Name")
+    orders: ClassVar = {
+        "name": (pgettext_lazy("tag", "Name"), ("name",)),
+        "contacts": (_("Most contacts first"), ("-number", "-id")),
+    }
+
+
+class AudienceListForm(ListForm):
+    """Which saved audiences the list shows."""
+
+    searched = pgettext_lazy("audience", "Name")
+    orders: ClassVar = {
+        "name": (pgettext_lazy("audience", "Name"), ("lower_name", "id")),
+        "changed": (_("Last changed"), ("-updated_at", "-id")),
+    }
+
+
+class SuppressionListForm(ListForm):
+    """Which phones of the suppression list are shown."""
+
+    searched = _("Part of a phone")
+    orders: ClassVar = {
+        "newest": (_("Newest first"), ("-created_at", "-phone")),
+        "phone": (_("Phone"), ("phone",)),
+    }
+    source = forms.ChoiceField(
+        label=pgettext_lazy("suppression", "Put there"), required=False, choices=[("", _("Any way")), *Source.choices]
+    )
 
 
 class TagForm(forms.Form):

@@ -1,23 +1,19 @@
-"""Long lists of contacts: pages in any order whose cost does not grow with their position, and how many there are."""
+"""Long lists of contacts: pages of each filter in any order, and how many there are."""
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final
 
-from django.core.exceptions import ValidationError
 from django.db import connection
-from django.db.models import F, Model, Q, QuerySet, prefetch_related_objects
-from django.db.models.fields.tuple_lookups import Tuple, TupleGreaterThan, TupleLessThan
+from django.db.models import prefetch_related_objects
 from django.db.models.functions import Coalesce
-from django.db.models.lookups import Lookup
 
 from directory.models import Contact, ContactQuerySet
-
-M = TypeVar("M", bound=Model)
+from project.lists import Order, Ordered, after, cut, read_cursor
 
 NEWEST, NAME, PHONE, CHANGED = "newest", "name", "phone", "changed"
 # Each order is that of an index, and no two contacts stand at the same place of it.
-_ORDERS: Final[dict[str, tuple[str, ...]]] = {
+ORDERS: Final[dict[str, Order]] = {
     NEWEST: ("-id",),
     NAME: ("search",),
     PHONE: ("phone",),
@@ -55,48 +51,30 @@ def number_of(found: ContactQuerySet) -> Number:
     return Number(round(estimate, 2 - len(str(estimate))), exact=False)
 
 
-@dataclass(frozen=True)
-class Ordered(Generic[M]):
-    """Rows of one page, and the cursor of the next."""
-
-    items: list[M]
-    next: str | None
-
-
 def contacts_page(
-    filters: dict[str, Any], number: Number, *, sort: str = NEWEST, cursor: str = "", limit: int
+    filters: dict[str, Any], number: Number, *, sort: str = NEWEST, cursor: str | None = None, limit: int
 ) -> Ordered[Contact]:
     """The page after `cursor` of what `ContactQuerySet.narrow` finds by the filters, `number` of them.
 
     A cursor that can't be read means the first page. The newest of those narrowed by the day are found by that day.
     """
-    order = _ORDERS.get(sort, _ORDERS[NEWEST])
+    order = ORDERS.get(sort, ORDERS[NEWEST])
     dated = filters.get("added_from") or filters.get("added_before")
-    if dated and order == _ORDERS[NEWEST]:
+    if dated and order == ORDERS[NEWEST]:
         order = _BY_DATE
-    below = _read(cursor, Contact, ["id"]) if order == _ORDERS[NEWEST] else []
+    below = read_cursor(cursor, Contact.objects.all(), ["id"]) if order == ORDERS[NEWEST] else []
     found = Contact.objects.narrow(**filters, below=below[0] if below else None)
-    few = number.value <= (_SORTED_OF_DAYS if dated else _SORTED)
-    page = page_after(found, order, "" if below else cursor, limit, few=few)
+    found = found if below else after(found, order, cursor)
+    if order != ORDERS[NEWEST]:  # the ids first: an index may tell them, and the filters, without a look at the rows
+        few = number.value <= (_SORTED_OF_DAYS if dated else _SORTED)
+        first = (_sorted(found, order) if few else found.order_by(*order)).values("pk")[: limit + 1]
+        found = Contact.objects.filter(pk__in=first)
+    page = cut(list(found.order_by(*order)[: limit + 1]), order, limit)
     prefetch_related_objects(page.items, "tags")
     return page
 
 
-def page_after(found: QuerySet[M], order: tuple[str, ...], cursor: str, limit: int, *, few: bool = False) -> Ordered[M]:
-    """The page after `cursor` in an order of one or two fields (both ascending or both descending) that is strict."""
-    names = [name.removeprefix("-") for name in order]
-    after = _read(cursor, found.model, names)
-    if after:
-        found = found.filter(_after(names, after, descending=order[0].startswith("-")))
-    if names != ["id"]:  # the ids first: an index may tell them, and the filters, without a look at the rows
-        first = (_sorted(found, order) if few else found.order_by(*order)).values("pk")[: limit + 1]
-        found = found.model._default_manager.filter(pk__in=first)
-    rows = list(found.order_by(*order)[: limit + 1])
-    last = [getattr(rows[limit - 1], name) for name in names] if len(rows) > limit else None
-    return Ordered(rows[:limit], json.dumps(last, default=str, ensure_ascii=False) if last else None)
-
-
-def _sorted(found: QuerySet[M], order: tuple[str, ...]) -> QuerySet[M]:
+def _sorted(found: ContactQuerySet, order: Order) -> ContactQuerySet:
     """Few rows, in that order by an expression that no index knows, so that the filters are what is looked up.
 
     Else the database might walk along the order in the hope of meeting some soon, and meet them at its end.
@@ -104,33 +82,6 @@ def _sorted(found: QuerySet[M], order: tuple[str, ...]) -> QuerySet[M]:
     name = order[0].removeprefix("-")
     same = Coalesce(name, name)
     return found.order_by(same.desc() if order[0].startswith("-") else same.asc(), *order[1:])
-
-
-def _read(cursor: str, model: type[Model], names: list[str]) -> list[Any]:
-    """The values of those fields in the last row of the page before, or nothing."""
-    try:
-        values = json.loads(cursor)
-        fields = [model._meta.get_field(name) for name in names]
-        return [_value(field, value) for field, value in zip(fields, values, strict=True)]
-    except (ValueError, TypeError, OverflowError, RecursionError, ValidationError):
-        return []
-
-
-def _value(field: Any, value: Any) -> Any:
-    """As the field has it; ValueError where a database could not compare it."""
-    read = field.to_python(value)
-    if read is None or (isinstance(read, int) and not 0 <= read < 2**63) or (isinstance(read, str) and "\0" in read):
-        raise ValueError
-    return read
-
-
-def _after(names: list[str], values: list[Any], *, descending: bool) -> Lookup[bool] | Q:
-    """Rows beyond those values: of two fields compared as one, which an index answers at once."""
-    if len(names) == 1:
-        return Q(**{f"{names[0]}__{'lt' if descending else 'gt'}": values[0]})
-    compare = TupleLessThan if descending else TupleGreaterThan
-    lookup: Lookup[bool] = compare(Tuple(*map(F, names)), values)
-    return lookup
 
 
 def exact_number_of(found: ContactQuerySet) -> int:

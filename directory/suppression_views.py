@@ -1,6 +1,7 @@
 """The pages of the suppression list."""
 
 from collections.abc import Iterator
+from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -13,11 +14,11 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from directory import phones
-from directory.forms import ReleaseForm, SuppressForm
-from directory.listing import page_after
+from directory.forms import ReleaseForm, SuppressForm, SuppressionListForm
 from directory.models import Contact, Source, Suppression
 from directory.suppression import may_release, release, suppress
 from project.http import Signed
+from project.lists import list_shown, tidied
 from project.numbers import number
 
 _PAGE = 50
@@ -27,8 +28,9 @@ _REJECTED_SHOWN = 20
 @require_safe
 @login_required
 def suppression(request: Signed) -> HttpResponse:
-    """Who is never written to, newest first."""
-    return _list(request, SuppressForm(initial={"phones": request.GET.get("phone", "")[:40]}))
+    """Who is never written to."""
+    form = SuppressForm(initial={"phones": request.GET.get("phone", "")[:40]})
+    return list_shown(request, "directory/suppression.html", _listed(request, form))
 
 
 @require_POST
@@ -37,7 +39,7 @@ def suppression_add(request: Signed) -> HttpResponse:
     """Put phones on the list, written or from a file, one a line."""
     form = SuppressForm(request.POST, request.FILES)
     if not form.is_valid():
-        return _list(request, form, status=422)
+        return render(request, "directory/suppression.html", _listed(request, form), status=422)
     numbers, rejected = form.read()
     source = Source.IMPORT if form.cleaned_data["file"] else Source.PERSON
     added = suppress(numbers, by=request.user, source=source, reason=form.cleaned_data["reason"])
@@ -47,8 +49,8 @@ def suppression_add(request: Signed) -> HttpResponse:
     messages.success(request, said)
     if not rejected:
         return redirect("directory:suppression")
-    context = {"rejected": rejected[:_REJECTED_SHOWN], "rejected_number": len(rejected)}
-    return _list(request, SuppressForm(), status=200, **context)
+    told = {"rejected": rejected[:_REJECTED_SHOWN], "rejected_number": len(rejected)}
+    return render(request, "directory/suppression.html", _listed(request, SuppressForm()) | told)
 
 
 @login_required
@@ -78,20 +80,23 @@ def suppression_export(request: Signed) -> StreamingHttpResponse:
     return StreamingHttpResponse(lines(), content_type="text/plain; charset=utf-8", headers=headers)
 
 
-def _list(request: Signed, form: SuppressForm, status: int = 200, **context: object) -> HttpResponse:
-    asked = request.GET.get("q", "")[:40]
+def _listed(request: Signed, adding: SuppressForm) -> dict[str, Any]:
+    """What the page shows, with the form by which phones are added."""
+    form = SuppressionListForm(tidied(request))
+    asked = form.read()
     rows = Suppression.objects.select_related("by")
     digits = Q()
-    for variant in phones.searched(asked):
+    for variant in phones.searched(asked["q"] or ""):
         digits |= Q(written__contains=variant)
     if digits:
         rows = rows.annotate(written=Cast("phone", CharField())).filter(digits)
-    page = page_after(rows, ("-created_at", "-phone"), request.GET.get("cursor", ""), _PAGE)
+    if asked["source"]:
+        rows = rows.filter(source=asked["source"])
+    page = form.page(rows, _PAGE)
     known = Contact.objects.in_bulk([row.phone for row in page.items], field_name="phone")
-    context |= {
+    return {
         "form": form,
+        "adding": adding,
         "page": page,
         "rows": [(row, (who := known.get(row.phone)), may_release(row, who, request.user)) for row in page.items],
-        "asked": asked,
     }
-    return render(request, "directory/suppression.html", context, status=status)

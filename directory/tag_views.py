@@ -1,5 +1,7 @@
 """The pages of tags."""
 
+from typing import Final
+
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
@@ -10,19 +12,22 @@ from django.views.decorators.http import require_POST, require_safe
 
 from directory.bulk import bulk_start
 from directory.bulk_views import words
-from directory.forms import TagForm
+from directory.forms import TagForm, TagListForm
 from directory.models import BulkAction, Deed, Tag, Tagging
-from directory.tags import check_may_change, may_change_tag, tag_numbers, tag_update
+from directory.tags import check_may_change, may_change_tag, tag_update, tags_counted
 from project.http import Conflict, Signed
+from project.lists import holding, list_shown, tidied
+
+_PAGE: Final = 100
 
 
 @require_safe
 @login_required
 def tags(request: Signed) -> HttpResponse:
     """All tags, with how many contacts each has."""
-    numbers = tag_numbers()
-    rows = [(tag, numbers.get(tag.pk, 0)) for tag in Tag.objects.all()]
-    return render(request, "directory/tags.html", {"rows": rows})
+    form = TagListForm(tidied(request))
+    found = tags_counted().filter(holding(form.read()["q"] or "", "name"))
+    return list_shown(request, "directory/tags.html", {"form": form, "page": form.page(found, _PAGE)})
 
 
 @login_required

@@ -8,12 +8,10 @@ from django.core.exceptions import PermissionDenied, ValidationError
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.cache import patch_vary_headers
 from django.utils.html import format_html
 from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
-from django_htmx.http import replace_url
 
 from accounts.history import history_of
 from directory import phones
@@ -24,6 +22,7 @@ from directory.listing import contacts_page, number_of
 from directory.models import BulkAction, Contact, Deed, Suppression, Tag
 from directory.services import NOT_YOURS, contact_create, contact_deactivate, contact_update
 from project.http import Conflict, Signed, refusal_shown
+from project.lists import list_shown, tidied
 
 _PAGE = 50
 _SUGGESTED_TAGS = 200
@@ -33,10 +32,7 @@ _SUGGESTED_TAGS = 200
 @login_required
 def contacts(request: Signed) -> HttpResponse:
     """The list: a live search asks for its lower part only, by the same address."""
-    asked = request.GET.copy()
-    for name in [name for name, values in asked.lists() if not any(values)]:
-        del asked[name]
-    request.GET = asked  # type: ignore[assignment]  # the pager builds its links from it
+    asked = tidied(request)
     form = FilterForm(asked)
     filters = form.filters()
     many = number_of(Contact.objects.narrow(**filters))
@@ -44,22 +40,15 @@ def contacts(request: Signed) -> HttpResponse:
     query.pop("cursor", None)
     context = {
         "form": form,
-        "page": contacts_page(filters, many, limit=_PAGE, **form.order()),
+        "page": contacts_page(filters, many, sort=form.sort(), cursor=form.read()["cursor"], limit=_PAGE),
         "many": many,
-        "narrowed": asked.keys() - {"cursor", "sort"},
         "more": asked.keys() & {"tag", "operator_code", "timezone", "owner", "added_from", "added_to"},
         "query": query.urlencode(),
         "deeds": _deeds(request.GET.get("state", "")),
     }
-    part = "#found" if request.htmx else ""
-    if not part:
+    if not request.htmx:
         context["working"] = BulkAction.objects.filter(owner=request.user, finished_at=None).order_by("-pk").first()
-    response = render(request, f"directory/contacts.html{part}", context)
-    patch_vary_headers(response, ["HX-Request"])
-    if part:
-        address = f"{request.path}?{asked.urlencode()}" if asked else request.path
-        return replace_url(response, address)
-    return response
+    return list_shown(request, "directory/contacts.html", context)
 
 
 def _deeds(state: str) -> list[tuple[str, str]]:

@@ -1,9 +1,22 @@
-"""The form of a new webhook."""
+"""The forms of the webhook pages."""
+
+from typing import ClassVar
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from accounts.webhooks.models import EventType
+from accounts.webhooks.models import DeliveryStatus, EventType
+from project.lists import NEWEST, ListForm
+
+
+class DeliveryListForm(ListForm):
+    """Which deliveries of a webhook the page shows."""
+
+    searched = _("Part of its id")
+    orders: ClassVar = {"newest": (_("Newest first"), NEWEST)}
+    status = forms.ChoiceField(
+        label=_("State"), required=False, choices=[("", _("Any state")), *DeliveryStatus.choices]
+    )
 
 
 class WebhookForm(forms.Form):

@@ -12,9 +12,10 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.webhooks import services
-from accounts.webhooks.forms import WebhookForm
+from accounts.webhooks.forms import DeliveryListForm, WebhookForm
 from accounts.webhooks.models import Delivery, EventType, Webhook
-from project.http import Conflict, Signed, keyset, refusal_shown
+from project.http import Conflict, Signed, refusal_shown
+from project.lists import holding, list_shown, tidied
 
 _PAGE: Final = 30
 
@@ -41,11 +42,15 @@ def webhooks(request: Signed) -> HttpResponse:
 def webhook(request: Signed, pk: int) -> HttpResponse:
     """One of them: what it is told of, and the log of its deliveries, newest first."""
     row = get_object_or_404(Webhook, pk=pk, owner=request.user)
-    cursor = request.GET.get("cursor", "")
-    page = keyset(row.deliveries.defer("events"), int(cursor) if cursor.isdecimal() else None, _PAGE)
+    form = DeliveryListForm(tidied(request))
+    asked = form.read()
+    found = row.deliveries.defer("events").filter(holding(asked["q"] or "", "uid"))
+    if asked["status"]:
+        found = found.filter(status=asked["status"])
     everything = set(row.events) == set(EventType.values)
     labels = [] if everything else [EventType(event).label for event in row.events]
-    return render(request, "webhooks/webhook.html", {"webhook": row, "page": page, "labels": labels})
+    context = {"webhook": row, "labels": labels, "form": form, "page": form.page(found, _PAGE)}
+    return list_shown(request, "webhooks/webhook.html", context)
 
 
 @require_POST

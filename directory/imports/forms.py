@@ -1,13 +1,14 @@
 """Forms of the import pages. They only read what people choose; the rules are those of the services."""
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
 from directory.imports import columns, files
-from directory.imports.models import Import
+from directory.imports.models import Import, ImportStatus
 from directory.upsert import Policy
+from project.lists import NEWEST, ListForm
 
 _POLICIES: Final = [
     (
@@ -28,6 +29,14 @@ class UploadForm(forms.Form):
         widget=forms.FileInput(attrs={"accept": ".csv,.txt,.tsv,.xlsx"}),
         error_messages={"required": _("Choose a file.")},
     )
+
+
+class ImportListForm(ListForm):
+    """Which imports the list shows."""
+
+    searched = _("File")
+    orders: ClassVar = {"newest": (_("Newest first"), NEWEST)}
+    status = forms.ChoiceField(label=_("State"), required=False, choices=[("", _("Any state")), *ImportStatus.choices])
 
 
 class LookForm(forms.Form):

@@ -18,11 +18,12 @@ from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefre
 from directory.cells import defused
 from directory.exports import Echo, attachment
 from directory.imports import files, services
-from directory.imports.forms import LookForm, StartForm, UploadForm
+from directory.imports.forms import ImportListForm, LookForm, StartForm, UploadForm
 from directory.imports.models import AT_WORK, Import, ImportStatus, SetAside
 from directory.imports.progress import progress_of
 from directory.models import Contact, Tag
-from project.http import Conflict, Signed, keyset, refusal_shown
+from project.http import Conflict, Signed, refusal_shown
+from project.lists import holding, list_shown, tidied
 
 _PAGE: Final = 30
 _ROWS: Final = 50
@@ -48,16 +49,18 @@ def imports(request: Signed) -> HttpResponse:
         else:
             address = reverse("directory:import", args=[row.pk])
             return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
-    mine = Import.objects.select_related("owner")
+    listed = ImportListForm(tidied(request))
+    asked = listed.read()
+    found = Import.objects.select_related("owner").filter(holding(asked["q"] or "", "name"))
+    if asked["status"]:
+        found = found.filter(status=asked["status"])
     if not request.user.is_staff:
-        mine = mine.filter(owner=request.user)
-    cursor = request.GET.get("cursor", "")
-    page = keyset(mine, int(cursor) if cursor.isdecimal() and len(cursor) < 19 else None, _PAGE)
-    context = {"form": form, "page": page, "most": services.MAX_SIZE}
+        found = found.filter(owner=request.user)
+    context = {"upload": form, "form": listed, "page": listed.page(found, _PAGE), "most": services.MAX_SIZE}
+    if request.method != "POST":
+        return list_shown(request, "directory/imports.html", context)
     part = "#upload" if request.htmx else ""
-    return _varied(
-        render(request, f"directory/imports.html{part}", context, status=422 if form.errors else 200), "HX-Request"
-    )
+    return _varied(render(request, f"directory/imports.html{part}", context, status=422), "HX-Request")
 
 
 @login_required

@@ -1,8 +1,9 @@
 import pytest
 from django.core.exceptions import ValidationError
+from django.utils.translation import override
 
 from accounts.models import validate_timezone
-from accounts.zones import zone_groups
+from accounts.zones import place, zone_groups, zone_options
 
 
 def test_the_zones_of_the_installations_country_come_first_from_west_to_east() -> None:
@@ -10,7 +11,7 @@ def test_the_zones_of_the_installations_country_come_first_from_west_to_east() -
     names = [name for name, _label in near]
     assert names[0] == "Europe/Kaliningrad"
     assert {"Europe/Moscow", "Asia/Omsk"} <= set(names)
-    assert dict(near)["Asia/Kamchatka"] == "Asia/Kamchatka, UTC+12"
+    assert dict(near)["Asia/Kamchatka"] == "Kamchatka, UTC+12"
     assert not set(names) & {name for name, _label in far}
     assert dict(far)["Asia/Kolkata"] == "Asia/Kolkata, UTC+5:30"
     assert dict(far)["UTC"] == "UTC, UTC+0"
@@ -20,3 +21,16 @@ def test_the_zones_of_the_installations_country_come_first_from_west_to_east() -
 def test_what_names_no_place_is_no_time_zone(name: str) -> None:
     with pytest.raises(ValidationError):
         validate_timezone(name)
+
+
+def test_a_zone_is_called_by_its_city_in_the_readers_language() -> None:
+    assert [place(zone) for zone in ("Asia/Yekaterinburg", "UTC", "Mars/Olympus_Mons")] == [
+        "Yekaterinburg",
+        "UTC",
+        "Olympus Mons",
+    ]
+    with override("ru"):
+        assert zone_options(["Asia/Omsk", "Europe/Moscow"]) == [
+            ("Europe/Moscow", "Москва, UTC+3"),
+            ("Asia/Omsk", "Омск, UTC+6"),
+        ]

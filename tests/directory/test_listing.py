@@ -48,17 +48,31 @@ def test_names_are_sorted_without_regard_to_case() -> None:
     assert names[:2] == ["adam", "Boris"]
 
 
+READABLE = {("name", '"a"'), *((sort, "5") for sort in ("newest", "phone", "nonsense"))}
+
+
 @pytest.mark.usefixtures("directory")
 @pytest.mark.parametrize(
     "cursor",
-    ["x", "[]", "[1,2,3]", '["a"]', "[null]", "{}", '["\\u0000"]', "[" * 900, "[99999999999999999999]"],
+    [
+        "x",
+        "[]",
+        "[1,2,3]",
+        '"a"',
+        "null",
+        "{}",
+        '"\\u0000"',
+        "[" * 900,
+        "99999999999999999999",
+        "5",
+    ],
 )
 @pytest.mark.parametrize("sort", ["newest", "name", "phone", "changed", "nonsense"])
 def test_a_cursor_that_cannot_be_read_means_the_first_page(cursor: str, sort: str) -> None:
     first = contacts_page({}, number_of(Contact.objects.all()), sort=sort, limit=3)
     page = contacts_page({}, number_of(Contact.objects.all()), sort=sort, cursor=cursor, limit=3)
     assert len(page.items) <= 3
-    if (sort, cursor) != ("name", '["a"]'):
+    if (sort, cursor) not in READABLE:
         assert page.items == first.items
 
 
