@@ -11,12 +11,13 @@ from django.utils.timezone import now
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.zones import place
 from campaigns.audience import known_zones, zone_due
 from campaigns.models import Campaign, Run, RunMinute, fingerprint_of
 from campaigns.preview import Gap, Preview, campaign_preview
 from campaigns.states import UNFINISHED, CampaignStatus, Repeat
 from campaigns.text import Size, measure, plainer, replace
-from campaigns.wording import joined, moment_words, place, plan_words, takes_words, width_words
+from campaigns.wording import joined, moment_words, plan_words, takes_words, width_words
 from directory.saved import Spread, audience_spread
 from project.numbers import number
 

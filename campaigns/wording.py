@@ -141,11 +141,6 @@ def _next_start(campaign: Campaign) -> datetime | None:
     return None
 
 
-def place(zone: str) -> str:
-    """The city that a time zone is named after."""
-    return zone.rsplit("/", maxsplit=1)[-1].replace("_", " ")
-
-
 def joined(names: Sequence[str], most: int) -> str:
     """The first of them, and how many more there are."""
     shown = ", ".join(names[:most])

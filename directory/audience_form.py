@@ -9,6 +9,7 @@ from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
+from accounts.zones import zone_options
 from directory.attributes import validate_attributes
 from directory.audience import CONTAINS, EQUALS, EXISTS, MAX_CONDITIONS, MAX_DAYS, NEVER, NOT_WITHIN, WITHIN, Audience
 from directory.forms import Chips, Choice
@@ -80,7 +81,8 @@ class AudienceForm(forms.Form):
         self._choices("tags", names, picks.tags)
         self._choices("tags_none", names, picks.tags_none)
         self._choices("operator_codes", present("operator_code"), picks.operator_codes)
-        self._choices("timezones", present("timezone"), picks.timezones)
+        zones = {*present("timezone"), *picks.timezones}
+        self.fields["timezones"].choices = zone_options(zones)  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         """Days where they are asked for; names of attributes that can be some."""
@@ -134,7 +136,7 @@ class AudienceForm(forms.Form):
     def has_more(self) -> bool:
         """Whether anything is picked that stands among the further conditions."""
         picks = self.audience()
-        return bool(picks.tags_none or picks.attributes or picks.written)
+        return bool(picks.operator_codes or picks.tags_none or picks.attributes or picks.written)
 
     def _check_row(self, row: int) -> None:
         name, value = self.cleaned_data.get(f"attribute_{row}"), self.cleaned_data.get(f"attribute_{row}_value")

@@ -12,11 +12,13 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
+from accounts.zones import place
 from campaigns.states import CampaignStatus, MessageStatus
 from project.numbers import number
 
 register = template.Library()
 register.filter("number", number)
+register.filter("place", place)
 
 _THIN = "\N{NARROW NO-BREAK SPACE}"
 _LABELS = {status.value: status.label for status in (*MessageStatus, *CampaignStatus)}

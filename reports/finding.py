@@ -57,6 +57,7 @@ PLACES: Final = (
     Place(gettext_lazy("Reports"), "reports", "chart-column", "g r"),
     Place(gettext_lazy("Report by e-mail"), "report_email", "mail"),
     Place(gettext_lazy("Users"), "accounts:users", "users", "g u", staff=True),
+    Place(gettext_lazy("Gateways"), "gateways:gateways", "radio-tower", staff=True),
     Place(gettext_lazy("Account"), "accounts:profile", "circle-user", "g s"),
     Place(gettext_lazy("Webhooks"), "webhooks:webhooks", "webhook"),
     Place(gettext_lazy("API"), "docs", "braces"),

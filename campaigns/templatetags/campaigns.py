@@ -14,11 +14,12 @@ from django.utils.timezone import localtime, now
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from accounts.zones import place
 from campaigns.models import Campaign, Gateway, Message, Run
 from campaigns.progress import Progress, progress_of_runs
 from campaigns.states import MessageStatus
 from campaigns.statistics import Statistics
-from campaigns.wording import moment_words, pace_words, place, reason_words
+from campaigns.wording import moment_words, pace_words, reason_words
 from project.queue import is_alive, worker_seen
 from project.templatetags import ago, badge
 
@@ -43,7 +44,6 @@ def moment(value: datetime) -> SafeString:
     return format_html('<time datetime="{}">{}</time>', localtime(value).isoformat(), moment_words(value))
 
 
-register.filter("place", place)
 register.filter("json", json.dumps)
 
 

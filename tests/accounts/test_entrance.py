@@ -285,3 +285,11 @@ def test_a_missing_page_is_explained(client: Client) -> None:
 
     assert response.status_code == 404
     assert "There is nothing here" in response.content.decode()
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["login/", "signup/", "password/reset/"])
+def test_the_entrance_names_its_fields_as_other_pages_do(client: Client, path: str) -> None:
+    page = client.get(f"/accounts/{path}").content.decode()
+    assert "E-mail" in page
+    assert not [words for words in ("Email:", "Email<", "Remember Me") if words in page]

@@ -52,7 +52,7 @@ def authenticator(page: Page) -> Iterator[Callable[..., Any]]:
 
 def sign_in(page: Page, code: str | None = None) -> None:
     page.goto("/accounts/login/")
-    page.get_by_label("E-mail").or_(page.get_by_label("Email")).fill(EMAIL)
+    page.get_by_label("E-mail").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     if code:

@@ -121,7 +121,9 @@ def watch(visitor: Visitor, stack: Stack) -> None:
     assert barriers(page) == []
     refused = PEOPLE - stack.sandbox.ledger.accepted
     assert refused > 0
-    visitor.act("retry-failed")
+    visitor.page.locator("[data-dialog=retry]").click()
+    visitor.page.locator("#retry [type=submit]").click()
+    expect(visitor.page.locator(".toast").first).to_be_visible()
     wait_for(lambda: stack.sandbox.ledger.accepted == PEOPLE, "the messages that were refused")
     visitor.state("Finished")
 

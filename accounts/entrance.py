@@ -1,0 +1,44 @@
+"""The forms of the entrance, in our words. Apart from forms.py, for allauth's own forms import that one."""
+
+from typing import Any, Final
+
+from allauth.account import forms as allauth
+from django.utils.translation import gettext_lazy as _
+
+_LABELS: Final = {
+    "login": _("E-mail"),
+    "email": _("E-mail"),
+    "remember": _("Stay signed in"),
+    "password2": _("The password again"),
+}
+
+
+class Ours:
+    """Allauth's labels differ in style from those of the other pages."""
+
+    fields: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in _LABELS.keys() & self.fields.keys():
+            self.fields[name].label = _LABELS[name]
+
+
+class LoginForm(Ours, allauth.LoginForm):  # type: ignore[misc]  # allauth is not typed
+    """E-mail and password."""
+
+
+class SignupForm(Ours, allauth.SignupForm):  # type: ignore[misc]
+    """Names, e-mail, and a password twice."""
+
+
+class ResetPasswordForm(Ours, allauth.ResetPasswordForm):  # type: ignore[misc]
+    """Where the link goes that sets another password."""
+
+
+class ResetPasswordKeyForm(Ours, allauth.ResetPasswordKeyForm):  # type: ignore[misc]
+    """Another password, twice."""
+
+
+class ChangePasswordForm(Ours, allauth.ChangePasswordForm):  # type: ignore[misc]
+    """The present password, and another twice."""
