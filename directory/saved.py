@@ -19,15 +19,20 @@ from directory.audience import Audience
 from directory.models import Contact, SavedAudience
 from project.http import Conflict
 
+MOST_COUNTED: Final = 10_000
 _SAMPLE: Final = 8
 _REMEMBERED: Final = 60
 
 
 @dataclass(frozen=True)
 class Reach:
-    """How many contacts an audience picks who may be written to, and the newest of them."""
+    """How many contacts an audience picks who may be written to, and the newest of them.
+
+    `opted_out`: how many more it would pick if they had not opted out, see `_opted_out`.
+    """
 
     number: int
+    opted_out: int
     sample: list[Contact]
 
 
@@ -58,10 +63,11 @@ def _counting(audience: Audience) -> Iterator[None]:
 class Spread:
     """How many contacts an audience picks who may be written to: in all, and of each time zone and operator code.
 
-    Both lists begin with the most.
+    Both lists begin with the most. `opted_out` as in `Reach`.
     """
 
     number: int
+    opted_out: int
     zones: list[tuple[str, int]]
     operators: list[tuple[str, int]]
 
@@ -87,14 +93,23 @@ def _spread(audience: Audience) -> Spread:
         for zone, operator, contacts in grouped.annotate(contacts=Count("pk")):
             zones[zone] += contacts
             operators[operator] += contacts
-    return Spread(zones.total(), zones.most_common(), operators.most_common())
+        opted_out = _opted_out(audience)
+    return Spread(zones.total(), opted_out, zones.most_common(), operators.most_common())
+
+
+def _opted_out(audience: Audience) -> int:
+    """How many it picks who have opted out; of more than `MOST_COUNTED` one more is told."""
+    left_out = Contact.objects.filter(is_active=True, opted_out=True).matching(audience)
+    return left_out.order_by().values("pk")[: MOST_COUNTED + 1].count()
 
 
 def audience_reach(audience: Audience) -> Reach:
     """See `Reach`."""
     number = audience_number(audience)
+    with _counting(audience):
+        opted_out = _opted_out(audience)
     picked = Contact.objects.writable().matching(audience).order_by("-pk") if number else Contact.objects.none()
-    return Reach(number, list(picked[:_SAMPLE]))
+    return Reach(number, opted_out, list(picked[:_SAMPLE]))
 
 
 def audience_save(*, by: User, name: str, audience: Audience, saved: SavedAudience | None = None) -> SavedAudience:

@@ -42,7 +42,7 @@ def test_all_is_well(alice: User) -> None:
     factories.contact(alice, timezone="Asia/Omsk", phone=79991112235, opted_out=True)
     found = outlook()
     assert (found.cautions, found.barred, found.details) == ([], False, "")
-    assert (found.spread.number, found.spread.operators) == (2, [("903", 2)])
+    assert (found.spread.number, found.spread.opted_out, found.spread.operators) == (2, 1, [("903", 2)])
     assert sorted(found.spread.zones) == [("Asia/Omsk", 1), ("Europe/Moscow", 1)]
     assert found.plan == "Starts at once, until Thu 26 Nov 12:00."
 

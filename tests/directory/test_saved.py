@@ -8,9 +8,11 @@ from django.utils.timezone import now
 
 from accounts.models import User
 from campaigns.models import Campaign
+from directory import saved
 from directory.audience import Audience
 from directory.models import Contact, LastWritten, SavedAudience
 from directory.saved import audience_number, audience_reach, audience_save
+from directory.templatetags.directory import left_out
 from project.http import Conflict
 from tests import factories
 from tests.conftest import ApiClient
@@ -69,7 +71,18 @@ def test_an_audience_of_the_contract_reads_as_it_always_has() -> None:
 def test_the_reach_leaves_out_who_must_not_be_written_to(alice: User) -> None:
     Contact.objects.filter(first_name="Boris").update(opted_out=True)
     reach = audience_reach(Audience(tags=("vip",)))
-    assert (reach.number, [contact.first_name for contact in reach.sample]) == (1, ["Anna"])
+    assert (reach.number, reach.opted_out, [contact.first_name for contact in reach.sample]) == (1, 1, ["Anna"])
+    assert audience_reach(Audience(tags=("nobody-has-it",))).opted_out == 0
+
+
+@pytest.mark.usefixtures("directory")
+def test_who_opted_out_is_counted_up_to_a_number_and_told(alice: User, client: Client, monkeypatch: Any) -> None:
+    Contact.objects.update(opted_out=True)
+    client.force_login(alice)
+    assert "3 others opted out and are left out." in client.get("/contacts/audiences/new/").content.decode()
+    monkeypatch.setattr(saved, "MOST_COUNTED", 1)
+    assert audience_reach(Audience()).opted_out == 2
+    assert left_out(10_001).startswith("More than 10")
 
 
 def test_only_who_saved_it_or_an_administrator_changes_it(alice: User, bob: User, admin: User) -> None:
