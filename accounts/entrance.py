@@ -14,7 +14,7 @@ _LABELS: Final = {
 
 
 class Ours:
-    """Allauth's labels differ in style from those of the other pages."""
+    """Allauth's labels differ in style from those of the other pages; and whoever comes here wants to write at once."""
 
     fields: Any
 
@@ -22,6 +22,7 @@ class Ours:
         super().__init__(*args, **kwargs)
         for name in _LABELS.keys() & self.fields.keys():
             self.fields[name].label = _LABELS[name]
+        next(iter(self.fields.values())).widget.attrs["autofocus"] = True
 
 
 class LoginForm(Ours, allauth.LoginForm):  # type: ignore[misc]  # allauth is not typed

@@ -47,7 +47,6 @@ def home(request: Signed) -> HttpResponse:
             "days": days,
             "charts": _charts(request.user, days),
             "has_contacts": Contact.objects.exists(),
-            "has_campaigns": figures.reported(request.user).visible().exists(),
         }
     response = render(request, f"reports/home.html{part}", context)
     patch_vary_headers(response, ["HX-Request"])
@@ -61,6 +60,7 @@ def _under_way(user: User) -> dict[str, Any]:
     return {
         "running": running,
         "live": any(row.status == CampaignStatus.RUNNING for row, _progress in running),
+        "has_campaigns": bool(running) or figures.reported(user).visible().exists(),
     }
 
 

@@ -203,7 +203,7 @@ def test_a_contact_shows_its_facts(site: Client, alice: User) -> None:
         alice, phone=79991234567, first_name="Anna", tags=("vip",), timezone="Asia/Omsk", attributes={"gold": True}
     )
     shown = text_of(site.get(address(contact)))
-    for fact in ("+7 999 123-45-67", "999", "Asia/Omsk", "vip", "gold", "true", "Alice", "Edit", "Deactivate"):
+    for fact in ("+7 999 123-45-67", "999", "Omsk", "vip", "gold", "true", "Alice", "Edit", "Deactivate"):
         assert fact in shown
 
 
