@@ -17,3 +17,10 @@ document.addEventListener("click", (event) => {
   text.focus();
   text.dispatchEvent(new Event("input", { bubbles: true }));
 });
+
+// Ctrl+Enter or ⌘Enter goes on to the review, wherever in the form one is.
+document.getElementById("composer").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey)) return;
+  event.preventDefault();
+  document.querySelector("[data-dialog=review]")?.click();
+});
