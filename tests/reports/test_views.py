@@ -75,6 +75,10 @@ def test_the_gateways_breaker_is_told_and_refreshed(alice: User, state: dict[str
     assert told in part
 
 
+def test_a_newcomers_page_refreshes_without_the_card_that_it_does_not_have(alice: User) -> None:
+    assert "hx-swap-oob" not in browser(alice).get("/", headers=htmx("now")).content.decode()
+
+
 def test_an_administrator_sees_all(alice: User, admin: User) -> None:
     _campaign, run = started(alice, contacts=2, name="Autumn")
     settle(run, 1, MessageStatus.SENT)
