@@ -10,6 +10,7 @@ from django.views.decorators.http import require_safe
 
 from campaigns.models import Campaign, Run, RunQuerySet
 from campaigns.progress import tally
+from campaigns.states import OPEN
 from project.http import Signed
 from reports import exports, figures, pictures
 from reports.breakdown import TOLD_APART, Figures, Line, Scope
@@ -88,6 +89,7 @@ def _context(request: Signed, runs: RunQuerySet, default: str, campaign: Campaig
     hours = scope.hours
     days = hours.by_day(period.days if period else None)
     lines = scope.by_facet(*TOLD_APART)
+    counters = runs.figures()
     return {
         "form": form,
         "choice": choice,
@@ -101,7 +103,7 @@ def _context(request: Signed, runs: RunQuerySet, default: str, campaign: Campaig
         "by_week": pictures.figures_by_week(days) if len(days) > _DAYS_DRAWN else None,
         "by_hour": pictures.figures_by_hour(hours.by_hour()),
         "facets": [_facet(facet, lines[facet], hours.whole) for facet in TOLD_APART if lines[facet]],
-        "waiting": sum(runs.figures()[status] for status in ("pending", "sending")),
+        "waiting": sum(counters[status] for status in OPEN),
         "breakdowns": exports.BREAKDOWNS,
         "counting": stale().filter(pk__in=runs.values("pk")).exists(),
     }
