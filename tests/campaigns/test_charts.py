@@ -57,3 +57,11 @@ def test_a_run_that_goes_on_is_drawn_until_now_but_not_for_days() -> None:
     assert soon is not None
     assert late is not None
     assert (len(soon.points), len(late.points)) == (10, 1)
+
+
+def test_a_label_that_has_no_room_at_the_right_end_is_left_out() -> None:
+    chart = chart_of([Point(f"{day} Nov", "a", 1) for day in range(1, 90)], 960)
+    assert chart is not None
+    x, label = chart.ticks[-1]
+    assert x + len(label) * 7 <= 960
+    assert len(chart.points) == 89
