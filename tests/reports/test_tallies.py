@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 import time_machine
+from django.core.management import call_command
 from django.db import connection
 from django.db.models import Sum
 
@@ -149,6 +150,22 @@ def test_what_happened_in_an_hour_stays_there_when_receipts_come(alice: User) ->
         tallies.count_due(lambda: False)
     told = Tally.objects.get(run=run.pk, facet=Facet.WHOLE)
     assert (told.hour, told.sent, told.delivered, told.undelivered, told.unknown) == (hour, 0, 2, 1, 0)
+    assert_totals_true()
+
+
+def test_whoever_distrusts_the_figures_has_them_made_anew(
+    alice: User, bob: User, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gone, run = (started(owner, contacts=2)[1] for owner in (alice, bob))
+    settle(gone, 2, MessageStatus.SENT)
+    settle(run, 2, MessageStatus.SENT)
+    call_command("count_tallies")
+    Message.objects.filter(run=gone).delete()
+    Tally.objects.filter(run=run.pk).update(sent=7)
+    Total.objects.update(sent=8)
+    call_command("count_tallies", "--all")
+    assert capsys.readouterr().out.splitlines()[-1] == "1 runs counted; of 1 messages are gone."
+    assert cells(gone, Facet.WHOLE)[""]["sent"] == cells(run, Facet.WHOLE)[""]["sent"] == 2
     assert_totals_true()
 
 
