@@ -148,7 +148,10 @@ class CampaignForm(AudienceForm):
             timezone=row.timezone if row else user.timezone,
             audience=values["audience"].to_json(),
             text=values["text"] or "",
-            **{name: values[name] for name in ("name", "starts_at", "ends_at", "local_time", "repeat", "rate_limit")},
+            **{
+                name: values[name]
+                for name in ("name", "starts_at", "ends_at", "local_time", "repeat", "rate_limit", "gateway")
+            },
         )
         plan.window_start, plan.window_end = values["window"] or (None, None)
         return plan

@@ -51,7 +51,7 @@ def _why(row: Campaign, _wanted: dict[str, Any]) -> dict[str, Any]:
         "failures": failures_of(runs),
         "attempts": sum(run.attempts for run in runs),
         "working": any(run.remedy for run in runs),
-        "idempotent": connections.takes_repeats(row.gateway_id),
+        "idempotent": connections.campaign_takes_repeats(row),
     }
 
 

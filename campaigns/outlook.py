@@ -74,6 +74,7 @@ def outlook_of(plan: Campaign) -> Outlook:
         details=" ".join(_details(plan, starts, rate, last)),
         cautions=[
             *_of_text(plan.text, shown, preview),
+            *_of_gateway(plan),
             *_of_audience(plan, spread),
             *_of_times(plan, starts, rate, last),
         ],
@@ -88,7 +89,8 @@ def _starts(plan: Campaign, spread: Spread) -> list[tuple[datetime, str, int]]:
 
 def _rate(plan: Campaign) -> float | None:
     """Messages a second to reckon with: what is allowed, or else what was reached lately; None if nothing is known."""
-    limits = [limit for limit in (plan.rate_limit, settings.GATEWAY_RATE, _reached()) if limit]
+    gateways = plan.gateway.rate if plan.gateway else settings.GATEWAY_RATE
+    limits = [limit for limit in (plan.rate_limit, gateways, _reached()) if limit]
     return min(limits, default=None)
 
 
@@ -176,6 +178,13 @@ def _of_audience(plan: Campaign, spread: Spread) -> Iterator[Caution]:
     if twin:
         said = _("The same text to the same audience is not finished yet, so this can’t be launched.")
         yield Caution(said, bars=True, twin=twin)
+
+
+def _of_gateway(plan: Campaign) -> Iterator[Caution]:
+    if plan.gateway and plan.gateway.stopped and not plan.gateway.fallback_id:
+        yield Caution(
+            _("The gateway %(name)s is stopped or not in use: until it works, messages wait.") % {"name": plan.gateway}
+        )
 
 
 def _of_times(

@@ -13,8 +13,9 @@ from campaigns import connections
 from campaigns.models import Campaign, Gateway, GatewayHour
 from campaigns.sandbox.server import Sandbox
 from project.clock import now
+from tests import factories
 from tests.campaigns.outcomes import started
-from tests.campaigns.pages import NEW, browser, composed
+from tests.campaigns.pages import NEW, PREVIEW, browser, composed, htmx
 
 pytestmark = pytest.mark.django_db
 
@@ -190,3 +191,18 @@ def test_phones_are_shown_the_figures_too(second: Gateway, admin: User) -> None:
     GatewayHour.objects.create(gateway="second", hour=now(), sent=12, retried=9)
     page = browser(admin).get("/gateways/").content.decode()
     assert re.search(r'"phone-only">12 accepted, 0 failed, 9 tried again; 0 delivered, 0 undelivered<', page)
+
+
+def test_the_composer_reckons_with_the_gateway_that_is_chosen(second: Gateway, alice: User) -> None:
+    for _ in range(25):
+        factories.contact(alice)
+
+    def told() -> str:
+        return browser(alice).post(PREVIEW, composed(gateway="second"), headers=htmx("preview")).content.decode()
+
+    assert "takes about 10 s at 150 a minute" in told()
+    assert "second is stopped" not in told()
+    stop("second")
+    assert "second is stopped" in told()
+    stop("second", fallback="probe")
+    assert "second is stopped" not in told()
