@@ -116,6 +116,16 @@ def _shorten(exceptions: list[dict[str, Any]]) -> None:
             _shorten(group)
 
 
+def _has_failed(record: logging.LogRecord) -> bool:
+    """An exception that is our fault: those that become a 403 or a 404 are answers."""
+    return bool(record.exc_info) and record.levelno >= logging.ERROR
+
+
+def _without_traceback(record: logging.LogRecord) -> bool:
+    record.exc_info = None
+    return True
+
+
 def logging_config(options: dict[str, str]) -> dict[str, Any]:
     """The standard library's side: everything goes to stderr through one formatter. gunicorn begins with it, too."""
     return {
@@ -132,7 +142,8 @@ def logging_config(options: dict[str, str]) -> dict[str, Any]:
             }
         },
         "filters": {
-            "failed": {"()": "django.utils.log.CallbackFilter", "callback": lambda record: bool(record.exc_info)}
+            "failed": {"()": "django.utils.log.CallbackFilter", "callback": _has_failed},
+            "brief": {"()": "django.utils.log.CallbackFilter", "callback": _without_traceback},
         },
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "structured"}},
         "root": {"handlers": ["stderr"], "level": options["level"]},
@@ -145,6 +156,8 @@ def logging_config(options: dict[str, str]) -> dict[str, Any]:
             "django.template": {"level": "INFO"},
             # Of every request there is one line of ours, with its status and without what is secret in its path.
             "django.request": {"filters": ["failed"]},
+            # Whoever scans the network makes these, and so does a forgotten ALLOWED_HOSTS: the sentence tells it all.
+            "django.security.DisallowedHost": {"filters": ["brief"]},
             # Django has set up handlers of its own before.
             "django": {"handlers": [], "propagate": True},
             # gunicorn brings a handler and a form of its own.

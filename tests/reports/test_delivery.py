@@ -221,7 +221,7 @@ class TestTheCommand:
             call_command("send_daily_report", "--date", "2026-11-23")
         assert mailbox.readers == ["reader@example.org"]
 
-    @pytest.mark.parametrize("day", ["yesterday", "2026-02-30", "2999-01-01", ""])
+    @pytest.mark.parametrize("day", ["yesterday", "2026-02-30", "2999-01-01", "0001-01-01", ""])
     def test_a_bad_date_is_refused(self, db: None, day: str) -> None:
         with pytest.raises(CommandError):
             call_command("send_daily_report", "--date", day)

@@ -15,13 +15,15 @@ _AGAIN = (ReportStatus.WAITING, ReportStatus.SKIPPED, ReportStatus.FAILED)
 
 
 def past_day(text: str) -> date:
-    """A day that has begun somewhere on Earth."""
+    """A day that has begun somewhere on Earth, and of which there may be something to tell."""
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
         raise ArgumentTypeError(f"not a date like 2026-11-24: {text}") from error
     if day > (now() + timedelta(hours=14)).date():
         raise ArgumentTypeError(f"{text} has not begun yet")
+    if day.year < 2000:
+        raise ArgumentTypeError(f"{text} is before all messages")
     return day
 
 
