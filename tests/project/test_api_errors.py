@@ -43,7 +43,8 @@ def test_a_401_names_the_scheme_that_would_be_taken(client: Client, header: str)
 
 @pytest.mark.django_db
 @pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v2/contacts", "/api/"])
-def test_an_unknown_call_is_told_in_json(client: Client, path: str) -> None:
-    answer = client.get(path)
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_an_unknown_call_is_told_in_json(method: str, path: str) -> None:
+    answer = Client(enforce_csrf_checks=True).generic(method, path)
     assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/json")
     assert answer.json()["detail"]
