@@ -34,7 +34,7 @@ class AccountAdapter(DefaultAccountAdapter):  # type: ignore[misc]  # allauth is
     def send_mail(self, template_prefix: str, email: str, context: dict[str, Any]) -> None:
         """A mail server that fails spoils nothing else: the reader is told, and can ask for the letter again."""
         try:
-            super().send_mail(template_prefix, email, context)
+            super().send_mail(template_prefix, email, {**context, "public_url": settings.PUBLIC_URL.rstrip("/")})
         except OSError as error:  # whatever smtplib raises is one
             log.warning("letter not sent", letter=template_prefix, error=type(error).__name__)
             request = allauth_context.request

@@ -89,6 +89,27 @@ def test_a_newcomer_signs_up_and_is_in(client: Client) -> None:
     assert client.get("/account/").status_code == 200
 
 
+@pytest.mark.usefixtures("alice")
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("password/reset", {"email": "alice@example.org"}),
+        ("password/reset", {"email": "nobody@example.org"}),
+        ("signup", CAROL),
+        ("signup", CAROL | {"email": "alice@example.org"}),
+    ],
+)
+def test_a_letter_leads_to_our_own_address_whatever_host_was_asked(
+    client: Client, settings: Settings, path: str, told: dict[str, str]
+) -> None:
+    settings.ACCOUNT_EMAIL_VERIFICATION = "mandatory"
+    client.post(f"/accounts/{path}/", told, headers={"Host": "127.0.0.1"})
+
+    (letter,) = mail.outbox
+    assert "127.0.0.1" not in str(letter.body)
+    assert link(letter).startswith("/accounts/")
+
+
 @pytest.fixture
 def dead_mail_server(settings: Settings) -> None:
     """Nobody listens on that port."""
