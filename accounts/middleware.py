@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from typing import Final
+from urllib.parse import urlsplit, urlunsplit
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -37,9 +38,10 @@ class UserPreferencesMiddleware:
 
 
 class SessionEndMiddleware:
-    """Take the whole page to sign-in when a part of it is asked for after the session has ended.
+    """Lead whoever signs in again, after the session has ended, back to the page where they were.
 
-    Without it htmx would follow the redirect and put the sign-in page where the part was.
+    A button's own address shows nothing. And where a part of a page was asked for, htmx would follow the redirect and
+    put the sign-in page there, so the whole page goes.
     """
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
@@ -47,11 +49,20 @@ class SessionEndMiddleware:
 
     def __call__(self, request: Signed) -> HttpResponse:
         response = self.get_response(request)
-        entrance = reverse(settings.LOGIN_URL)
-        if not request.htmx or not response.get("Location", "").startswith(entrance):
+        entrance = f"{reverse(settings.LOGIN_URL)}?"
+        if not response.get("Location", "").startswith(entrance):
             return response
-        back = {REDIRECT_FIELD_NAME: request.htmx.current_url_abs_path or "/"}
-        return HttpResponseClientRedirect(f"{entrance}?{urlencode(back)}")
+        if request.htmx:
+            return HttpResponseClientRedirect(entrance + _back_to(request.htmx.current_url_abs_path))
+        if request.method == "POST":
+            page = urlsplit(request.headers.get("Referer", ""))
+            ours = page.netloc == request.get_host()
+            response.headers["Location"] = entrance + _back_to(urlunsplit(("", "", *page[2:])) if ours else None)
+        return response
+
+
+def _back_to(page: str | None) -> str:
+    return urlencode({REDIRECT_FIELD_NAME: page or "/"})
 
 
 class SessionSeenMiddleware:

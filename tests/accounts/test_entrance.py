@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from allauth.account.models import EmailAddress
@@ -87,6 +88,25 @@ def test_a_newcomer_signs_up_and_is_in(client: Client) -> None:
     carol = User.objects.get()
     assert (carol.email, carol.first_name, carol.last_name) == ("carol@example.org", "Carol", "Danvers")
     assert client.get("/account/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("page", "back"),
+    [
+        ("http://localhost/campaigns/7/?status=failed", "/campaigns/7/?status=failed"),
+        ("http://evil.example/campaigns/7/", "/"),
+        ("", "/"),
+    ],
+)
+def test_a_button_after_the_sessions_end_leads_back_to_its_page(client: Client, page: str, back: str) -> None:
+    answer = client.post("/campaigns/7/launch/", headers={"Host": "localhost", "Referer": page})
+
+    assert answer["Location"] == "/accounts/login/?" + urlencode({"next": back})
+
+
+def test_signing_out_leads_to_the_entrance_and_nowhere_after(client: Client, alice: User) -> None:
+    client.force_login(alice)
+    assert client.post("/accounts/logout/", headers={"Referer": "http://testserver/"})["Location"] == "/accounts/login/"
 
 
 @pytest.mark.usefixtures("alice")
