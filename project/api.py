@@ -107,10 +107,25 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 def malformed(request: HttpRequest, error: SchemaError) -> HttpResponse:
     """A broken schema; the name of our own parameter between `body` and the field tells the caller nothing."""
     detail = [
-        {**item, "loc": [item["loc"][0], *item["loc"][2:]] if item["loc"][0] == "body" else item["loc"]}
+        {
+            **item,
+            **_worded(item),
+            "loc": [item["loc"][0], *item["loc"][2:]] if item["loc"][0] == "body" else item["loc"],
+        }
         for item in error.errors
     ]
     return api.create_response(request, {"detail": detail}, status=422)
+
+
+def _worded(item: dict[str, Any]) -> dict[str, str]:
+    """Of a text that we check beside its length pydantic would say "Value should have at most 200 items"."""
+    words = {
+        "too_long": _("Too long: at most %(max_length)d characters."),
+        "too_short": _("Too short: at least %(min_length)d."),
+    }
+    if item["type"] in words and item["ctx"]["field_type"] == "Value":
+        return {"msg": words[item["type"]] % item["ctx"]}
+    return {}
 
 
 @api.exception_handler(Invalid)

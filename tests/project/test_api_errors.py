@@ -28,6 +28,21 @@ def test_an_invalid_field_is_named_the_same_way_by_schema_and_service(
     assert [item["loc"] for item in answer.json()["detail"]] == [place]
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"name": "n" * 201}, "Too long: at most 200 characters."),
+        ({"name": ""}, "Too short: at least 1."),
+        ({"audience": {"tags": ["t"] * 2000}}, "List should have at most"),
+    ],
+)
+def test_a_wrong_length_is_told_in_characters_of_a_text(alice: User, fields: dict[str, Any], words: str) -> None:
+    body = {"name": "Sale", "text": "Hi", "ends_at": "2099-01-01T00:00:00Z", **fields}
+    answer = ApiClient(alice).post("/campaigns", body, content_type="application/json")
+    assert answer.status_code == 422
+    assert [item["msg"].startswith(words) for item in answer.json()["detail"]] == [True]
+
+
 def test_an_invalid_parameter_is_named(alice: User) -> None:
     answer = ApiClient(alice).get("/contacts?limit=0")
     assert answer.status_code == 422
