@@ -9,11 +9,11 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from functools import cached_property, reduce
+from functools import reduce
 from typing import Any, Final, NamedTuple
 
-from django.db.models import F, QuerySet, Sum
-from django.utils.timezone import localtime
+from django.db.models import F, Func, QuerySet, Sum
+from django.db.models.functions import ExtractHour, TruncDate
 
 from accounts.models import User
 from campaigns.models import Campaign
@@ -80,34 +80,6 @@ class Line:
     figures: Figures
 
 
-@dataclass(frozen=True)
-class Hours:
-    """The figures of each hour in which anything came to an end."""
-
-    rows: list[tuple[datetime, Figures]]
-
-    @cached_property
-    def whole(self) -> Figures:
-        """All of them together."""
-        return added(figures for _hour, figures in self.rows)
-
-    def by_day(self, days: Iterable[date] | None) -> dict[date, Figures]:
-        """Each of those days by the reader's clock, or from the first to the last in which there was anything."""
-        found: dict[date, list[Figures]] = defaultdict(list)
-        for hour, figures in self.rows:
-            found[localtime(hour).date()].append(figures)
-        if days is None:
-            days = Period(min(found), max(found)).days if found else ()
-        return {day: added(found[day]) for day in days}
-
-    def by_hour(self) -> list[Figures]:
-        """Each hour of the day by the reader's clock, over all days."""
-        found: list[list[Figures]] = [[] for _ in range(24)]
-        for hour, figures in self.rows:
-            found[localtime(hour).hour].append(figures)
-        return [added(rows) for rows in found]
-
-
 def lines_of(found: Mapping[str, Iterable[Figures]]) -> list[Line]:
     """One for each value, the largest first."""
     lines = [Line(value, added(figures)) for value, figures in found.items()]
@@ -132,12 +104,21 @@ class Scope:
             return cls(tallies, totals.filter(owner=EVERYONE), period)
         return cls(tallies.filter(campaign__owner=user), totals.filter(owner=user.pk), period)
 
-    @property
-    def hours(self) -> Hours:
-        """The figures of each hour, the first first."""
+    def by_day(self) -> dict[date, Figures]:
+        """Each day of the period by the reader's clock, or from the first to the last in which there was anything."""
+        found, period = self._told_by(TruncDate("hour")), self.period
+        if period is None and found:
+            period = Period(min(found), max(found))
+        return {day: found.get(day, Figures()) for day in period.days} if period else {}
+
+    def by_hour(self) -> list[Figures]:
+        """Each hour of the day by the reader's clock, over all days."""
+        found = self._told_by(ExtractHour("hour"))
+        return [found.get(hour, Figures()) for hour in range(24)]
+
+    def _told_by(self, part: Func) -> dict[Any, Figures]:
         rows = self._whole if self.period is None else _between(self._whole, self.period.since, self.period.until)
-        found = rows.values_list("hour").annotate(*_SUMS).order_by("hour")
-        return Hours([(hour, Figures(*numbers)) for hour, *numbers in found])
+        return {key: Figures(*numbers) for key, *numbers in rows.values_list(part).annotate(*_SUMS)}
 
     @property
     def before(self) -> Figures | None:

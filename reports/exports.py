@@ -63,10 +63,9 @@ def _told(what: str, scope: Scope) -> Iterator[tuple[str, list[str], Figures]]:
         for line in scope.by_facet(facet)[facet]:
             yield line.value, [reason_words(line.value)] if facet == Facet.REASON else [], line.figures
     elif what == "hours":
-        yield from ((f"{hour:02}", [], row) for hour, row in enumerate(scope.hours.by_hour()))
+        yield from ((f"{hour:02}", [], row) for hour, row in enumerate(scope.by_hour()))
     else:
-        days = scope.hours.by_day(scope.period.days if scope.period else None)
-        yield from ((day.isoformat(), [], row) for day, row in days.items())
+        yield from ((day.isoformat(), [], row) for day, row in scope.by_day().items())
 
 
 def _file(name: str, kind: str, header: tuple[str, ...], rows: Iterable[list[Any]]) -> StreamingHttpResponse:

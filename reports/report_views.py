@@ -13,7 +13,7 @@ from campaigns.progress import tally
 from campaigns.states import OPEN
 from project.http import Signed
 from reports import exports, figures, pictures
-from reports.breakdown import TOLD_APART, Figures, Line, Scope
+from reports.breakdown import TOLD_APART, Figures, Line, Scope, added
 from reports.models import Facet
 from reports.periods import ALL, CHOICES, DEFAULT, EVER, Period, PeriodForm
 from reports.tallies import stale
@@ -86,8 +86,8 @@ def _context(request: Signed, runs: RunQuerySet, default: str, campaign: Campaig
     form = PeriodForm(request.GET)
     choice, period = form.read(default=default)
     scope = Scope.of(request.user, period, campaign)
-    hours = scope.hours
-    days = hours.by_day(period.days if period else None)
+    days = scope.by_day()
+    whole = added(days.values())
     lines = scope.by_facet(*TOLD_APART)
     counters = runs.figures()
     return {
@@ -96,13 +96,13 @@ def _context(request: Signed, runs: RunQuerySet, default: str, campaign: Campaig
         "scope": scope,
         "span": period,
         "days": list(days),
-        "whole": hours.whole,
-        "meter": tally(hours.whole.by_status),
-        "headline": headline(hours.whole, scope.before),
+        "whole": whole,
+        "meter": tally(whole.by_status),
+        "headline": headline(whole, scope.before),
         "by_day": pictures.figures_by_day(days) if 1 < len(days) <= _DAYS_DRAWN else None,
         "by_week": pictures.figures_by_week(days) if len(days) > _DAYS_DRAWN else None,
-        "by_hour": pictures.figures_by_hour(hours.by_hour()),
-        "facets": [_facet(facet, lines[facet], hours.whole) for facet in TOLD_APART if lines[facet]],
+        "by_hour": pictures.figures_by_hour(scope.by_hour()),
+        "facets": [_facet(facet, lines[facet], whole) for facet in TOLD_APART if lines[facet]],
         "waiting": sum(counters[status] for status in OPEN),
         "breakdowns": exports.BREAKDOWNS,
         "counting": stale().filter(pk__in=runs.values("pk")).exists(),
