@@ -46,12 +46,13 @@ def _chart(row: Campaign, wanted: dict[str, Any]) -> dict[str, Any]:
 def _why(row: Campaign, _wanted: dict[str, Any]) -> dict[str, Any]:
     """Why messages and attempts failed, and what can be made of those that are unknown."""
     runs = list(row.runs.order_by("-occurrence")[:RUNS_SHOWN])
+    failures = failures_of(runs)
     return {
         "poll": _poll(row, runs),
-        "failures": failures_of(runs),
+        "failures": failures,
         "attempts": sum(run.attempts for run in runs),
         "working": any(run.remedy for run in runs),
-        "idempotent": connections.campaign_takes_repeats(row),
+        "idempotent": failures.quarantined > 0 and connections.campaign_takes_repeats(row),
     }
 
 

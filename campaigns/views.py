@@ -205,7 +205,7 @@ def message(request: Signed, pk: int, message_pk: int) -> HttpResponse:
         "failures": shown.failures.order_by("at", "pk"),
         "live": shown.status in OPEN,
         "sent_again_as": Message.objects.filter(run=shown.run, contact=shown.contact, resend_of=shown).first(),
-        "idempotent": connections.campaign_takes_repeats(row),
+        "idempotent": shown.quarantined and connections.campaign_takes_repeats(row),
     }
     return _varied(render(request, f"campaigns/message.html{'#beside' if request.htmx else ''}", context))
 

@@ -212,7 +212,8 @@ def test_a_refresh_costs_at_most_six_queries_at_any_size(alice: User, part: str)
     client.get(page_of(campaign))  # the first request of a session notes it
     with CaptureQueriesContext(connection) as queries:
         assert f'id="{part}"' in client.get(page_of(campaign) + path, headers=htmx(part)).content.decode()
-    assert len(queries) <= 6, [query["sql"] for query in queries]
+    # Only where something was stopped after three tries, one more tells whether its gateways take repeats.
+    assert len(queries) <= 6 + (part == "why"), [query["sql"] for query in queries]
 
 
 def test_the_latest_outcomes_come_first_while_it_runs(alice: User) -> None:
