@@ -66,7 +66,8 @@ def _store(run: Run, last: int) -> None:
     messages, table = Message._meta.db_table, LastWritten._meta.db_table
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {table} (contact_id, at) SELECT contact_id, max(changed_at) FROM {messages} "  # noqa: S608
+            f"INSERT INTO {table} (contact_id, at) "  # noqa: S608
+            f"SELECT contact_id, max(coalesce(ended_at, changed_at)) FROM {messages} "
             "WHERE run_id = %s AND id > %s AND id <= %s AND contact_id IS NOT NULL AND status IN (%s, %s, %s) "
             "GROUP BY contact_id ORDER BY contact_id "
             f"ON CONFLICT (contact_id) DO UPDATE SET at = excluded.at WHERE {table}.at < excluded.at",

@@ -1,3 +1,5 @@
+from datetime import timedelta
+
 import pytest
 from django.utils.timezone import now
 
@@ -46,6 +48,13 @@ def test_what_was_interrupted_goes_on_where_it_was(run: Run, monkeypatch: pytest
     assert written._to_note().exists()
     written.note_written()
     assert LastWritten.objects.count() == 3
+
+
+def test_a_receipt_is_no_message(run: Run) -> None:
+    message = Message.objects.get(status=MessageStatus.DELIVERED)
+    Message.objects.filter(pk=message.pk).update(ended_at=now() - timedelta(days=2))
+    written.note_written()
+    assert LastWritten.objects.get(contact=message.contact_id).at < now() - timedelta(days=1)
 
 
 def test_the_latest_message_counts(run: Run) -> None:
