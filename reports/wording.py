@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
+from accounts.zones import place
 from campaigns.wording import reason_words
 from project.numbers import number
 from project.templatetags import percent
@@ -64,7 +65,7 @@ def line_words(facet: Facet, value: str) -> str:
         return reason_words(value) or _("No reason was given")
     if not value:
         return _("Without a tag") if facet == Facet.TAG else _("Without a contact")
-    return value
+    return place(value) if facet == Facet.TIMEZONE else value
 
 
 def _change(now: int, then: int) -> str:

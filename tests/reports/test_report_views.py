@@ -43,7 +43,7 @@ def test_a_campaigns_report_tells_why_and_from_where(alice: User) -> None:
     settle(run, 1, MessageStatus.FAILED, "http_400")
     tallies.count_due(lambda: False)
     content = browser(alice).get(f"/reports/campaigns/{campaign.pk}/").content.decode()
-    for words in ("Refused by the gateway (400)", "No answer in time", "Europe/Moscow", ">999<", "Without a tag"):
+    for words in ("Refused by the gateway (400)", "No answer in time", ">Moscow<", ">999<", "Without a tag"):
         assert words in content
     assert 'role="img"' in content
     assert "2 sent, 1 failed" in content  # the chart in words
