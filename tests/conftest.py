@@ -15,10 +15,8 @@ from tests.stack import Api, Stack, running_stack
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of the processes that run tests side by side, one takes all that drive the stack: so there is but one stack."""
-    for item in items:
-        if "stack" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("stack"))
+    """Browsers come last: Playwright leaves an event loop behind, in which Django refuses to ask the database."""
+    items.sort(key=lambda item: "browser" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(autouse=True)

@@ -91,15 +91,15 @@ def test_a_newcomer_signs_up_and_is_in(client: Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "back"),
+    ("left", "back"),
     [
         ("http://localhost/campaigns/7/?status=failed", "/campaigns/7/?status=failed"),
         ("http://evil.example/campaigns/7/", "/"),
         ("", "/"),
     ],
 )
-def test_a_button_after_the_sessions_end_leads_back_to_its_page(client: Client, page: str, back: str) -> None:
-    answer = client.post("/campaigns/7/launch/", headers={"Host": "localhost", "Referer": page})
+def test_a_button_after_the_sessions_end_leads_back_to_its_page(client: Client, left: str, back: str) -> None:
+    answer = client.post("/campaigns/7/launch/", headers={"Host": "localhost", "Referer": left})
 
     assert answer["Location"] == "/accounts/login/?" + urlencode({"next": back})
 
