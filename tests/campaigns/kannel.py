@@ -7,12 +7,14 @@ import shutil
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
 
 from tests.stack import wait_for
 
@@ -80,6 +82,9 @@ class Kannel:
         self.ports = dict(zip(names, _free_ports(len(names)), strict=True))
         text = _CONFIGURATION.format(folder=folder, prefix=REFUSED_PREFIX, web=self.web.server_port, **self.ports)
         (folder / "kannel.conf").write_text(text)
+        self.told: dict[int, str] = {}
+        """The last receipt's status by message."""
+        self.told_at = time.monotonic()
         self._processes: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -101,7 +106,11 @@ class Kannel:
         """The addresses that were called since the last time."""
         queue = self.web.receipts  # type: ignore[attr-defined]
         while not queue.empty():
-            yield queue.get()
+            address = queue.get()
+            query = dict(parse_qsl(urlsplit(address).query))
+            self.told[int(query["message"])] = query["status"]
+            self.told_at = time.monotonic()
+            yield address
 
     def start(self) -> None:
         """Return when it takes messages and the fake SMSC has them sent to it."""

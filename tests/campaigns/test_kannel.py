@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from django.conf import LazySettings
+from django.conf import LazySettings, settings
 from django.test import Client
 
 from accounts.models import User
@@ -21,6 +21,8 @@ from tests.campaigns.engine import Inline, assert_counters_true, statuses
 from tests.campaigns.kannel import MISSING, REFUSED_PREFIX, Kannel, running_kannel
 from tests.campaigns.test_receipts import apply_all
 
+# Longer than Kannel waits before it calls again for a receipt that it could not hand over.
+SILENCE = 15
 pytestmark = [
     pytest.mark.django_db,
     pytest.mark.skipif(MISSING, reason="needs Debian's packages kannel, kannel-extras"),
@@ -88,16 +90,22 @@ def test_a_wrong_password_stops_the_gateway_and_no_message(alice: User, kannel: 
 
 @pytest.mark.soak
 def test_a_thousand_are_accounted_for_though_it_is_stopped_and_started(alice: User, kannel: Kannel) -> None:
+    """A receipt that was in Kannel's memory when it was stopped never comes: its message stays sent, for who knows."""
     campaign = make(alice, 1000)
     go_on(campaign, kannel, lambda: kannel.delivered >= 200, 60)
     kannel.stop()
     turn(campaign, kannel)
     kannel.start()
-    go_on(campaign, kannel, lambda: settled(campaign), 180)
-    found = statuses(campaign)
-    assert sum(found.values()) == 1000
-    assert found["delivered"] + found["undelivered"] + found.get("unknown", 0) == 1000
-    assert kannel.delivered <= 900, "nobody gets a message twice"
-    assert found["delivered"] == kannel.delivered
+    go_on(campaign, kannel, lambda: settled(campaign) or silent(campaign, kannel), 180)
+    found, told = Counter(statuses(campaign)), Counter(kannel.told.values())
+    assert (found["delivered"], found["undelivered"]) == (told["1"], told["2"] + told["16"])
+    assert found["delivered"] + found["undelivered"] + found["sent"] + found["unknown"] == 1000
+    assert found["sent"] + found["unknown"] <= 2 * settings.GATEWAY_CONCURRENCY
+    assert found["delivered"] <= kannel.delivered <= 900, "nobody gets a message twice"
     assert not WaitingReceipt.objects.exists()
     assert_counters_true(campaign)
+
+
+def silent(campaign: Campaign, kannel: Kannel) -> bool:
+    """Whether everything has left, and Kannel has had nothing to tell for a while."""
+    return not statuses(campaign).keys() & {"pending", "sending"} and time.monotonic() > kannel.told_at + SILENCE
