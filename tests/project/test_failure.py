@@ -46,7 +46,7 @@ def test_our_own_fault_is_called_so(visitor: Client, monkeypatch: pytest.MonkeyP
         raise ZeroDivisionError
 
     monkeypatch.setattr("campaigns.views.render", broken)
-    answer = visitor.get("/campaigns/")
+    answer = visitor.get("/campaigns/new/")
     assert answer.status_code == 500
     assert "Retry-After" not in answer
     assert "broke on our side" in answer.content.decode()
