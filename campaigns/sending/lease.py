@@ -90,7 +90,7 @@ def lease(run: Run, token: UUID, limit: int, route: Route) -> list[Leased]:
         moment = now()
         # A sender's view of a campaign may be a second old, and much may have been changed in that time.
         run.campaign.refresh_from_db()
-        if run.campaign.status != CampaignStatus.RUNNING:
+        if run.campaign.status != CampaignStatus.RUNNING or moment >= run.deadline:
             return []
         rows = _due_rows(run, moment, limit, route)
         if not rows:

@@ -2,8 +2,10 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import time_machine
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
@@ -13,8 +15,10 @@ from accounts.models import User
 from campaigns import services
 from campaigns.lifecycle import campaign_advance
 from campaigns.models import Attempt, Campaign, Gateway, Message, RunReason
+from campaigns.routing import Route
 from campaigns.sandbox.server import Sandbox
 from campaigns.sending.breaker import FAILURES_TO_OPEN
+from campaigns.sending.lease import lease
 from campaigns.states import CampaignStatus
 from directory.audience import Audience
 from directory.models import Contact
@@ -205,6 +209,17 @@ def test_the_end_is_respected(alice: User, sandbox: Sandbox) -> None:
     assert found.keys() <= {"sent", "expired", "unknown"}
     assert 0 < found["sent"] <= sandbox.ledger.accepted <= found["sent"] + found.get("unknown", 0)
     assert_counters_true(campaign)
+
+
+def test_nothing_is_leased_once_the_end_has_come(alice: User) -> None:
+    campaign = make(alice, 3)
+    campaign_advance(campaign.pk)
+    run = campaign.runs.get()
+    with time_machine.travel(campaign.ends_at, tick=False):
+        assert lease(run, uuid4(), 3, Route("probe")) == []
+    assert statuses(campaign) == {"pending": 3}
+    with time_machine.travel(campaign.ends_at - timedelta(seconds=1), tick=False):
+        assert len(lease(run, uuid4(), 3, Route("probe"))) == 3
 
 
 def test_a_pause_keeps_everything_back_and_a_resume_goes_on(alice: User, sandbox: Sandbox) -> None:
