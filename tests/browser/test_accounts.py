@@ -61,17 +61,8 @@ def sign_in(page: Page, code: str | None = None) -> None:
     page.wait_for_url("/")
 
 
-def test_a_passkey_and_an_app_are_set_up_and_sign_in(
-    stack: Stack,
-    page: Page,
-    authenticator: Callable[..., Any],
-    new_context: Callable[..., BrowserContext],
-) -> None:
-    complaints = complaints_of(page, named(stack))
-    stack.manage("shell", "-v", "0", "-c", NEW_USER)
-    sign_in(page)
-    look(page, "/account/")
-    look(page, "/accounts/2fa/")
+def add_passkey(page: Page, authenticator: Callable[..., Any]) -> list[str]:
+    """Add one, at the second try, from the page of second factors; return the recovery codes."""
     page.get_by_role("link", name="Add a passkey").click()
     look(page, page.url)
     page.get_by_label("Password").fill(PASSWORD)
@@ -85,15 +76,34 @@ def test_a_passkey_and_an_app_are_set_up_and_sign_in(
     page.get_by_role("button", name="Add the passkey").click()
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
     look(page, page.url)
-    recovery = page.locator("#codes").inner_text().split()
-    assert len(recovery) == 10
+    return page.locator("#codes").inner_text().split()
 
-    for path in ("", "webauthn/", "recovery-codes/generate/", "totp/activate/"):
-        look(page, f"/accounts/2fa/{path}")
+
+def turn_app_on(page: Page) -> None:
+    """Type the code of an app that has scanned what the page shows."""
     secret = page.locator(".secret code").inner_text()
     page.get_by_label("code").fill(totp(secret))
     page.get_by_role("button", name="Turn it on").click()
     expect(page.get_by_text("Authenticator app", exact=True)).to_be_visible()
+
+
+def test_a_passkey_and_an_app_are_set_up_and_sign_in(
+    stack: Stack,
+    page: Page,
+    authenticator: Callable[..., Any],
+    new_context: Callable[..., BrowserContext],
+) -> None:
+    complaints = complaints_of(page, named(stack))
+    stack.manage("shell", "-v", "0", "-c", NEW_USER)
+    sign_in(page)
+    look(page, "/account/")
+    look(page, "/accounts/2fa/")
+    recovery = add_passkey(page, authenticator)
+    assert len(recovery) == 10
+
+    for path in ("", "webauthn/", "recovery-codes/generate/", "totp/activate/"):
+        look(page, f"/accounts/2fa/{path}")
+    turn_app_on(page)
     look(page, "/accounts/2fa/totp/deactivate/")
     page.goto("/accounts/2fa/webauthn/")
     for name in ("Rename", "Remove…"):
