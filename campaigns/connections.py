@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, Signer
+from django.db.models import Q
 from django.http import Http404
 from django.utils.translation import gettext as _
 
@@ -38,7 +39,10 @@ def adapter(name: str | None = None) -> Adapter:
     """That of the gateway of this name, or else of the settings. Http404 if there is none; `vault.Locked`."""
     if name is None or name == settings.GATEWAY:
         return ADAPTERS[settings.GATEWAY](settings.GATEWAY, settings.GATEWAY_URL, settings.GATEWAY_TOKEN)
-    return adapter_of(_row(name))
+    row = _added(name)
+    if row is None:
+        raise Http404
+    return adapter_of(row)
 
 
 def adapter_of(row: Gateway) -> Adapter:
@@ -58,7 +62,7 @@ def chosen(name: str | None) -> Gateway | None:
     """The gateway that goes by this name, or None for that of the settings; ValidationError if there is none."""
     if name is None or name == settings.GATEWAY:
         return None
-    row = Gateway.objects.exclude(kind="").filter(name=name).first()
+    row = _added(name)
     if row is None:
         raise ValidationError({"gateway": _("There is no such gateway.")})
     return row
@@ -83,17 +87,23 @@ def route_of(name: str) -> Route:
 
 def takes_repeats(name: str | None) -> bool:
     """Whether the same message again is the same message to that gateway; to one that is gone it may not be."""
-    kind: str | None = settings.GATEWAY
-    if name is not None and name != settings.GATEWAY:
-        kind = Gateway.objects.filter(name=name).values_list("kind", flat=True).first()
-    return any(language.kind == kind and language.idempotent for language in (Probe, Kannel, Console))
+    if name is None or name == settings.GATEWAY:
+        return _idempotent(settings.GATEWAY)
+    return _idempotent(Gateway.objects.filter(name=name).values_list("kind", flat=True).first())
 
 
 def campaign_takes_repeats(campaign: Campaign) -> bool:
-    """The same of every gateway that a campaign's messages may leave by."""
+    """The same of every gateway that a campaign's messages may leave by; one query."""
     home = campaign.gateway_id or settings.GATEWAY
-    fallback = Gateway.objects.filter(name=home, fallback__isnull=False).values_list("fallback_id", flat=True).first()
-    return all(takes_repeats(name) for name in (home, fallback) if name)
+    fallback = Gateway.objects.filter(name=home).values("fallback")
+    kinds = dict(Gateway.objects.filter(Q(name=home) | Q(name__in=fallback)).values_list("name", "kind"))
+    if settings.GATEWAY in {home, *kinds}:
+        kinds[settings.GATEWAY] = settings.GATEWAY
+    return home in kinds and all(map(_idempotent, kinds.values()))
+
+
+def _idempotent(kind: str | None) -> bool:
+    return any(language.kind == kind and language.idempotent for language in (Probe, Kannel, Console))
 
 
 def callback_address(name: str) -> str:
@@ -110,11 +120,9 @@ def key_fits(name: str, key: str) -> bool:
     return True
 
 
-def _row(name: str) -> Gateway:
-    row = Gateway.objects.exclude(kind="").filter(name=name).first()
-    if row is None:
-        raise Http404
-    return row
+def _added(name: str) -> Gateway | None:
+    """One that an administrator has added."""
+    return Gateway.objects.exclude(kind="").filter(name=name).first()
 
 
 def _keys() -> Signer:

@@ -6,6 +6,8 @@ from uuid import uuid4
 
 import pytest
 from django.conf import LazySettings
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django_q.models import OrmQ
 
 from accounts.models import User
@@ -238,3 +240,26 @@ class TestApi:
         assert answer.status_code == 422
         assert "gateway" in answer.content.decode()
         assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("own", "fallback", "takes"),
+    [
+        (None, None, True),
+        (None, "kannel", False),
+        ("probe", None, True),
+        ("probe", "probe", True),
+        ("probe", "kannel", False),
+        ("kannel", "probe", False),
+    ],
+)
+def test_a_repeat_is_safe_only_where_every_gateway_on_the_way_takes_one(
+    alice: User, usual: Gateway, own: str | None, fallback: str | None, takes: bool
+) -> None:
+    second = Gateway.objects.create(name="second", kind=fallback) if fallback else None
+    home = Gateway.objects.create(name="own", kind=own) if own else usual
+    Gateway.objects.filter(pk=home.pk).update(fallback=second)
+    campaign = make(alice, 1, home.pk if own else None)
+    with CaptureQueriesContext(connection) as queries:
+        assert connections.campaign_takes_repeats(campaign) is takes
+    assert len(queries) == 1
