@@ -98,7 +98,10 @@ def _insert_all(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
 
 
 def _insert(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
-    """INSERT … SELECT of those contacts; one that the run has already is passed over."""
+    """INSERT … SELECT of those contacts; one that the run has already is passed over.
+
+    They are locked against deletion by whoever has found that nobody writes to them.
+    """
     rows = contacts.order_by().values_list(
         Value(run.pk),
         F("pk"),
@@ -112,9 +115,10 @@ def _insert(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
         Value(""),
     )
     select, parameters = rows.query.sql_with_params()
+    locked = f"FOR KEY SHARE OF {Contact._meta.db_table}" if connection.features.has_select_for_update else ""
     with connection.cursor() as cursor:
         cursor.execute(
-            f"INSERT INTO {Message._meta.db_table} ({', '.join(_COLUMNS)}) {select} ON CONFLICT DO NOTHING",
+            f"INSERT INTO {Message._meta.db_table} ({', '.join(_COLUMNS)}) {select} {locked} ON CONFLICT DO NOTHING",
             parameters,
         )
         return int(cursor.rowcount)

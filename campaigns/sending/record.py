@@ -159,9 +159,9 @@ def _write_fates(token: UUID, others: list[tuple[Done, Fate]], moment: datetime)
         f"WITH {table('fate', _FATE)} "  # noqa: S608
         f"UPDATE {TABLE} SET status = fate.status, reason = fate.reason, due_at = fate.due_at, "
         "attempts = fate.attempts, changed_at = %s, lease_token = NULL, leases = 0 "
-        f"FROM fate WHERE {TABLE}.id = fate.id AND lease_token = %s AND {TABLE}.status = 'sending' "
-        f"RETURNING {TABLE}.id",
-        [*table_rows(rows), stamp(moment), uuid(token)],
+        f"FROM fate WHERE {TABLE}.id = fate.id AND {among(f'{TABLE}.id')} AND lease_token = %s "
+        f"AND {TABLE}.status = 'sending' RETURNING {TABLE}.id",
+        [*table_rows(rows), stamp(moment), id_list(done.message.id for done, _ in others), uuid(token)],
     )
 
 

@@ -1,10 +1,12 @@
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, datetime, time, timedelta
 from typing import Any, ClassVar
 
+import psycopg2
 import pytest
 import time_machine
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
@@ -114,6 +116,18 @@ class TestFreeze:
         run = run_of(alice, repeat="daily")
         second = Run.objects.create(campaign=run.campaign, occurrence=NINE + 24 * HOUR)
         assert (freeze(run), freeze(second)) == (1, 1)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nobody_removes_a_contact_while_it_is_being_frozen(alice: User) -> None:
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    contact = factories.contact(alice)
+    other = psycopg2.connect(**connection.get_connection_params())
+    with closing(other), transaction.atomic(), other.cursor() as cursor:
+        assert freeze(run_of(alice)) == 1
+        with pytest.raises(psycopg2.errors.LockNotAvailable):
+            cursor.execute("SELECT 1 FROM directory_contact WHERE id = %s FOR UPDATE NOWAIT", [contact.pk])
 
 
 class TestJoiners:
