@@ -1,8 +1,8 @@
 """A slice: for at most 20 seconds, one worker sends what is due, taking turns among the runs.
 
 The loop never blocks, neither on the network nor on the database: the clerk leases and records while requests are in
-flight, and the loop starts as many as concurrency, pace and deadlines allow. What it holds but has not sent in a second
-goes back, and nothing leaves on an old view, so that pause, cancel and opt-out reach messages that are leased already.
+flight, and the loop starts as many as concurrency, pace and deadlines allow. What it holds but has not sent soon goes
+back, and nothing leaves on an old view, so that pause, cancel and opt-out reach messages that are leased already.
 """
 
 import time
@@ -31,7 +31,8 @@ from project.clock import seconds as clock_seconds
 
 log = structlog.get_logger("vestnik.sending")
 
-LOOK_SECONDS, VIEW_SECONDS = 0.1, 0.2
+# With what it is held for at most, a look stays within the second after which nothing may leave on an old state.
+LOOK_SECONDS, VIEW_SECONDS = 0.2, 0.5
 RECORD_SECONDS, RECORD_BATCH = 0.25, 1000
 # Longer than any request may take, see GATEWAY_TIMEOUT.
 GRACE_SECONDS = 16.0
@@ -111,7 +112,7 @@ class Slice:
         return self._looking is None and moment - self._busy_at >= self.linger
 
     def _look(self) -> None:
-        """Ten times a second: have the clerk see which runs are due, and ask the breaker."""
+        """Five times a second: have the clerk see which runs are due, and ask the breaker."""
         moment = time.monotonic()
         if self._looking is None and moment - self._asked_at >= LOOK_SECONDS:
             if self._probing and not (self.transport.in_flight or self.hand or self._leasing):
