@@ -1,71 +1,80 @@
 """The parts of a campaign's page that are looked at again while it runs: what each of them shows."""
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from django.utils.timezone import now
 
 from campaigns import charts, connections
-from campaigns.models import Campaign, Run, RunMinute
+from campaigns.models import Campaign, Message, Run, RunMinute
 from campaigns.progress import progress_of, progress_of_runs
 from campaigns.selection import failures_of, messages_page
 from campaigns.states import SMOOTH, CampaignStatus, Repeat
-from campaigns.statistics import RUNS_SHOWN, campaign_statistics
+from campaigns.statistics import Statistics, campaign_statistics
+from project.lists import Ordered
 
+PARTS: Final = ("progress", "chart", "why", "rows")
+"""The parts of a campaign's page that ask for themselves, by the ids of their elements."""
 MOVING: Final = (CampaignStatus.RUNNING, CampaignStatus.PAUSED)
 # Seconds between two looks at the figures.
 _POLL: Final[dict[str, int]] = {CampaignStatus.SCHEDULED: 5, CampaignStatus.RUNNING: 2, CampaignStatus.PAUSED: 5}
 _POLL_SETTLING: Final = 2
 _MINUTES_KEPT: Final = 24 * 60
+_RUNS_SHOWN: Final = 100
 
 
-def _figures(row: Campaign, wanted: dict[str, Any]) -> dict[str, Any]:
+def parts_of(campaign: Campaign, wanted: dict[str, Any], *names: str) -> dict[str, Any]:
+    """What those parts of the page show. All of them tell of the same runs, which are read once, the latest first."""
+    statistics = campaign_statistics(campaign) if "progress" in names else None
+    runs = statistics.runs if statistics else list(campaign.runs.order_by("-occurrence"))
+    shown = [run for run in runs if wanted["run"] in (None, run.pk)][:1]
+    context: dict[str, Any] = {"runs": runs[:_RUNS_SHOWN], "poll": _poll(campaign, runs)}
+    if statistics:
+        context |= _figures(campaign, statistics, shown)
+    if "chart" in names:
+        context |= _chart(campaign, shown)
+    if "why" in names:
+        context |= _why(campaign, runs[:_RUNS_SHOWN])
+    if "rows" in names:
+        context |= _rows(campaign, runs, shown, wanted)
+    return context
+
+
+def _figures(campaign: Campaign, statistics: Statistics, shown: list[Run]) -> dict[str, Any]:
     """What the counters tell; the tabs tell of the run whose messages are shown."""
-    statistics = campaign_statistics(row)
     progress = progress_of(statistics)
-    repeated = row.repeat != Repeat.ONCE
-    shown = _shown(statistics.runs, wanted)
+    repeated = campaign.repeat != Repeat.ONCE
     return {
-        "runs": statistics.runs,
         "statistics": statistics,
-        "poll": _poll(row, statistics.runs),
         "progress": progress,
         "tabs": progress_of_runs(shown) if repeated else progress,
         "run": shown[0] if repeated and shown else None,
     }
 
 
-def _chart(row: Campaign, wanted: dict[str, Any]) -> dict[str, Any]:
+def _chart(campaign: Campaign, shown: list[Run]) -> dict[str, Any]:
     """Of a repeated campaign the chart is that of the run whose messages are shown."""
-    runs = list(row.runs.order_by("-occurrence"))
-    minutes = RunMinute.objects.filter(run__in=_shown(runs, wanted)).order_by("-minute")[:_MINUTES_KEPT]
-    until = now() if row.status == CampaignStatus.RUNNING else None
-    return {"poll": _poll(row, runs), "chart": charts.per_minute(list(minutes)[::-1], until=until)}
+    minutes = RunMinute.objects.filter(run__in=shown).order_by("-minute")[:_MINUTES_KEPT]
+    until = now() if campaign.status == CampaignStatus.RUNNING else None
+    return {"chart": charts.per_minute(list(minutes)[::-1], until=until)}
 
 
-def _why(row: Campaign, _wanted: dict[str, Any]) -> dict[str, Any]:
+def _why(campaign: Campaign, runs: list[Run]) -> dict[str, Any]:
     """Why messages and attempts failed, and what can be made of those that are unknown."""
-    runs = list(row.runs.order_by("-occurrence")[:RUNS_SHOWN])
     failures = failures_of(runs)
     return {
-        "poll": _poll(row, runs),
         "failures": failures,
         "attempts": sum(run.attempts for run in runs),
         "working": any(run.remedy for run in runs),
-        "idempotent": failures.quarantined > 0 and connections.campaign_takes_repeats(row),
+        "idempotent": failures.quarantined > 0 and connections.campaign_takes_repeats(campaign),
     }
 
 
-def _rows(row: Campaign, wanted: dict[str, Any]) -> dict[str, Any]:
+def _rows(campaign: Campaign, runs: list[Run], shown: list[Run], wanted: dict[str, Any]) -> dict[str, Any]:
     """A page of messages. Of what goes well there may be a million, and no index: it is not looked at again."""
-    first = not wanted["cursor"] and wanted["status"] not in SMOOTH
-    live = first and (row.status in MOVING or any(run.open for run in row.runs.all()))
-    return {"page": messages_page(row, **wanted), "live": live}
-
-
-def _shown(runs: list[Run], wanted: dict[str, Any]) -> list[Run]:
-    """The run that is asked for, or else the latest, if there is one."""
-    return [each for each in runs if wanted["run"] in (None, each.pk)][:1]
+    status, cursor = wanted["status"], wanted["cursor"]
+    moving = campaign.status in MOVING or any(run.open for run in runs)
+    page = messages_page(shown[0], status, wanted["q"], cursor) if shown else Ordered[Message]([], None)
+    return {"page": page, "live": moving and not cursor and status not in SMOOTH}
 
 
 def _poll(row: Campaign, runs: list[Run]) -> int | None:
@@ -75,12 +84,3 @@ def _poll(row: Campaign, runs: list[Run]) -> int | None:
     # What was in flight at the end is still being recorded.
     settling = any(run.open or run.remedy for run in runs)
     return _POLL.get(row.status) or (_POLL_SETTLING if settling else None)
-
-
-# The parts of a campaign's page that ask for themselves, by the ids of their elements.
-PARTS: Final[dict[str | None, Callable[[Campaign, dict[str, Any]], dict[str, Any]]]] = {
-    "chart": _chart,
-    "why": _why,
-    "rows": _rows,
-    "progress": _figures,
-}

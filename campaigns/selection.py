@@ -7,7 +7,7 @@ from typing import Any, Final
 from django.db import connection
 from django.db.models import Q, Sum
 
-from campaigns.models import Campaign, Message, MessageQuerySet, Run, RunReason
+from campaigns.models import Message, MessageQuerySet, Run, RunReason
 from campaigns.states import QUARANTINED, RESENT, MessageStatus
 from directory.models import Contact
 from project.lists import NEWEST, Ordered, page_after
@@ -47,17 +47,11 @@ class Failures:
     more: bool = False
 
 
-def messages_page(
-    campaign: Campaign, *, run: int | None, status: str | None, q: str | None, cursor: str | None
-) -> Ordered[Message]:
-    """One page of a run's messages, of the latest run unless another is asked for; what is unknown does not narrow."""
-    runs = campaign.runs.order_by("-occurrence")
-    chosen: Run | None = runs.filter(pk=run).first() if run is not None else runs.first()
-    if chosen is None:
-        return Ordered([], None)
-    found = Message.objects.filter(run=chosen).select_related("contact")
-    if status == LATEST and not q and chosen.reached:
-        return Ordered(_latest(found, chosen), None)
+def messages_page(run: Run, status: str | None, q: str | None, cursor: str | None) -> Ordered[Message]:
+    """One page of a run's messages; what is unknown does not narrow."""
+    found = Message.objects.filter(run=run).select_related("contact")
+    if status == LATEST and not q and run.reached:
+        return Ordered(_latest(found, run), None)
     return page_after(_narrowed(found, status, q), NEWEST, cursor, _PAGE)
 
 
@@ -67,7 +61,9 @@ def _latest(found: MessageQuerySet, run: Run) -> list[Message]:
     So it is looked for just before the last one that left; of several time zones by turns, in that of the moment.
     """
     near = found.exclude(status=MessageStatus.PENDING, attempts=0).filter(pk__lte=run.reached)
-    return sorted(near.order_by("-pk")[:_LOOKED_AT], key=lambda message: message.changed_at, reverse=True)[:_PAGE]
+    return list(
+        found.filter(pk__in=near.order_by("-pk").values("pk")[:_LOOKED_AT]).order_by("-changed_at", "-pk")[:_PAGE]
+    )
 
 
 def _narrowed(found: MessageQuerySet, status: str | None, q: str | None) -> MessageQuerySet:

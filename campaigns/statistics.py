@@ -10,7 +10,6 @@ from campaigns.models import Campaign
 from campaigns.states import OPEN, CampaignStatus, MessageStatus
 
 _WINDOW = timedelta(minutes=1)
-RUNS_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def campaign_statistics(campaign: Campaign) -> Statistics:
         finished_at=campaign.finished_at,
         eta=_eta(campaign, sum(by_status[status] for status in OPEN), rate),
         next_due=min((run.first_due for run in runs if run.first_due), default=None) if running else None,
-        runs=runs[:RUNS_SHOWN],
+        runs=runs,
     )
 
 

@@ -20,7 +20,7 @@ from django_htmx.http import reselect, reswap, retarget
 from accounts.history import history_of
 from campaigns import connections, direct, services
 from campaigns.forms import CampaignForm, FilterForm, MessageFilterForm, SendTestForm
-from campaigns.live import MOVING, PARTS
+from campaigns.live import MOVING, PARTS, parts_of
 from campaigns.models import Campaign, Message
 from campaigns.outlook import outlook_of
 from campaigns.progress import progress_of_runs
@@ -174,12 +174,11 @@ def campaign(request: Signed, pk: int) -> HttpResponse:
     wanted["status"] = wanted["status"] or (LATEST if row.status in MOVING else ALL)
     context: dict[str, Any] = {"campaign": row, "wanted": wanted, "moving": row.status in MOVING}
     if target in PARTS and request.GET.get("seen", row.status) == row.status:
-        context |= PARTS[target](row, wanted)
+        context |= parts_of(row, wanted, target)
         if target == "progress" and not context["runs"]:
             return HttpResponse(status=204)
         return _varied(render(request, f"campaigns/campaign.html#{target}", context))
-    for part in PARTS.values():
-        context |= part(row, wanted)
+    context |= parts_of(row, wanted, *PARTS)
     context |= {"plan_words": plan_words(row), "test_form": _test_form(request), "history": history_of(row)}
     if not context["runs"]:
         context["outlook"] = outlook_of(row)

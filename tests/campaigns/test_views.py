@@ -184,6 +184,13 @@ def test_the_refresh_brings_the_figures_and_stops_when_the_campaign_is_over(alic
     assert 'hx-trigger="every' not in client.get(page_of(campaign)).content.decode()
 
 
+@pytest.mark.parametrize("part", ["chart", "why", "rows"])
+def test_a_refresh_goes_on_with_what_the_table_is_narrowed_by(alice: User, part: str) -> None:
+    campaign, _run = started(alice, contacts=3)
+    fresh = browser(alice).get(f"{page_of(campaign)}?seen=running", headers=htmx(part)).content.decode()
+    assert 'hx-include="#find"' in fresh
+
+
 def test_the_page_tells_when_the_next_message_leaves_if_all_wait_for_their_hour(alice: User) -> None:
     with time_machine.travel(datetime(2026, 11, 24, 19, tzinfo=UTC), tick=False):  # 22:00 in Moscow
         campaign, _run = started(alice, contacts=1, window=(time(9), time(21)), ends_at=now() + timedelta(days=2))
