@@ -27,7 +27,7 @@ from campaigns.states import CampaignStatus, MessageStatus
 from campaigns.text import measure, placeholders, render, values_of
 from directory.suppression import shut
 from project.clock import now
-from project.sql import among, execute, id_list, is_among, table_rows
+from project.sql import execute, is_among, look_up, table_rows
 
 SLICE_SECONDS = 20.0
 # What leaves in the last moment would reach the gateway when it is over.
@@ -229,10 +229,7 @@ def _payload(template: str, values: tuple[object, ...]) -> tuple[str, int]:
 
 
 def _take(leased: list[Leased], token: UUID, moment: datetime, gateway: str) -> None:
-    """Mark the batch as ours and freeze its payloads: one statement for the first attempts, one for the others.
-
-    The ids are told twice, for PostgreSQL looks up a list of them, and might go through all messages to join a table.
-    """
+    """Mark the batch as ours and freeze its payloads: one statement for the first attempts, one for the others."""
     until = moment + timedelta(seconds=lease_seconds())
     Lease.objects.create(token=token, until=until, message_ids=[message.id for message in leased])
     again = [message.id for message in leased if message.attempts > 1]
@@ -246,16 +243,12 @@ def _take(leased: list[Leased], token: UUID, moment: datetime, gateway: str) -> 
         )
     first = [message for message in leased if message.attempts == 1]
     if first:
+        look_up()
         execute(
             f"WITH {table('payload', _PAYLOAD)} "  # noqa: S608
             f"UPDATE {TABLE} SET status = 'sending', lease_token = %s, gateway_id = %s, "
             "attempts = attempts + 1, leases = leases + 1, "
             "phone = payload.phone, text = payload.text, parts = payload.parts "
-            f"FROM payload WHERE {TABLE}.id = payload.id AND {among(f'{TABLE}.id')}",
-            [
-                *table_rows((m.id, m.phone, m.text, m.parts) for m in first),
-                uuid(token),
-                gateway,
-                id_list(m.id for m in first),
-            ],
+            f"FROM payload WHERE {TABLE}.id = payload.id",
+            [*table_rows((m.id, m.phone, m.text, m.parts) for m in first), uuid(token), gateway],
         )

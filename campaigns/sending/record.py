@@ -21,7 +21,7 @@ from campaigns.sending.sql import TABLE, fenced, table, uuid
 from campaigns.states import MessageStatus
 from project.clock import now
 from project.logs import log_each, mask
-from project.sql import among, id_list, stamp, table_rows
+from project.sql import among, id_list, look_up, stamp, table_rows
 
 _FATE = ("id", "status", "reason", "due_at", "attempts")
 
@@ -155,13 +155,14 @@ def _write_fates(token: UUID, others: list[tuple[Done, Fate]], moment: datetime)
         (done.message.id, row.status.value, done.outcome.reason, str(stamp(row.due_at)), row.attempts)
         for done, row in others
     )
+    look_up()
     return fenced(
         f"WITH {table('fate', _FATE)} "  # noqa: S608
         f"UPDATE {TABLE} SET status = fate.status, reason = fate.reason, due_at = fate.due_at, "
         "attempts = fate.attempts, changed_at = %s, lease_token = NULL, leases = 0 "
-        f"FROM fate WHERE {TABLE}.id = fate.id AND {among(f'{TABLE}.id')} AND lease_token = %s "
-        f"AND {TABLE}.status = 'sending' RETURNING {TABLE}.id",
-        [*table_rows(rows), stamp(moment), id_list(done.message.id for done, _ in others), uuid(token)],
+        f"FROM fate WHERE {TABLE}.id = fate.id AND lease_token = %s AND {TABLE}.status = 'sending' "
+        f"RETURNING {TABLE}.id",
+        [*table_rows(rows), stamp(moment), uuid(token)],
     )
 
 
