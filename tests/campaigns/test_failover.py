@@ -69,13 +69,13 @@ def make(owner: User, number: int, gateway: str | None = None) -> Campaign:
     return campaign
 
 
-def send_by(name: str, seconds: float = 2) -> None:
+def send_by(name: str) -> None:
     """One slice of that gateway, with all that waits due now."""
     Message.objects.waiting().update(due_at=now())
     adapter = connections.adapter(name)
     transport = transport_for(adapter)
     try:
-        Slice(adapter, transport, executor=Inline(), seconds=seconds, limits=connections.limits(name)).run()
+        Slice(adapter, transport, executor=Inline(), limits=connections.limits(name)).run()
     finally:
         transport.close()
 

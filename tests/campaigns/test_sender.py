@@ -17,6 +17,7 @@ from campaigns.lifecycle import campaign_advance
 from campaigns.models import Attempt, Campaign, Gateway, Message, RunReason
 from campaigns.routing import Route
 from campaigns.sandbox.server import Sandbox
+from campaigns.sending import hand
 from campaigns.sending.breaker import FAILURES_TO_OPEN
 from campaigns.sending.lease import lease
 from campaigns.states import CampaignStatus
@@ -389,7 +390,7 @@ def test_runs_take_turns_however_slow_the_gateway_is(alice: User, sandbox: Sandb
     small = [make(alice, 0, text=f"Small {number}") for number in range(3)]
     for campaign in small:
         campaign_advance(campaign.pk)
-    slice_of(sandbox, seconds=2)
+    slice_of(sandbox, stopping=lambda: sandbox.ledger.accepted >= 120)
     sent = [statuses(campaign).get("sent", 0) for campaign in (large, *small)]
     assert min(sent) > max(sent) / 3
 
@@ -407,6 +408,18 @@ def test_a_crowd_that_opted_out_takes_one_slice(alice: User, sandbox: Sandbox) -
     Contact.objects.filter(pk__gt=Contact.objects.earliest("pk").pk).update(opted_out=True)
     assert slice_of(sandbox) == {campaign.runs.get().pk}
     assert statuses(campaign) == {"sent": 1, "cancelled": 499}
+
+
+def test_what_went_back_is_leased_again_before_the_slice_is_over(
+    alice: User, sandbox: Sandbox, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.GATEWAY_CONCURRENCY = 2
+    sandbox.faults = sandbox.faults.updated({"latency": 0.05})
+    monkeypatch.setattr(hand, "IN_HAND_SECONDS", 0.01)
+    campaign = make(alice, 12)
+    campaign_advance(campaign.pk)
+    slice_of(sandbox)
+    assert statuses(campaign) == {"sent": 12}
 
 
 def test_the_last_messages_of_a_run_are_leased_once(alice: User, sandbox: Sandbox, settings: Settings) -> None:
