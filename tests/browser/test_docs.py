@@ -1,5 +1,6 @@
 """Swagger UI as a reader uses it, cut off from every other host."""
 
+import re
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Page, Route, expect
@@ -23,7 +24,7 @@ def test_the_api_can_be_read_and_tried_without_internet_access(api: Api, page: P
     page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.goto("/docs/")
-    expect(page.get_by_role("heading", name="Vestnik")).to_be_visible()
+    expect(page.get_by_role("heading", name=re.compile(r"^Vestnik \d"))).to_be_visible()
 
     page.get_by_role("button", name="Authorize").first.click()
     page.locator("#auth-bearer-value").fill(str(api.headers["Authorization"]).removeprefix("Bearer "))
