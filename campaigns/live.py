@@ -71,10 +71,10 @@ def _why(campaign: Campaign, runs: list[Run]) -> dict[str, Any]:
 
 def _rows(campaign: Campaign, runs: list[Run], shown: list[Run], wanted: dict[str, Any]) -> dict[str, Any]:
     """A page of messages. Of what goes well there may be a million, and no index: it is not looked at again."""
-    status, cursor = wanted["status"], wanted["cursor"]
+    asked = {name: wanted[name] for name in ("status", "q", "cursor")}
+    page = messages_page(shown[0], **asked) if shown else Ordered[Message]([], None)
     moving = campaign.status in MOVING or any(run.open for run in runs)
-    page = messages_page(shown[0], status, wanted["q"], cursor) if shown else Ordered[Message]([], None)
-    return {"page": page, "live": moving and not cursor and status not in SMOOTH}
+    return {"page": page, "live": moving and not asked["cursor"] and asked["status"] not in SMOOTH}
 
 
 def _poll(row: Campaign, runs: list[Run]) -> int | None:

@@ -47,7 +47,7 @@ class Failures:
     more: bool = False
 
 
-def messages_page(run: Run, status: str | None, q: str | None, cursor: str | None) -> Ordered[Message]:
+def messages_page(run: Run, *, status: str | None, q: str | None, cursor: str | None) -> Ordered[Message]:
     """One page of a run's messages; what is unknown does not narrow."""
     found = Message.objects.filter(run=run).select_related("contact")
     if status == LATEST and not q and run.reached:

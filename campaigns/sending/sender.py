@@ -86,8 +86,8 @@ class Slice:
         self._looking: Future[View] | None = None
         self._leasing: Future[list[Taken]] | None = None
         self._probing, self._served = False, 0
-        self._asked_at = self._stopped_at = self._released_at = 0.0
-        self._recorded_at = self._leased_at = self._busy_at = 0.0
+        self._unseen = True
+        self._asked_at = self._stopped_at = self._recorded_at = self._leased_at = self._busy_at = 0.0
 
     def run(self) -> set[int]:
         """Send until nothing is due, the gateway stops, or time is up; return the ids of the runs that it moved."""
@@ -104,13 +104,13 @@ class Slice:
     def _over(self) -> bool:
         """Time is up, or there has been nothing to do for a while: nothing in hand, in flight, asked for or due.
 
-        What was due before something went back is out of date.
+        At first, and when something went back, only a look that is asked for later tells what is due.
         """
         moment = time.monotonic()
         if self.stopping() or moment >= self.deadline:
             return True
         may_send = self.view.due and (self.permit.free or self.permit.probe)
-        if self.transport.in_flight or self.hand or self._leasing or may_send or self.view.at <= self._released_at:
+        if self.transport.in_flight or self.hand or self._leasing or may_send or self._unseen:
             self._busy_at = moment
             return False
         return self._looking is None and moment - self._busy_at >= self.linger
@@ -121,7 +121,7 @@ class Slice:
         if self._looking is None and moment - self._asked_at >= LOOK_SECONDS:
             if self._probing and not (self.transport.in_flight or self.hand or self._leasing):
                 self._withdraw_probe()
-            self._asked_at = moment
+            self._asked_at, self._unseen = moment, False
             IN_FLIGHT.set(self.adapter.name, value=self.transport.in_flight)
             self._looking = self.clerk.look(ask_breaker=not self._probing)
         if self._looking is not None and self._looking.done():
@@ -272,7 +272,7 @@ class Slice:
     def _release(self, messages: list[Leased]) -> None:
         """Return what has not left, for anyone to lease and look at anew."""
         if messages:
-            self._released_at = time.monotonic()
+            self._unseen = True
             self.clerk.write(release, self.token, messages)
 
     def _drain(self) -> None:
