@@ -90,7 +90,7 @@ def test_the_pages_of_each_order_hold_every_row_once(
 @pytest.mark.parametrize("address", [address for address in LISTS if "suppression" not in address])
 def test_a_search_finds_names_whatever_their_case(site: Client, address: str) -> None:
     assert [name.lower() for name in walked(site, address, q="BORIS")] == ["boris"]
-    assert 'href="' + address in site.get(address, {"q": "nobody"}).content.decode().split('id="found"')[1]
+    assert 'href="?"' in site.get(address, {"q": "nobody"}).content.decode().split('id="found"')[1]
 
 
 @pytest.mark.parametrize("address", LISTS)
