@@ -11,7 +11,7 @@ from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
-from django.views.decorators.http import require_POST, require_safe
+from django.views.decorators.http import require_http_methods, require_safe
 
 from directory import phones
 from directory.forms import ReleaseForm, SuppressForm, SuppressionListForm
@@ -25,17 +25,17 @@ _PAGE = 50
 _REJECTED_SHOWN = 20
 
 
-@require_safe
+@require_http_methods(["GET", "HEAD", "POST"])
 @login_required
 def suppression(request: Signed) -> HttpResponse:
-    """Who is never written to."""
+    """Who is never written to; phones that are posted join them."""
+    if request.method == "POST":
+        return _add(request)
     form = SuppressForm(initial={"phones": request.GET.get("phone", "")[:40]})
     return list_shown(request, "directory/suppression.html", _listed(request, form))
 
 
-@require_POST
-@login_required
-def suppression_add(request: Signed) -> HttpResponse:
+def _add(request: Signed) -> HttpResponse:
     """Put phones on the list, written or from a file, one a line."""
     form = SuppressForm(request.POST, request.FILES)
     if not form.is_valid():

@@ -22,7 +22,6 @@ urlpatterns = [
     path("audiences/<int:pk>/", audience_views.audience, name="audience"),
     path("audiences/<int:pk>/delete/", audience_views.delete, name="audience_delete"),
     path("suppression/", suppression_views.suppression, name="suppression"),
-    path("suppression/add/", suppression_views.suppression_add, name="suppression_add"),
     path("suppression/export/", suppression_views.suppression_export, name="suppression_export"),
     path("suppression/<int:phone>/", suppression_views.suppression_remove, name="suppression_remove"),
     re_path(r"^export\.(?P<kind>csv|xlsx)$", views.contacts_export, name="contacts_export"),

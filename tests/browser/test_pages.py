@@ -133,7 +133,6 @@ NO_PAGES = {
     "set_language",
     "socialaccount_login_error",
     "socialaccount_signup",
-    "suppression_add",
     "suppression_export",  # text
     "tag_delete",
     "tag_merge",
