@@ -83,8 +83,8 @@ def look_up() -> None:
     helpers, at the cost of those who send.
     """
     if connection.vendor == "postgresql":
-        alone = "SET LOCAL max_parallel_workers_per_gather = 0"
-        execute(f"SET LOCAL enable_seqscan = off; SET LOCAL enable_mergejoin = off; {alone}", [])
+        off = ("enable_seqscan", "enable_mergejoin", "enable_hashjoin", "max_parallel_workers_per_gather")
+        execute("; ".join(f"SET LOCAL {setting} = 0" for setting in off), [])
 
 
 @contextmanager
