@@ -14,6 +14,7 @@ from django.contrib import messages
 from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.template.loader import render_to_string
 from django_htmx.middleware import HtmxDetails
 from ninja import Field, Schema
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Strict, StringConstraints
@@ -184,4 +185,17 @@ class JsonErrorsMiddleware:
         response.content = json.dumps({"detail": f"{HTTPStatus(response.status_code).phrase}."})
         response.headers["Content-Type"] = "application/json"
         response.headers["Content-Length"] = str(len(response.content))
+        return response
+
+
+class NoPageMiddleware:
+    """Say so where a page is asked for and the address belongs to a button: Django's own answer is empty."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        if response.status_code == HTTPStatus.METHOD_NOT_ALLOWED and not request.path.startswith("/api/"):
+            response.content = render_to_string("405.html", request=request).encode()
         return response

@@ -156,6 +156,7 @@ MIDDLEWARE = [
     "accounts.middleware.SessionEndMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.SessionSeenMiddleware",
+    "project.http.NoPageMiddleware",
 ]
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"

@@ -41,6 +41,19 @@ def test_a_person_is_told_that_nothing_is_lost(visitor: Client) -> None:
     assert "Nothing is lost" in answer.content.decode()
 
 
+def test_a_list_too_long_to_be_read_is_called_so(visitor: Client) -> None:
+    body = "phones=" + "79161234567%0A" * 700_000
+    answer = visitor.post("/contacts/suppression/", body, "application/x-www-form-urlencoded")
+    assert answer.status_code == 400
+    assert "send less at once" in answer.content.decode()
+
+
+def test_a_button_has_no_page_and_says_so(visitor: Client) -> None:
+    answer = visitor.get("/contacts/1/deactivate/")
+    assert (answer.status_code, answer["Allow"]) == (405, "POST")
+    assert "belongs to a button" in answer.content.decode()
+
+
 def test_our_own_fault_is_called_so(visitor: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_arguments: Any) -> NoReturn:
         raise ZeroDivisionError

@@ -13,7 +13,7 @@ APART = ["directory", "reports", "browser"]
 def main() -> None:
     """Run what is asked for, on a database that is made for it and removed again."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description="One JSON line per figure.")
-    parser.add_argument("--messages", type=int, help="how many the comparisons send (60 000, on SQLite 10 000)")
+    parser.add_argument("--messages", type=int, help="how many the comparisons send (200 000, on SQLite 10 000)")
     parser.add_argument(
         "--told", type=int, metavar="MESSAGES", help="how many the reports tell of (10 000 000, on SQLite 100 000)"
     )
@@ -22,7 +22,7 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", metavar="NAME", choices=[*NAMES, *APART], help=", ".join([*NAMES, *APART]))
     options = parser.parse_args()
     postgres = os.environ.get("DATABASE_URL", "").startswith("postgres")
-    number = options.messages or (60_000 if postgres else 10_000)
+    number = options.messages or (200_000 if postgres else 10_000)
     with database():
         from tools.bench import (  # noqa: PLC0415 - their settings are made by now
             api,
