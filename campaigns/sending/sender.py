@@ -32,7 +32,7 @@ from project.clock import seconds as clock_seconds
 log = structlog.get_logger("vestnik.sending")
 
 # With what it is held for at most, a look stays within the second after which nothing may leave on an old state.
-LOOK_SECONDS, VIEW_SECONDS = 0.2, 0.5
+LOOK_SECONDS, VIEW_SECONDS = 0.1, 0.3
 RECORD_SECONDS, RECORD_BATCH = 0.25, 1000
 # Longer than any request may take, see GATEWAY_TIMEOUT.
 GRACE_SECONDS = 16.0
@@ -116,7 +116,7 @@ class Slice:
         return self._looking is None and moment - self._busy_at >= self.linger
 
     def _look(self) -> None:
-        """Five times a second: have the clerk see which runs are due, and ask the breaker."""
+        """Ten times a second: have the clerk see which runs are due, and ask the breaker."""
         moment = time.monotonic()
         if self._looking is None and moment - self._asked_at >= LOOK_SECONDS:
             if self._probing and not (self.transport.in_flight or self.hand or self._leasing):
