@@ -76,6 +76,7 @@ class Stack:
             "GATEWAY_TOKEN": TOKEN,
             "GATEWAY_TIMEOUT": "2",
             "RETRY_BASE": "0.2",
+            "RETRY_CAP": "10",
             "MAX_ATTEMPTS": "20",
         }
         self.provider: Provider
