@@ -91,9 +91,13 @@ class Clerk:
         """Whether anything is still to be written."""
         return not all(write.done() for write in self._writes)
 
-    def finish(self) -> None:
-        """Wait until everything is done, and give the token up unless there may be messages that it still holds."""
-        self.write(self._give_up)
+    def finish(self, *, accounted: bool) -> None:
+        """Wait until everything is done, and give the token up unless there may be messages that it still holds.
+
+        `accounted`: its holder has had recorded or released all that it was given.
+        """
+        if accounted:
+            self.write(self._give_up)
         self.write(meters.flush)
         wait(self._writes)
         for thread in self._threads:
@@ -114,10 +118,11 @@ class Clerk:
         try:
             with transaction.atomic():
                 return [Taken(run, number, lease(run, self.token, number, route)) for run, number in wishes]
-        except OUT_OF_REACH:
+        except Exception as error:
+            # What went wrong after the commit has leased messages that nobody knows of.
             self._sound = False
-            raise
-        except Exception:
+            if isinstance(error, OUT_OF_REACH):
+                raise
             log.warning("leasing one by one", runs=[run.pk for run, _ in wishes], exc_info=True)
             return [self._take(run, number) for run, number in wishes]
 

@@ -91,14 +91,16 @@ class Slice:
 
     def run(self) -> set[int]:
         """Send until nothing is due, the gateway stops, or time is up; return the ids of the runs that it moved."""
+        whole = False
         try:
             while not self._over():
                 self._look()
                 self._lease()
                 self._start()
                 self._collect(0.02)
+            whole = True
         finally:
-            self._drain()
+            self._drain(whole=whole)
         return self.touched
 
     def _over(self) -> bool:
@@ -275,8 +277,12 @@ class Slice:
             self._unseen = True
             self.clerk.write(release, self.token, messages)
 
-    def _drain(self) -> None:
-        """Nothing new leaves; what is in flight ends and is recorded; the rest goes back."""
+    def _drain(self, *, whole: bool) -> None:
+        """Nothing new leaves; what is in flight ends and is recorded; the rest goes back.
+
+        The sweeper looks after what may be left of a slice that is not `whole`, for an error broke it off.
+        """
+        accounted = False
         try:
             if self._looking is not None and self._looking.exception() is None:
                 self._see(self._looking.result())
@@ -290,6 +296,7 @@ class Slice:
                 self._record()
             if self.permit.probe:
                 self._withdraw_probe()
+            accounted = whole and not self.transport.in_flight
         finally:
             IN_FLIGHT.set(self.adapter.name, value=0)
-            self.clerk.finish()
+            self.clerk.finish(accounted=accounted)

@@ -48,7 +48,7 @@ class _Exchange:
 
     __slots__ = ("chunks", "connection", "handle", "key", "length", "request", "size", "timeout_ms")
 
-    def __init__(self, headers: list[str], method: str) -> None:
+    def __init__(self, headers: list[bytes], method: str) -> None:
         self.key: Any = None
         self.request = BytesIO()
         self.chunks: list[bytes] = []
@@ -78,7 +78,7 @@ class _Exchange:
         """Load the next request, and return the handle that sends it. What stays the same is not set again."""
         self.key, self.request, self.chunks, self.size = key, BytesIO(request.body), [], 0
         handle = self.handle
-        handle.setopt(pycurl.URL, request.url)
+        handle.setopt(pycurl.URL, request.url.encode())
         if request.body and len(request.body) != self.length:
             self.length = len(request.body)
             handle.setopt(pycurl.POSTFIELDSIZE, self.length)
@@ -122,7 +122,8 @@ class CurlTransport:
 
     def __init__(self, headers: list[str], method: str = "POST") -> None:
         self.in_flight, self._method = 0, method
-        self._headers = [*headers, "Expect:"]
+        # As bytes, for pycurl takes no text but ASCII: a token of other letters is the gateway's to refuse.
+        self._headers = [header.encode() for header in (*headers, "Expect:")]
         self._idle: list[_Exchange] = []
         self._busy: dict[pycurl.Curl, _Exchange] = {}
         self._multi = pycurl.CurlMulti()

@@ -6,18 +6,20 @@ from uuid import uuid4
 
 import pytest
 import time_machine
-from django.db import connection
+from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
 from pytest_django import Settings
 
 from accounts.models import User
 from campaigns import services
+from campaigns.gateways.base import Request
+from campaigns.gateways.probe import Probe
 from campaigns.lifecycle import campaign_advance
-from campaigns.models import Attempt, Campaign, Gateway, Message, RunReason
+from campaigns.models import Attempt, Campaign, Gateway, Lease, Message, RunReason
 from campaigns.routing import Route
 from campaigns.sandbox.server import Sandbox
-from campaigns.sending import hand
+from campaigns.sending import clerk, hand, sender, sweeper
 from campaigns.sending.breaker import FAILURES_TO_OPEN
 from campaigns.sending.lease import lease
 from campaigns.states import CampaignStatus
@@ -432,3 +434,65 @@ def test_the_last_messages_of_a_run_are_leased_once(alice: User, sandbox: Sandbo
     assert statuses(campaign) == {"sent": 20}
     leases = [query for query in queries.captured_queries if query["sql"].startswith("WITH payload")]
     assert len(leases) <= 12
+
+
+def rescue(campaign: Campaign) -> None:
+    """Let all leases run out, and have the sweeper look after them."""
+    Lease.objects.update(until=now() - timedelta(seconds=1))
+    sweeper.rescue(idempotent=lambda _: True)
+    assert_counters_true(campaign)
+
+
+def test_what_a_slice_had_that_broke_is_not_lost(
+    alice: User, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Probe, message_id: int, phone: int, text: str) -> Request:
+        raise RuntimeError
+
+    campaign = make(alice, 5)
+    campaign_advance(campaign.pk)
+    monkeypatch.setattr(Probe, "build", broken)
+    with pytest.raises(RuntimeError):
+        slice_of(sandbox)
+    rescue(campaign)
+    assert statuses(campaign) == {"pending": 5}
+
+
+def test_what_is_still_in_flight_when_patience_ends_is_not_lost(
+    alice: User, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender, "GRACE_SECONDS", 0.0)
+    sandbox.faults = sandbox.faults.updated({"latency": 1})
+    campaign = make(alice, 5)
+    campaign_advance(campaign.pk)
+    slice_of(sandbox, seconds=0.3)
+    rescue(campaign)
+    assert statuses(campaign) == {"pending": 5}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_was_leased_before_an_error_that_followed_the_commit_is_not_lost(
+    alice: User, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken() -> None:
+        monkeypatch.setattr(clerk, "lease", lease)
+        raise RuntimeError
+
+    def lease_and_break(*args: Any) -> Any:
+        transaction.on_commit(broken)
+        return lease(*args)
+
+    campaign = make(alice, 5)
+    campaign_advance(campaign.pk)
+    monkeypatch.setattr(clerk, "lease", lease_and_break)
+    slice_of(sandbox, seconds=0.5)
+    rescue(campaign)
+    assert statuses(campaign) == {"pending": 5}
+
+
+def test_a_token_of_other_letters_is_for_the_gateway_to_refuse(alice: User, sandbox: Sandbox) -> None:
+    campaign = make(alice, 5)
+    campaign_advance(campaign.pk)
+    slice_of(sandbox, token="токен", seconds=0.5)
+    assert Gateway.objects.get().alert == "http_401"
+    assert statuses(campaign) == {"pending": 5}
