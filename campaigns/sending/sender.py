@@ -125,7 +125,7 @@ class Slice:
                 self._withdraw_probe()
             self._asked_at, self._unseen = moment, False
             IN_FLIGHT.set(self.adapter.name, value=self.transport.in_flight)
-            self._looking = self.clerk.look(ask_breaker=not self._probing)
+            self._looking = self.clerk.look(ask_breaker=not (self._probing or self.permit.probe))
         if self._looking is not None and self._looking.done():
             looking, self._looking = self._looking, None
             self._see(looking.result())
@@ -144,7 +144,8 @@ class Slice:
             self.permit = view.permit
         elif view.permit is not None and view.permit.probe:
             self._withdraw_probe()
-        if not self.permit.free and not self.permit.probe:
+        # What was leased while everything might leave must not leave as a probe.
+        if not (self.permit.free or self._probing):
             self._release(self.hand.everything())
 
     def _lease(self) -> None:

@@ -1,11 +1,13 @@
 """The slice against the sandbox: what a misbehaving gateway does to messages, and what it can't do."""
 
+from concurrent.futures import Future
 from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import time_machine
+from django.conf import settings as project_settings
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from django.utils.timezone import now
@@ -22,12 +24,14 @@ from campaigns.sandbox.server import Sandbox
 from campaigns.sending import clerk, hand, sender, sweeper
 from campaigns.sending.breaker import FAILURES_TO_OPEN
 from campaigns.sending.lease import lease
+from campaigns.sending.sender import Slice
+from campaigns.sending.transport import CurlTransport
 from campaigns.states import CampaignStatus
 from directory.audience import Audience
 from directory.models import Contact
 from project.http import Conflict
 from tests import factories
-from tests.campaigns.engine import assert_counters_true, send_everything, slice_of, statuses
+from tests.campaigns.engine import Inline, assert_counters_true, send_everything, slice_of, statuses
 
 KINDS = ("error", "unavailable", "throttle", "reset", "html", "broken", "code", "huge", "redirect", "lost")
 
@@ -381,6 +385,41 @@ def test_an_outage_that_asks_to_wait_is_probed_like_any_other(alice: User, sandb
     gateway = Gateway.objects.get()
     assert gateway.open_until
     assert gateway.openings == 1
+    assert sandbox.ledger.requests == 1
+
+
+def slice_before_a_probe(sandbox: Sandbox) -> Slice:
+    """A slice of a gateway that is out, whose breaker gives a probe to the next who asks."""
+    sandbox.faults = sandbox.faults.updated({"outage": True})
+    Gateway.objects.create(name="probe", open_until=now(), opened_at=now())
+    adapter = Probe(sandbox.url, project_settings.GATEWAY_TOKEN)
+    return Slice(adapter, CurlTransport(adapter.headers), executor=Inline(), seconds=0.5)
+
+
+def test_what_is_in_hand_already_is_no_probe(alice: User, sandbox: Sandbox) -> None:
+    campaign = make(alice, 30)
+    campaign_advance(campaign.pk)
+    run = campaign.runs.select_related("campaign").get()
+    held = slice_before_a_probe(sandbox)
+    held.hand.add(run, lease(run, held.token, 20, Route("probe")))
+    held.run()
+    held.transport.close()
+    assert sandbox.ledger.requests == 1
+    assert statuses(campaign) == {"pending": 30}
+
+
+def test_a_probe_is_not_forgotten_while_a_lease_takes_its_time(alice: User, sandbox: Sandbox) -> None:
+    campaign = make(alice, 3)
+    campaign_advance(campaign.pk)
+    slow = slice_before_a_probe(sandbox)
+    slow._leasing = Future()
+    for _ in range(2):
+        slow._asked_at = 0.0
+        slow._look()
+    assert slow.permit.probe
+    slow._leasing = None
+    slow.run()
+    slow.transport.close()
     assert sandbox.ledger.requests == 1
 
 
