@@ -113,8 +113,11 @@ class Clerk:
         return View(at, breaker.permit(self.gateway) if ask_breaker else None, sendable, due)
 
     def _take_all(self, wishes: list[tuple[Run, int]]) -> list[Taken]:
-        """In one transaction, for a hundred small runs would cost a hundred; if one is in trouble, each in its own."""
-        route = self._route
+        """In one transaction, for a hundred small runs would cost a hundred; if one is in trouble, each in its own.
+
+        Runs are counted in the order in which everyone counts them, or two transactions might wait for each other.
+        """
+        route, wishes = self._route, sorted(wishes, key=lambda wish: wish[0].pk)
         try:
             with transaction.atomic():
                 return [Taken(run, number, lease(run, self.token, number, route)) for run, number in wishes]
