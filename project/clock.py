@@ -11,22 +11,28 @@ from django.db import connection
 from django.db.backends.utils import CursorWrapper
 
 TRUSTED_SECONDS: Final = 30.0
+# By more than this no clock runs wrong in that time: somebody has set it, or the host was asleep.
+STEP_SECONDS: Final = 0.2
 _SAMPLES = 3
 
 
 class Clock:
     """The host's clock, set right by the database's twice a minute, so that a look at it costs no query.
 
+    When the host's own clock was set it is set right at once: nothing must begin, or be over, an hour too early.
     Threads may share it: at worst two of them set it at once.
     """
 
     def __init__(self) -> None:
-        self._offset, self._trusted_until = 0.0, 0.0
+        self._offset, self._trusted_until, self._apart = 0.0, 0.0, 0.0
 
     def seconds(self) -> float:
         """Seconds since the epoch; DatabaseError if the clock is to be set and the database is out of reach."""
-        if time.monotonic() >= self._trusted_until:
+        steady = time.monotonic()
+        if steady >= self._trusted_until or abs(time.time() - steady - self._apart) > STEP_SECONDS:
+            apart = time.time() - time.monotonic()
             self._offset = measured_offset()
+            self._apart = apart
             self._trusted_until = time.monotonic() + TRUSTED_SECONDS
         return time.time() + self._offset
 

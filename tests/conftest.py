@@ -24,6 +24,7 @@ def _clock_of_the_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """The host's clock counts: it can be made to travel in time, and the database's can't."""
     monkeypatch.setattr(clock._clock, "_offset", 0.0)
     monkeypatch.setattr(clock._clock, "_trusted_until", float("inf"))
+    monkeypatch.setattr(clock, "STEP_SECONDS", float("inf"))
 
 
 @pytest.fixture(autouse=True)
