@@ -67,7 +67,7 @@ def freeze(run: Run) -> int:
         joiners = joiners.filter(updated_at__gte=run.joined_at - _JOIN_OVERLAP)
     added = _insert_all(run, joiners, moment)
     # Whoever changed the campaign meanwhile wants the whole directory looked at anew.
-    if Run.objects.filter(pk=run.pk, campaign__updated_at=campaign.updated_at).update(joined_at=moment):
+    if Run.objects.active().filter(pk=run.pk, campaign__updated_at=campaign.updated_at).update(joined_at=moment):
         run.joined_at = moment
     return added
 
@@ -75,7 +75,8 @@ def freeze(run: Run) -> int:
 def _insert_all(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
     """Insert range by range of contact ids, each in its own transaction: none is long, and sending begins early.
 
-    It stops where the campaign has been changed meanwhile, for the plan is another then.
+    It stops where the campaign has been changed meanwhile, for the plan is another then, and where another worker has
+    closed the run, for nothing would ever leave.
     """
     zones = known_zones(run.campaign, contacts.order_by().values_list("timezone", flat=True).distinct())
     if not zones:
@@ -89,7 +90,7 @@ def _insert_all(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
     for start in range(bounds["first"] or 0, (bounds["last"] or 0) + 1, _RANGE):
         with transaction.atomic():
             inserted = _insert(run, planned.filter(pk__gte=start, pk__lt=start + _RANGE), moment)
-            if not run.campaign.hold():
+            if not (run.campaign.hold() and Run.objects.active().filter(pk=run.pk).exists()):
                 transaction.set_rollback(True)
                 break
             count(run.pk, {MessageStatus.PENDING.value: inserted})

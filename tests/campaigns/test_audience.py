@@ -181,6 +181,15 @@ class TestJoiners:
         clock.shift(10 * MINUTE)
         assert freeze(again(stale)) == 1
 
+    def test_nobody_joins_a_run_that_another_worker_has_closed(self, alice: User, clock: Any) -> None:
+        stale = again(run_of(alice))
+        Run.objects.filter(pk=stale.pk).update(finished_at=now())
+        factories.contact(alice)
+        assert freeze(stale) == 0
+        assert (again(stale).pending, again(stale).joined_at) == (0, None)
+        Run.objects.filter(pk=stale.pk).update(finished_at=None)
+        assert freeze(again(stale)) == again(stale).pending == 1
+
 
 class TestDue:
     @pytest.fixture(autouse=True)
