@@ -23,7 +23,7 @@ from campaigns.models import Attempt, Campaign, Message, Run
 from campaigns.states import UNFINISHED, CampaignStatus, MessageStatus
 from campaigns.unknown import remedy_marked
 from project.clock import now
-from project.queue import enqueue
+from project.queue import OUT_OF_REACH, enqueue
 
 log = structlog.get_logger("vestnik.campaigns")
 
@@ -92,6 +92,9 @@ def _go_on(campaign: Campaign) -> None:
             _tend(run)
     if not _finish(campaign, upcoming):
         _hint(campaign, upcoming)
+    if any(isinstance(error, OUT_OF_REACH) for error in errors):
+        # Another transaction was in the way, and may not be a second time.
+        hint_advance(campaign.pk, now() + _AGAIN)
     if errors:
         raise ExceptionGroup(f"campaign {campaign.pk}", errors)
 

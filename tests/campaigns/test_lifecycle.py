@@ -8,7 +8,7 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 import time_machine
-from django.db import connection
+from django.db import OperationalError, connection
 from django_q.models import OrmQ
 
 from accounts.models import User
@@ -334,6 +334,21 @@ class TestOneBadThing:
         with pytest.raises(ExceptionGroup):
             campaign_advance(campaign.pk)
         assert (first.messages.count(), second.messages.count()) == (0, 1)
+
+    @pytest.mark.parametrize(("error", "hinted"), [(OperationalError("database is locked"), 1), (ValueError(), 0)])
+    def test_where_another_transaction_was_in_the_way_it_is_looked_at_again(
+        self, clock: time_machine.Traveller, alice: User, monkeypatch: pytest.MonkeyPatch, error: Exception, hinted: int
+    ) -> None:
+        def failing(run: Run) -> int:
+            raise error
+
+        campaign = make(alice)
+        OrmQ.objects.all().delete()
+        monkeypatch.setattr(lifecycle, "freeze", failing)
+        with pytest.raises(ExceptionGroup):
+            campaign_advance(campaign.pk)
+        soon = OrmQ.objects.filter(lock=NOON + timedelta(seconds=1))
+        assert [hint.task["func"] for hint in soon] == [ADVANCE] * hinted
 
 
 @pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
