@@ -116,7 +116,8 @@ class Campaign(models.Model):
 
     def hold(self) -> bool:
         """Lock the row until the transaction ends, and tell whether nobody has changed it since it was read."""
-        same = Campaign.objects.select_for_update().filter(pk=self.pk, updated_at=self.updated_at)
+        # What the clock does to it moves the status alone.
+        same = Campaign.objects.select_for_update().filter(pk=self.pk, updated_at=self.updated_at, status=self.status)
         return bool(list(same.values_list("pk", flat=True)))
 
     @property

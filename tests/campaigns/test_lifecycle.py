@@ -266,6 +266,18 @@ def test_a_start_that_was_withdrawn_meanwhile_starts_nothing(clock: time_machine
     assert Campaign.objects.get().status == CampaignStatus.DRAFT
 
 
+def test_a_campaign_that_another_worker_has_finished_meanwhile_stays_so(
+    clock: time_machine.Traveller, alice: User
+) -> None:
+    campaign = make(alice, audience=Audience(tags=("nobody",)))
+    stale = Campaign.objects.get(pk=campaign.pk)
+    campaign_advance(campaign.pk)
+    clock.shift(timedelta(seconds=5))
+    lifecycle._go_on(stale)
+    campaign.refresh_from_db()
+    assert (campaign.status, campaign.finished_at) == (CampaignStatus.FINISHED, NOON)
+
+
 def test_a_campaign_whose_end_was_put_off_meanwhile_does_not_finish(clock: time_machine.Traveller, alice: User) -> None:
     contact(alice)
     campaign = make(alice, ends_at=NOON + timedelta(hours=1))
