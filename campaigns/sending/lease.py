@@ -130,7 +130,7 @@ def _readers(campaign: Campaign, rows: list[_Due]) -> dict[int, _Reader]:
     """By message, those who may still be written to.
 
     A query of its own, for in one with the messages PostgreSQL would read the whole directory. Of a message to a single
-    phone it asks only that it is not suppressed, and its contact not deactivated.
+    phone, or to one that its contact has no more, it asks only that nobody has shut it.
     """
     if campaign.direct:
         phones = {cast("int", row.phone) for row in rows}
@@ -139,7 +139,14 @@ def _readers(campaign: Campaign, rows: list[_Due]) -> dict[int, _Reader]:
     known = recipients(campaign).cleared().order_by().filter(is_among("id", {row.contact_id for row in rows}))
     columns = _Reader._fields[:-1] if placeholders(campaign.text) <= _CONTACT_FIELDS else _Reader._fields
     found = {row[0]: _Reader(*row[1:]) for row in bare_rows(known.values_list("pk", *columns))}
-    return {row.id: found[row.contact_id] for row in rows if row.contact_id in found}
+    readers = {row.id: found[row.contact_id] for row in rows if row.contact_id in found}
+    # Frozen for a phone that the contact no longer has.
+    former = [row for row in rows if row.phone and row.id in readers and row.phone != readers[row.id].phone]
+    closed = shut(cast("int", row.phone) for row in former) if former else set()
+    for row in former:
+        if row.phone in closed:
+            del readers[row.id]
+    return readers
 
 
 def _cancel(run: Run, ids: list[int]) -> None:

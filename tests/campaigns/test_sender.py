@@ -2,7 +2,7 @@
 
 from concurrent.futures import Future
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -29,6 +29,7 @@ from campaigns.sending.transport import CurlTransport
 from campaigns.states import CampaignStatus
 from directory.audience import Audience
 from directory.models import Contact
+from directory.suppression import suppress
 from project.http import Conflict
 from tests import factories
 from tests.campaigns.engine import Inline, assert_counters_true, send_everything, slice_of, statuses
@@ -264,6 +265,23 @@ def test_one_who_opts_out_before_the_message_leaves_is_not_written_to(alice: Use
     send_everything(campaign, sandbox)
     assert statuses(campaign) == {"sent": 2, "cancelled": 1}
     assert Message.objects.get(contact=gone).reason == "not_recipient"
+    assert_counters_true(campaign)
+
+
+@pytest.mark.parametrize("shut", [True, False])
+def test_a_retry_does_not_follow_a_phone_that_has_opted_out(alice: User, sandbox: Sandbox, shut: bool) -> None:
+    sandbox.faults = sandbox.faults.updated({"error": 1})
+    campaign = make(alice, 1)
+    campaign_advance(campaign.pk)
+    slice_of(sandbox, stopping=lambda: sandbox.ledger.requests > 0)
+    phone = Message.objects.get().phone
+    Contact.objects.update(phone=79060000001)
+    if shut:
+        suppress([cast("int", phone)], by=alice)
+    sandbox.faults = type(sandbox.faults)()
+    send_everything(campaign, sandbox)
+    assert statuses(campaign) == ({"unknown": 1} if shut else {"sent": 1})
+    assert Message.objects.get().phone == phone
     assert_counters_true(campaign)
 
 
