@@ -105,14 +105,14 @@ class _Exchange:
         return None
 
     def answer(self, error: int | None) -> Answer:
-        """What came back. Only an answer that is no success can ask to wait."""
+        """What came back. Only an answer that is no success can ask to wait, and needs no body to be understood."""
         handle = self.handle
         status = handle.getinfo(pycurl.RESPONSE_CODE)
         return Answer(
             status=status,
             body=b"".join(self.chunks),
             retry_after=(handle.getinfo(pycurl.RETRY_AFTER) or None) if status >= 400 else None,
-            trouble=None if error is None else _trouble(handle, error),
+            trouble=None if error is None or status >= 300 else _trouble(handle, error),
             duration_ms=int(handle.getinfo(pycurl.TOTAL_TIME) * 1000),
         )
 
