@@ -209,7 +209,7 @@ def release(token: UUID, messages: list[Leased]) -> None:
     """Give back messages that never left: as if they had not been leased.
 
     One that no earlier attempt has shown to the gateway is thawed, so that a change of text still reaches it; a message
-    to a single phone has nothing to be frozen from anew.
+    to a single phone has nothing to be frozen from anew, and one that is sent instead of another says the same.
     """
     ids = [message.id for message in messages]
     with transaction.atomic():
@@ -222,7 +222,8 @@ def release(token: UUID, messages: list[Leased]) -> None:
             "lease_token": None,
         }
         shown = Exists(Attempt.objects.filter(message=OuterRef("pk")))
-        held.filter(~shown, attempts=1, contact__isnull=False).update(**back, phone=None, text="", parts=0)
+        fresh = held.filter(~shown, attempts=1, contact__isnull=False, resend_of=None)
+        fresh.update(**back, phone=None, text="", parts=0)
         held.update(**back)
         for run_id in sorted(by_run):
             count(run_id, moved(MessageStatus.SENDING, MessageStatus.PENDING, by_run[run_id]))

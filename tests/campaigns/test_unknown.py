@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import time_machine
@@ -17,7 +18,10 @@ from campaigns.direct import message_send
 from campaigns.gateways.probe import Probe
 from campaigns.lifecycle import ADVANCE, campaign_advance
 from campaigns.models import Attempt, Campaign, Message, Run
+from campaigns.routing import Route
 from campaigns.sandbox.server import Sandbox
+from campaigns.sending.lease import lease
+from campaigns.sending.record import release
 from campaigns.states import CampaignStatus, MessageStatus, Remedy
 from directory.models import Contact
 from project.http import Conflict
@@ -63,6 +67,15 @@ class TestOne:
         assert (message.status, message.reason) == ("unknown", "resent")
         assert statuses(campaign) == {"unknown": 1, "sent": 1}
         assert_counters_true(campaign)
+
+    def test_its_payload_stays_the_same_when_it_has_gone_back_unsent(self, alice: User) -> None:
+        _campaign, run, [message] = in_doubt(alice, 1)
+        again = services.message_remedy(message=message, by=alice, remedy=Remedy.RESEND)
+        token = uuid4()
+        release(token, lease(Run.objects.select_related("campaign").get(pk=run.pk), token, 1, Route("probe")))
+        again.refresh_from_db()
+        assert (again.status, again.attempts) == ("pending", 0)
+        assert (again.phone, again.text, again.parts) == (message.phone, message.text, message.parts)
 
     def test_what_was_stopped_is_tried_again_under_its_own_id(self, alice: User, sandbox: Sandbox) -> None:
         campaign, _run, [message] = in_doubt(alice, 1)
