@@ -273,7 +273,7 @@ def _change(campaign: Campaign, by: User, change: Callable[[Campaign], None]) ->
     if not by.may_change(campaign):
         raise PermissionDenied(_("This campaign is not yours."))
     with transaction.atomic():
-        locked = Campaign.objects.select_for_update(of=("self",)).get(pk=campaign.pk)
+        locked = Campaign.objects.locked().get(pk=campaign.pk)
         change(locked)
         _wake(locked)
     return locked

@@ -32,6 +32,13 @@ class CampaignQuerySet(models.QuerySet["Campaign"]):
         """Those that the clock may still move: scheduled, running or paused."""
         return self.filter(status__in=UNFINISHED)
 
+    def locked(self) -> "CampaignQuerySet":
+        """The same, locked until the transaction ends, but not against being referred to.
+
+        Who counts in a run twice has PostgreSQL check at the commit that its campaign is there, and has the run locked.
+        """
+        return self.select_for_update(of=("self",), no_key=True)
+
     def search(self, text: str) -> "CampaignQuerySet":
         """Those whose name holds every word of `text`."""
         return self.filter(holding(text, "name"))
@@ -117,7 +124,7 @@ class Campaign(models.Model):
     def hold(self) -> bool:
         """Lock the row until the transaction ends, and tell whether nobody has changed it since it was read."""
         # What the clock does to it moves the status alone.
-        same = Campaign.objects.select_for_update().filter(pk=self.pk, updated_at=self.updated_at, status=self.status)
+        same = Campaign.objects.locked().filter(pk=self.pk, updated_at=self.updated_at, status=self.status)
         return bool(list(same.values_list("pk", flat=True)))
 
     @property

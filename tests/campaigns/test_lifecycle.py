@@ -1,6 +1,7 @@
 """Campaigns by the clock: starts, joiners, repeats, ends."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -8,7 +9,8 @@ import psycopg2
 import psycopg2.extensions
 import pytest
 import time_machine
-from django.db import OperationalError, connection
+from django.db import OperationalError, connection, transaction
+from django.utils.timezone import now
 from django_q.models import OrmQ
 
 from accounts.models import User
@@ -410,3 +412,24 @@ class TestAlone:
         with connection.cursor() as cursor:
             cursor.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()")
             assert cursor.fetchone() == (0,)
+
+
+@pytest.mark.skipif(connection.vendor != "postgresql", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_who_counts_twice_does_not_wait_for_who_holds_the_campaign(alice: User) -> None:
+    """The other one waits for the run that is being counted in, so that both would wait for ever."""
+    contact(alice)
+    campaign = make(alice, ends_at=now() + timedelta(days=1))
+    campaign_advance(campaign.pk)
+
+    def count_twice(campaign: Campaign) -> None:
+        other = psycopg2.connect(**connection.get_connection_params())
+        with closing(other), other, other.cursor() as cursor:
+            cursor.execute("SET lock_timeout = '1s'")
+            for difference in (1, -1):
+                cursor.execute("UPDATE campaigns_run SET pending = pending + %s", [difference])
+
+    with transaction.atomic():
+        assert Campaign.objects.get().hold()
+        count_twice(campaign)
+    services._change(campaign, alice, count_twice)
