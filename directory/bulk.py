@@ -102,7 +102,8 @@ def _batch(action_id: int) -> bool:
     if action is None:
         return False
     ahead = _concerned(action).filter(pk__gt=action.position, pk__lte=action.last_id).order_by("pk")
-    rows = list(ahead.select_for_update(of=("self",)).values_list("pk", "owner_id")[:_BATCH])
+    # Not against who freezes the recipients of a campaign: that one needs only that contacts stay.
+    rows = list(ahead.select_for_update(of=("self",), no_key=True).values_list("pk", "owner_id")[:_BATCH])
     allowed = [pk for pk, owner in rows if action.owner.is_staff or owner == action.owner_id]
     refused, changed = _DEEDS[Deed(action.deed)](action, allowed)
     Contact.objects.filter(pk__in=changed).update(updated_at=now())

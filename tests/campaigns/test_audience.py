@@ -16,8 +16,10 @@ from campaigns.counters import count
 from campaigns.lifecycle import campaign_advance, retry_failed
 from campaigns.models import Campaign, Message, Run
 from directory.audience import Audience
-from directory.models import Contact
+from directory.bulk import bulk_start
+from directory.models import Contact, Deed, Source
 from directory.services import contact_update
+from directory.upsert import Policy, contacts_upsert
 from project.clock import now
 from tests import factories
 from tests.campaigns.engine import assert_counters_true
@@ -128,6 +130,23 @@ def test_nobody_removes_a_contact_while_it_is_being_frozen(alice: User) -> None:
         assert freeze(run_of(alice)) == 1
         with pytest.raises(psycopg2.errors.LockNotAvailable):
             cursor.execute("SELECT 1 FROM directory_contact WHERE id = %s FOR UPDATE NOWAIT", [contact.pk])
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("way", ["import", "bulk action"])
+def test_who_changes_many_contacts_does_not_stand_in_the_way_of_who_freezes_them(alice: User, way: str) -> None:
+    """Each would go through them in an order of its own, and wait for the other."""
+    if connection.vendor != "postgresql":
+        pytest.skip("SQLite has one writer at a time")
+    contact = factories.contact(alice)
+    other = psycopg2.connect(**connection.get_connection_params())
+    with closing(other), transaction.atomic(), other.cursor() as cursor:
+        if way == "import":
+            told = {"phone": str(contact.phone), "first_name": "Anna", "tags": ["vip"]}
+            contacts_upsert(by=alice, rows=[told], policy=Policy.UPDATE, source=Source.API)
+        else:
+            assert bulk_start(by=alice, deed=Deed.TAG, tag="vip", ids=[contact.pk]).changed == 1
+        cursor.execute("SELECT 1 FROM directory_contact WHERE id = %s FOR KEY SHARE NOWAIT", [contact.pk])
 
 
 class TestJoiners:
