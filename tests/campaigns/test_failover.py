@@ -180,6 +180,13 @@ def test_hints_go_to_every_gateway_that_has_something_to_do(alice: User, other: 
     assert [key.endswith("second") for key, due in later.items() if due <= now()] == [True]
 
 
+def test_hints_to_several_gateways_are_left_in_one_order() -> None:
+    """Else two transactions that leave one for each wait for each other."""
+    for name in ("zeta", "eta", "theta"):
+        Gateway.objects.create(name=name, kind="probe", url="http://127.0.0.1:9")
+    assert connections.working() == ["probe", "eta", "theta", "zeta"]
+
+
 def test_a_single_gateway_asks_for_no_route(alice: User) -> None:
     assert connections.route_of("probe").sole
     hint_send()
