@@ -49,7 +49,16 @@ def messages_changed(run_ids: Iterable[int], ids: Collection[int]) -> None:
         events[row["run__campaign__owner_id"]].append(_message_event(row))
     for webhook in listening:
         webhook.tell(events[webhook.owner_id])
-    hint_deliver(min(webhook.held_until for webhook in listening))
+    _hint_courier(listening)
+
+
+def _hint_courier(listening: Collection[Webhook]) -> None:
+    """Ask for one once the change is committed, for all who tell lock the same hint, and some lock more runs after it.
+
+    Whoever dies before that leaves it to the sweep.
+    """
+    due = min(webhook.held_until for webhook in listening)
+    transaction.on_commit(lambda: hint_deliver(due), robust=True)
 
 
 def messages_told(ids: Collection[int]) -> None:
@@ -82,4 +91,4 @@ def campaign_changed(campaign: Campaign, event: EventType) -> None:
     data["by_status"] = {status: figures[status] for status in MessageStatus.values}
     for webhook in listening:
         webhook.tell([{"type": event.value, "timestamp": now().isoformat(), "data": data}])
-    hint_deliver(min(webhook.held_until for webhook in listening))
+    _hint_courier(listening)

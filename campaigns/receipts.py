@@ -97,10 +97,9 @@ def _settle(receipts: dict[int, WaitingReceipt]) -> set[int]:
         delivered, undelivered = (changes[run_id][end] for end in (MessageStatus.DELIVERED, MessageStatus.UNDELIVERED))
         count_minute(run_id, moment, delivered=delivered, undelivered=undelivered)
     ids = [pk for pk, *_ in found]
-    # Before anyone is told, as when outcomes are recorded: both lock the hour and the hint to deliver.
-    _count_by_gateway((receipts[pk] for pk in ids), moment)
     messages_changed(changes.keys(), ids)
     messages_told(ids)
+    _count_by_gateway((receipts[pk] for pk in ids), moment)
     return set(ids)
 
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from django_q.models import OrmQ
-from pytest_django import DjangoAssertNumQueries
+from pytest_django import DjangoAssertNumQueries, DjangoCaptureOnCommitCallbacks
 
 from accounts.models import User
 from accounts.webhooks.models import EventType, Webhook
@@ -118,7 +118,14 @@ def test_a_campaign_tells_that_it_starts_and_finishes(hook: Webhook, alice: User
     assert set(finished["by_status"]) == set(MessageStatus.values)
 
 
-def test_a_hint_wakes_the_courier(hook: Webhook, alice: User) -> None:
-    OrmQ.objects.all().delete()
-    _campaign, _run = started(alice, contacts=1)
-    assert OrmQ.objects.filter(key__contains="accounts.webhooks.tasks.deliver").count() == 1
+def test_a_hint_wakes_the_courier_and_is_locked_by_nobody_who_still_counts(
+    hook: Webhook, alice: User, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    """Two who lease from several runs would else wait for each other's runs and the one hint."""
+    hints = OrmQ.objects.filter(key__contains="accounts.webhooks.tasks.deliver")
+    hints.delete()
+    with django_capture_on_commit_callbacks(execute=True):
+        started(alice, contacts=1)
+        assert hook.deliveries.exists()
+        assert not hints.exists()
+    assert hints.count() == 1

@@ -4,24 +4,17 @@ import json
 from collections import Counter
 from datetime import timedelta
 from typing import Any
-from uuid import uuid4
 
 import pytest
 import time_machine
 from django.conf import LazySettings
-from django.db import connection
 from django.test import Client
-from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from accounts.webhooks.models import Delivery, EventType, Webhook
 from campaigns import connections, receipts
-from campaigns.gateways.base import Answer, Outcome, Verdict
 from campaigns.meters import GATEWAY_MESSAGES
-from campaigns.models import GatewayHour, Message, Run, WaitingReceipt
-from campaigns.routing import Route
-from campaigns.sending.lease import lease
-from campaigns.sending.record import Done, record
+from campaigns.models import Message, Run, WaitingReceipt
 from campaigns.states import MessageStatus
 from measures import meters
 from measures.models import Measure
@@ -169,20 +162,3 @@ def test_kannel_tells_by_get(run: Run, settings: LazySettings) -> None:
     apply_all()
     message.refresh_from_db()
     assert (message.status, message.reason) == ("undelivered", "refused_by_centre")
-
-
-def test_receipts_and_outcomes_lock_hour_and_hint_in_one_order(run: Run, alice: User) -> None:
-    """Else whoever applies receipts and whoever records outcomes wait for each other until the database ends one."""
-    Webhook.objects.create(owner=alice, url="https://8.8.8.8/", events=EventType.values)
-    message = settle(run, 1, MessageStatus.SENT)[0]
-    token = uuid4()
-    sent = [Done(leased, Answer(200), Outcome(Verdict.SENT)) for leased in lease(run, token, 3, Route("probe"))]
-    with CaptureQueriesContext(connection) as recording:
-        record(token, sent, gateway="probe", idempotent=True)
-    with CaptureQueriesContext(connection) as applying:
-        tell(message, "delivered")
-    for queries in (recording, applying):
-        written = [query["sql"] for query in queries if query["sql"].startswith(("INSERT", "UPDATE"))]
-        hour = next(n for n, sql in enumerate(written) if GatewayHour._meta.db_table in sql)
-        hint = next(n for n, sql in enumerate(written) if "webhooks.tasks.deliver" in sql)
-        assert hour < hint
