@@ -48,10 +48,15 @@ def occurrences(starts_at: datetime, repeat: str, zone: str, since: datetime | N
         yield at_wall(day, wall.time(), zone)
 
 
-def local_start(occurrence: datetime, campaign_zone: str, contact_zone: str) -> datetime:
-    """When `occurrence`'s wall-clock time in the campaign's zone comes in the contact's zone."""
-    wall = occurrence.astimezone(ZoneInfo(campaign_zone))
-    return at_wall(wall.date(), wall.time(), contact_zone, second_time=bool(wall.fold))
+def local_start(
+    occurrence: datetime, campaign_zone: str, contact_zone: str, starts_at: datetime | None = None
+) -> datetime:
+    """When `occurrence`'s wall-clock time in the campaign's zone comes in the contact's zone.
+
+    With `starts_at` it is that moment's wall-clock time, which the campaign's zone may skip on the day.
+    """
+    wall, first = (moment.astimezone(ZoneInfo(campaign_zone)) for moment in (occurrence, starts_at or occurrence))
+    return at_wall(wall.date(), first.time(), contact_zone, second_time=bool(wall.fold))
 
 
 def is_open(window: Window, moment: datetime, zone: str) -> bool:

@@ -128,6 +128,12 @@ class TestLocalStart:
         planned = local("2026-03-29T02:30", MOSCOW)
         assert local_start(planned, MOSCOW, BERLIN) == local("2026-03-29T03:30", BERLIN)
 
+    def test_an_hour_that_the_campaigns_own_zone_skips_comes_elsewhere(self) -> None:
+        first = local("2026-03-28T02:30", BERLIN)
+        _, second = islice(occurrences(first, "daily", BERLIN), 2)
+        assert local_start(second, BERLIN, MOSCOW, first) == local("2026-03-29T02:30", MOSCOW)
+        assert local_start(second, BERLIN, BERLIN, first) == second == local("2026-03-29T03:30", BERLIN)
+
     @given(moments, st.sampled_from([*CHANGES]))
     def test_in_the_campaigns_own_zone_nothing_moves(self, planned: datetime, zone: str) -> None:
         assert local_start(planned, zone, zone) == planned

@@ -173,6 +173,23 @@ def test_local_time_begins_where_the_hour_comes_first(clock: time_machine.Travel
     }
 
 
+def test_an_hour_that_the_campaigns_own_zone_skips_is_kept_where_it_comes(alice: User) -> None:
+    contact(alice, timezone="Europe/Moscow")
+    half_past_two = datetime(2026, 3, 28, 1, 30, tzinfo=UTC)  # in Berlin, where the next night has none
+    with time_machine.travel(datetime(2026, 3, 28, 23, 30, tzinfo=UTC), tick=False):  # in Moscow, 29 March
+        campaign = make(
+            alice,
+            starts_at=half_past_two,
+            ends_at=half_past_two + timedelta(days=7),
+            repeat="daily",
+            local_time=True,
+            zone="Europe/Berlin",
+        )
+        campaign_advance(campaign.pk)
+        assert campaign.runs.get().occurrence == half_past_two + timedelta(days=1)
+        assert Message.objects.get().due_at == now()
+
+
 def test_a_window_puts_off_those_for_whom_it_is_night(clock: time_machine.Traveller, alice: User) -> None:
     contact(alice, timezone="Europe/Moscow")
     contact(alice, timezone="Asia/Kamchatka")  # 21:00 there
