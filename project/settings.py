@@ -176,7 +176,7 @@ TEMPLATES = [
         },
     }
 ]
-FORM_RENDERER = "django.forms.renderers.TemplatesSetting"  # templates/django/forms/ draws every form
+FORM_RENDERER = "project.forms.Renderer"
 # Persistent connections save a handshake per request.
 DATABASES = {"default": {**DATABASE, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
 _SQLITE = DATABASE["ENGINE"] == "django.db.backends.sqlite3"

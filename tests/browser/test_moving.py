@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import barriers, complaints_of
-from tests.stack import EMAIL, PASSWORD, Api, add_contacts
+from tests.stack import EMAIL, PASSWORD, Api, add_contacts, launch, wait_for
 
 
 @pytest.fixture
@@ -17,6 +17,7 @@ def browser_context_args(browser_context_args: dict[str, object], session: Path)
 
 def test_keys_lead_everywhere(api: Api, page: Page, base_url: str) -> None:
     add_contacts(api, "keyboard", 1)
+    launch(api, "keyboard", status="draft")  # a list of nothing has no search
     complaints = complaints_of(page, base_url)
     keys = page.keyboard
     page.goto("/")
@@ -85,3 +86,36 @@ def test_back_and_reload_and_an_expired_sign_in_lose_nothing(api: Api, page: Pag
     page.wait_for_url(re.compile(r"/contacts/\?.*state=all"))
     expect(page.get_by_role("searchbox")).to_have_value("ирина")
     expect(page.get_by_role("row").nth(1)).to_contain_text("Ирина")
+
+
+def test_the_focus_stays_where_it_is_or_goes_where_one_would_look_for_it(api: Api, page: Page) -> None:
+    add_contacts(api, "focus", 20)
+    campaign = launch(api, "focus", rate_limit=1)
+    wait_for(lambda: api.call("GET", f"/campaigns/{campaign}/stats")["by_status"]["sent"], "the first message sent")
+    for address in ("/", "/campaigns/"):
+        page.goto(address)
+        link = page.get_by_role("main").get_by_role("link", name="focus", exact=True).first
+        link.focus()
+        page.evaluate("document.activeElement.dataset.old = true")
+        expect(link).not_to_have_attribute("data-old", "true")  # it has been replaced
+        expect(link).to_be_focused()
+
+    keys = page.keyboard
+    api.call("POST", f"/campaigns/{campaign}/cancel")
+    page.goto(f"/campaigns/{campaign}/")
+    menu = page.get_by_role("button", name="More")
+    menu.focus()
+    keys.press("Enter")
+    page.get_by_role("button", name="Delete…").focus()
+    keys.press("Enter")
+    expect(page.get_by_role("dialog", name="Delete this campaign?")).to_be_visible()
+    keys.press("Escape")
+    expect(menu).to_be_focused()
+
+    page.goto("/contacts/new/")
+    page.get_by_label("Phone").fill("79170009988")
+    wrong = page.get_by_label("Attributes")
+    wrong.fill("no colon")
+    page.get_by_role("button", name="Add the contact").click()
+    expect(wrong).to_have_attribute("aria-invalid", "true")
+    expect(wrong).to_be_focused()
