@@ -55,7 +55,7 @@ def ago(moment: datetime | None) -> str:
     if moment is None:
         return "—"
     local = timezone.localtime(moment)
-    exact = date_format(local, "j M Y, H:i:s T")
+    exact = date_format(local, _("j M Y, H:i:s T"))
     return format_html('<time datetime="{}" title="{}">{}</time>', local.isoformat(), exact, _relative(local))
 
 

@@ -32,7 +32,7 @@ register.filter("reason", reason_words)
 def clock(moment: datetime) -> SafeString:
     """The time of the day to the second, with the date in the tooltip."""
     local = localtime(moment)
-    title = date_format(local, "j M Y, H:i:s T")
+    title = date_format(local, _("j M Y, H:i:s T"))
     return format_html(
         '<time class="muted" datetime="{}" title="{}">{}</time>', local.isoformat(), title, f"{local:%H:%M:%S}"
     )

@@ -6,7 +6,7 @@ import pytest
 import time_machine
 from django.template import Context, Template
 from django.test import RequestFactory
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.timezone import now
 
 from campaigns.states import CampaignStatus, MessageStatus
@@ -64,6 +64,8 @@ def test_the_exact_time_is_told_in_the_readers_zone() -> None:
 
     assert 'datetime="2026-11-24T21:55:00+10:00"' in shown
     assert 'title="24 Nov 2026, 21:55:00 +10"' in shown
+    with translation.override("ru"):
+        assert 'title="24 ноября 2026, 14:55:00 MSK"' in ago(now() - timedelta(minutes=5))
 
 
 def test_no_time_is_a_dash() -> None:
