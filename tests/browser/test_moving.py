@@ -119,3 +119,20 @@ def test_the_focus_stays_where_it_is_or_goes_where_one_would_look_for_it(api: Ap
     page.get_by_role("button", name="Add the contact").click()
     expect(wrong).to_have_attribute("aria-invalid", "true")
     expect(wrong).to_be_focused()
+
+
+def test_what_a_search_finds_and_an_audience_reaches_is_told(api: Api, page: Page) -> None:
+    add_contacts(api, "told", 3)
+    told = page.locator("#told")
+    page.goto("/contacts/tags/")
+    page.get_by_role("searchbox").fill("told")
+    expect(told).to_have_text("1 row is shown.")
+    page.get_by_role("searchbox").fill("nothing-is-called-so")
+    expect(told).to_have_text("No tag is called so.")
+    for address in ("/contacts/audiences/new/", "/campaigns/new/"):
+        page.goto(address)
+        expect(told).to_have_text("")
+        page.evaluate("document.getElementById('told').dataset.kept = true")
+        page.get_by_role("checkbox", name="told", exact=True).check()
+        expect(told).to_contain_text("3 contacts")
+        expect(told).to_have_attribute("data-kept", "true")  # or it would not be read out
