@@ -182,6 +182,9 @@ def campaign(request: Signed, pk: int) -> HttpResponse:
     context |= {"plan_words": plan_words(row), "test_form": _test_form(request), "history": history_of(row)}
     if not context["runs"]:
         context["outlook"] = outlook_of(row)
+    if target in PARTS:  # the reader may be looking, or listening, elsewhere
+        said = {"name": row, "state": row.get_status_display().lower()}
+        messages.info(request, _("“%(name)s” is %(state)s now.") % said)
     response = _varied(render(request, "campaigns/campaign.html", context))
     return retarget(reselect(reswap(response, "outerHTML"), "#main"), "#main") if target in PARTS else response
 

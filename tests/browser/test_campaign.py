@@ -37,8 +37,29 @@ def test_figures_change_in_place_and_what_is_open_stays_open_to_the_end(api: Api
     assert page.evaluate("window.shift") < 0.02
 
     expect(page.get_by_role("main").get_by_text("Finished", exact=True)).to_be_visible()
+    expect(page.locator("#toasts")).to_contain_text(f"“{TAG}” is finished now.")
     expect(progress).to_contain_text(f"{NUMBER} of {NUMBER} messages")
     assert page.evaluate("window.shift") is not None, "the page was loaded again"
     expect(page.locator("#chart-numbers")).to_have_attribute("open", "")
     expect(page.get_by_role("link", name=re.compile("^All"))).to_be_focused()
     expect(page.locator("#progress")).not_to_have_attribute("hx-get", re.compile("."))
+
+
+def test_what_is_open_when_the_campaign_finishes_stays_till_it_is_closed(api: Api, page: Page) -> None:
+    add_contacts(api, "open", 4)
+    campaign = launch(api, "open", rate_limit=1)
+    wait_for(lambda: api.call("GET", f"/campaigns/{campaign}/stats")["by_status"]["sent"], "the first message sent")
+    page.goto(f"/campaigns/{campaign}/")
+    menu = page.get_by_role("button", name="More")
+    menu.click()
+    page.get_by_role("button", name="Send a test…").click()
+    phone = page.get_by_role("dialog", name="Send a test").get_by_label("Phone")
+    phone.fill("7917")
+    with page.expect_response(lambda answer: answer.headers.get("hx-retarget") == "#main", timeout=30_000):
+        pass
+    page.wait_for_timeout(500)
+    expect(phone).to_have_value("7917")
+    expect(phone).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("main").get_by_text("Finished", exact=True)).to_be_visible()
+    expect(menu).to_be_focused()
