@@ -46,7 +46,7 @@ def _add(request: Signed) -> HttpResponse:
     said = ngettext("%(number)s phone is added.", "%(number)s phones are added.", added) % {"number": number(added)}
     if already := len(numbers) - added:
         said += " " + _("%(number)s were on the list already.") % {"number": number(already)}
-    messages.success(request, said)
+    messages.add_message(request, messages.SUCCESS if added else messages.INFO, said)
     if not rejected:
         return redirect("directory:suppression")
     told = {"rejected": rejected[:_REJECTED_SHOWN], "rejected_number": len(rejected)}
