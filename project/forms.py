@@ -13,9 +13,8 @@ class Field(BoundField):
     def build_widget_attrs(self, attrs: dict[str, Any], widget: Widget | None = None) -> dict[str, Any]:
         """The attributes of its control."""
         attrs = super().build_widget_attrs(attrs, widget)
-        if self.errors and self.name == next(field.name for field in self.form.visible_fields() if field.errors):
-            attrs["autofocus"] = True
-        return attrs
+        wrong = self.form.errors and next((field for field in self.form.visible_fields() if field.errors), None)
+        return {**attrs, "autofocus": wrong.name == self.name} if wrong else attrs
 
 
 class Renderer(TemplatesSetting):

@@ -120,6 +120,15 @@ def test_the_focus_stays_where_it_is_or_goes_where_one_would_look_for_it(api: Ap
     expect(wrong).to_have_attribute("aria-invalid", "true")
     expect(wrong).to_be_focused()
 
+    page.goto("/accounts/password/change/")  # where the first field has the focus otherwise
+    expect(page.get_by_label("Current password")).to_be_focused()
+    page.get_by_label("Current password").fill(PASSWORD)
+    page.get_by_label("New password").fill("12345678")
+    page.get_by_label("The password again").fill("12345678")
+    page.get_by_role("button", name="Change the password").click()
+    expect(page.get_by_label("New password")).to_have_attribute("aria-invalid", "true")
+    expect(page.get_by_label("New password")).to_be_focused()
+
 
 def test_what_a_search_finds_and_an_audience_reaches_is_told(api: Api, page: Page) -> None:
     add_contacts(api, "told", 3)
