@@ -112,6 +112,15 @@ def test_the_focus_stays_where_it_is_or_goes_where_one_would_look_for_it(api: Ap
     keys.press("Escape")
     expect(menu).to_be_focused()
 
+    page.goto("/reports/")
+    menu = page.get_by_role("button", name="Export")
+    menu.focus()
+    keys.press("Enter")
+    keys.press("Tab")
+    expect(page.get_by_role("link", name="CSV").first).to_be_focused()
+    keys.press("Escape")
+    expect(menu).to_be_focused()
+
     page.goto("/contacts/new/")
     page.get_by_label("Phone").fill("79170009988")
     wrong = page.get_by_label("Attributes")
