@@ -47,6 +47,10 @@ class ResetPasswordKeyForm(Ours, allauth.ResetPasswordKeyForm):  # type: ignore[
     labels: ClassVar = _NEW
 
 
+class ReauthenticateForm(Ours, allauth.ReauthenticateForm):  # type: ignore[misc]
+    """The password before something that matters."""
+
+
 class ChangePasswordForm(Ours, allauth.ChangePasswordForm):  # type: ignore[misc]
     """The present password, and another twice."""
 

@@ -48,6 +48,11 @@ class _SingleUse:
     """A code is taken once, for as long as it may be right: allauth forgets it after one step of the clock."""
 
     user: User
+    fields: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["code"].widget.attrs["autofocus"] = True  # there is nothing else to do here
 
     def clean_code(self) -> str:
         """As allauth, and refused the second time."""

@@ -245,6 +245,7 @@ ACCOUNT_FORMS = {
     "reset_password": "accounts.entrance.ResetPasswordForm",
     "reset_password_from_key": "accounts.entrance.ResetPasswordKeyForm",
     "change_password": "accounts.entrance.ChangePasswordForm",
+    "reauthenticate": "accounts.entrance.ReauthenticateForm",
 }
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
 SOCIALACCOUNT_ADAPTER = "accounts.external.ExternalAdapter"

@@ -56,6 +56,7 @@ def sign_in(page: Page, code: str | None = None) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
     if code:
+        expect(page.get_by_label("Code")).to_be_focused()
         page.get_by_label("Code").fill(code)
         page.get_by_role("button", name="Sign in", exact=True).click()
     page.wait_for_url("/")

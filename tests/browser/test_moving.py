@@ -129,6 +129,8 @@ def test_the_focus_stays_where_it_is_or_goes_where_one_would_look_for_it(api: Ap
     expect(wrong).to_have_attribute("aria-invalid", "true")
     expect(wrong).to_be_focused()
 
+    page.goto("/accounts/reauthenticate/")
+    expect(page.get_by_label("Password")).to_be_focused()
     page.goto("/accounts/password/change/")  # where the first field has the focus otherwise
     expect(page.get_by_label("Current password")).to_be_focused()
     page.get_by_label("Current password").fill(PASSWORD)
