@@ -201,7 +201,11 @@ def message(request: Signed, pk: int, message_pk: int) -> HttpResponse:
     """What happened to one message, step by step; beside the table, or a page of its own."""
     row = _own(request, pk)
     shown = _message_of(row, message_pk)
+    seen = f"{shown.status}-{shown.attempts}-{shown.due_at.timestamp():.0f}"
+    if request.htmx and request.GET.get("seen") == seen:
+        return _varied(HttpResponse(status=204))
     context = {
+        "seen": seen,
         "campaign": row,
         "message": shown,
         "failures": shown.failures.order_by("at", "pk"),

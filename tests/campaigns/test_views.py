@@ -275,6 +275,17 @@ def test_a_message_tells_its_story_step_by_step(alice: User) -> None:
     assert "The gateway is overloaded (503)" in beside
 
 
+def test_a_message_is_replaced_only_where_something_has_happened(alice: User) -> None:
+    campaign, run = started(alice, contacts=1)
+    message = retry(run, "http_503")
+    client = browser(alice)
+    path = f"{page_of(campaign)}messages/{message.pk}/"
+    again = client.get(path).content.decode().split(f'hx-get="{path}')[1].split('"')[0]
+    assert client.get(path + again, headers=htmx("timeline")).status_code == 204
+    settle(run, 1, MessageStatus.SENT)
+    assert "Sent" in client.get(path + again, headers=htmx("timeline")).content.decode()
+
+
 def test_pages_speak_russian_without_breaking_the_charts(alice: User) -> None:
     alice.language = "ru"
     alice.save()
