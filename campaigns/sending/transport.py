@@ -46,11 +46,12 @@ class Transport(Protocol):
 class _Exchange:
     """A reusable handle with the request that it sends and the answer that it collects, cut off at the limit."""
 
-    __slots__ = ("chunks", "connection", "handle", "key", "length", "request", "size", "timeout_ms")
+    __slots__ = ("chunks", "connection", "handle", "head", "key", "length", "request", "size", "timeout_ms")
 
     def __init__(self, headers: list[bytes], method: str) -> None:
         self.key: Any = None
         self.request = BytesIO()
+        self.head: list[bytes] = []
         self.chunks: list[bytes] = []
         self.size = 0
         self.length = self.timeout_ms = -1
@@ -72,11 +73,13 @@ class _Exchange:
         self.handle.setopt(pycurl.SHARE, self.connection)
         # A body that can't be rewound: libcurl would silently repeat a request when a reused connection dies.
         self.handle.setopt(pycurl.READFUNCTION, self.read)
+        self.handle.setopt(pycurl.HEADERFUNCTION, self.head.append)
         self.handle.setopt(pycurl.WRITEFUNCTION, self.write)
 
     def prepare(self, key: Any, request: Request, timeout_ms: int) -> pycurl.Curl:
         """Load the next request, and return the handle that sends it. What stays the same is not set again."""
         self.key, self.request, self.chunks, self.size = key, BytesIO(request.body), [], 0
+        self.head.clear()
         handle = self.handle
         handle.setopt(pycurl.URL, request.url.encode())
         if request.body and len(request.body) != self.length:
@@ -111,10 +114,15 @@ class _Exchange:
         return Answer(
             status=status,
             body=b"".join(self.chunks),
-            retry_after=(handle.getinfo(pycurl.RETRY_AFTER) or None) if status >= 400 else None,
+            retry_after=self.retry_after() if status >= 400 else None,
             trouble=None if error is None or status >= 300 else _trouble(handle, error),
             duration_ms=int(handle.getinfo(pycurl.TOTAL_TIME) * 1000),
         )
+
+    def retry_after(self) -> float | None:
+        """Seconds from now, None if it was not asked to wait; libcurl alone tells no zero, nor a date that is past."""
+        asked = any(line[:12].lower() == b"retry-after:" for line in self.head)
+        return float(self.handle.getinfo(pycurl.RETRY_AFTER)) if asked else None
 
 
 class CurlTransport:

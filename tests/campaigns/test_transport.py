@@ -110,3 +110,20 @@ def test_an_answer_that_is_no_success_is_understood_without_its_body(
     else:
         assert Probe("http://x", "").parse(answer) == outcome
     assert (silence.status, silence.trouble) == (0, Trouble.RESET)
+
+
+@pytest.mark.parametrize(
+    ("asked", "told"),
+    [
+        ("Retry-After: 0", 0),
+        ("retry-after: Wed, 21 Oct 2015 07:28:00 GMT", 0),
+        ("Retry-After: 7", 7),
+        ("X-Retry-After: 7", None),
+    ],
+)
+def test_a_gateway_may_ask_for_the_least_pause(asked: str, told: float | None) -> None:
+    replies = [
+        f"HTTP/1.1 429 X\r\n{head}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n".encode()
+        for head in (asked, "X: y")
+    ]
+    assert [answer.retry_after for answer in answers_to(*replies)] == [told, None]
