@@ -9,7 +9,7 @@ from campaigns.models import Run
 from campaigns.sending.lease import Leased
 from campaigns.sending.pace import Pacer
 
-IN_HAND_SECONDS = 0.75
+IN_HAND_SECONDS = 0.65
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ from project.clock import seconds as clock_seconds
 
 log = structlog.get_logger("vestnik.sending")
 
-# With what it is held for at most, a look stays within the second after which nothing may leave on an old state.
+# With IN_HAND_SECONDS a view stays within the second after which nothing may leave on an old state.
 LOOK_SECONDS, VIEW_SECONDS = 0.1, 0.3
 RECORD_SECONDS, RECORD_BATCH = 0.25, 1000
 # Longer than any request may take, see GATEWAY_TIMEOUT.
@@ -166,7 +166,7 @@ class Slice:
         if want < self.room // 4:
             return
         moment = time.monotonic()
-        if moment - self._leased_at < IN_HAND_SECONDS / 8:
+        if moment - self._leased_at < IN_HAND_SECONDS / 6:
             self.room = min(2 * self.room, MAX_HAND)
         self._leased_at = moment
         self._leasing = self.clerk.lease(self._wishes(want))
