@@ -96,7 +96,7 @@ def lease(run: Run, token: UUID, limit: int, route: Route) -> list[Leased]:
         if not rows:
             return []
         readers = _readers(run.campaign, rows)
-        _cancel(run, [row.id for row in rows if row.id not in readers])
+        _end(run, [row.id for row in rows if row.id not in readers], MessageStatus.CANCELLED, "not_recipient")
         deadlines = _deadlines(run, readers, moment)
         leased = _leased(run, rows, readers, deadlines)
         if leased:
@@ -149,17 +149,14 @@ def _readers(campaign: Campaign, rows: list[_Due]) -> dict[int, _Reader]:
     return readers
 
 
-def _cancel(run: Run, ids: list[int]) -> None:
-    """Give up messages to contacts that opted out, were deactivated or no longer match.
-
-    One that the gateway may have accepted is unknown.
-    """
+def _end(run: Run, ids: list[int], status: MessageStatus, reason: str) -> None:
+    """Give up messages that may not leave any more; one that the gateway may have accepted is unknown."""
     if not ids:
         return
     uncertain = Exists(Attempt.objects.filter(message=OuterRef("pk"), uncertain=True))
     doubtful = set(Message.objects.filter(uncertain, pk__in=ids).values_list("pk", flat=True))
-    _settle(run, sorted(doubtful), MessageStatus.UNKNOWN, "not_recipient")
-    _settle(run, [pk for pk in ids if pk not in doubtful], MessageStatus.CANCELLED, "not_recipient")
+    _settle(run, sorted(doubtful), MessageStatus.UNKNOWN, reason)
+    _settle(run, [pk for pk in ids if pk not in doubtful], status, reason)
 
 
 def _settle(run: Run, ids: list[int], status: MessageStatus, reason: str) -> None:
@@ -192,7 +189,7 @@ def _deadlines(run: Run, readers: dict[int, _Reader], moment: datetime) -> dict[
             Message.objects.filter(pk__in=by_zone[zone]).update(due_at=opening)
             messages_told(by_zone[zone])
     unknown = [pk for zone in by_zone.keys() - set(known) for pk in by_zone[zone]]
-    _settle(run, unknown, MessageStatus.FAILED, "unknown_zone")
+    _end(run, unknown, MessageStatus.FAILED, "unknown_zone")
     return deadlines
 
 

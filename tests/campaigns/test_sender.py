@@ -1,7 +1,7 @@
 """The slice against the sandbox: what a misbehaving gateway does to messages, and what it can't do."""
 
 from concurrent.futures import Future
-from datetime import timedelta
+from datetime import time, timedelta
 from typing import Any, cast
 from uuid import uuid4
 
@@ -32,6 +32,7 @@ from directory.models import Contact
 from directory.suppression import suppress
 from project.http import Conflict
 from tests import factories
+from tests.campaigns import outcomes
 from tests.campaigns.engine import Inline, assert_counters_true, send_everything, slice_of, statuses
 
 KINDS = ("error", "unavailable", "throttle", "reset", "html", "broken", "code", "huge", "redirect", "lost")
@@ -265,6 +266,20 @@ def test_one_who_opts_out_before_the_message_leaves_is_not_written_to(alice: Use
     send_everything(campaign, sandbox)
     assert statuses(campaign) == {"sent": 2, "cancelled": 1}
     assert Message.objects.get(contact=gone).reason == "not_recipient"
+    assert_counters_true(campaign)
+
+
+def test_one_whose_zone_is_not_known_any_more_fails_unless_it_may_have_been_accepted(
+    alice: User, sandbox: Sandbox
+) -> None:
+    campaign = make(alice, 2, window=(time.min, time.max))
+    campaign_advance(campaign.pk)
+    tried = outcomes.retry(campaign.runs.get())
+    Contact.objects.update(timezone="Mars/Base")
+    slice_of(sandbox)
+    assert Message.objects.get(pk=tried.pk).status == "unknown"
+    assert statuses(campaign) == {"unknown": 1, "failed": 1}
+    assert sandbox.ledger.requests == 0
     assert_counters_true(campaign)
 
 
