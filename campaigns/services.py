@@ -190,16 +190,16 @@ def campaigns_follow_tag(*, old: str, new: str, **_signal: Any) -> None:
 
     One that would become the twin of another by that keeps the old name, and writes to nobody by it.
     """
-    for campaign in Campaign.objects.filter(status__in=(*UNFINISHED, CampaignStatus.DRAFT), direct=False):
-        renamed = campaign.picks.renamed(old, new)
-        if renamed == campaign.picks:
+    for found in Campaign.objects.filter(status__in=(*UNFINISHED, CampaignStatus.DRAFT), direct=False):
+        if found.picks.renamed(old, new) == found.picks:
             continue
-        campaign.audience = renamed.to_json()
         try:
             with transaction.atomic():
+                campaign = Campaign.objects.locked().get(pk=found.pk)
+                campaign.audience = campaign.picks.renamed(old, new).to_json()
                 campaign.save(update_fields=["audience", "fingerprint", "updated_at"])
         except IntegrityError:
-            log.warning("tag not followed, for campaigns would be twins", campaign=campaign.pk)
+            log.warning("tag not followed, for campaigns would be twins", campaign=found.pk)
         else:
             _wake(campaign)
 

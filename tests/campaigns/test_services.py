@@ -389,3 +389,16 @@ class TestUpdate:
             assert freeze(run) == 0
             services.campaign_update(campaign=campaign, by=alice, audience=Audience(tags=("old",)))
             assert freeze(Run.objects.get(pk=run.pk)) == 1
+
+
+def test_a_tags_new_name_does_not_undo_what_is_changed_meanwhile(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = (factories.campaign(alice, audience=Audience(tags=("old",))) for _ in range(2))
+
+    def changed_by_somebody(campaign: Campaign) -> None:
+        if campaign == first:
+            Campaign.objects.filter(pk=second.pk).update(audience=Audience(tags=("old", "more")).to_json())
+
+    monkeypatch.setattr(services, "_wake", changed_by_somebody)
+    services.campaigns_follow_tag(old="old", new="new")
+    found = {campaign.pk: set(campaign.picks.tags) for campaign in Campaign.objects.all()}
+    assert found == {first.pk: {"new"}, second.pk: {"new", "more"}}
