@@ -45,7 +45,8 @@ def _add(request: Signed) -> HttpResponse:
     added = suppress(numbers, by=request.user, source=source, reason=form.cleaned_data["reason"])
     said = ngettext("%(number)s phone is added.", "%(number)s phones are added.", added) % {"number": number(added)}
     if already := len(numbers) - added:
-        said += " " + _("%(number)s were on the list already.") % {"number": number(already)}
+        known = ngettext("%(number)s was on the list already.", "%(number)s were on the list already.", already)
+        said += " " + known % {"number": number(already)}
     messages.add_message(request, messages.SUCCESS if added else messages.INFO, said)
     if not rejected:
         return redirect("directory:suppression")
