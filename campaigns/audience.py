@@ -51,7 +51,7 @@ def zone_due(campaign: Campaign, run: Run, zone: str, moment: datetime) -> datet
     """When messages to contacts in `zone` may first leave."""
     start = run.occurrence
     if campaign.local_time:
-        start = calendar.local_start(run.occurrence, campaign.timezone, zone, campaign.starts_at)
+        start = calendar.local_start(campaign.starts_at, run.occurrence, campaign.timezone, zone)
     return calendar.due_at(start, campaign.window, zone, moment)
 
 

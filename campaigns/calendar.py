@@ -48,14 +48,12 @@ def occurrences(starts_at: datetime, repeat: str, zone: str, since: datetime | N
         yield at_wall(day, wall.time(), zone)
 
 
-def local_start(
-    occurrence: datetime, campaign_zone: str, contact_zone: str, starts_at: datetime | None = None
-) -> datetime:
-    """When `occurrence`'s wall-clock time in the campaign's zone comes in the contact's zone.
+def local_start(starts_at: datetime, occurrence: datetime, campaign_zone: str, contact_zone: str) -> datetime:
+    """When the wall-clock time of `starts_at` in the campaign's zone comes in the contact's, on the occurrence's day.
 
-    With `starts_at` it is that moment's wall-clock time, which the campaign's zone may skip on the day.
+    Not that of `occurrence`: the campaign's zone may skip the hour on that day.
     """
-    wall, first = (moment.astimezone(ZoneInfo(campaign_zone)) for moment in (occurrence, starts_at or occurrence))
+    first, wall = (moment.astimezone(ZoneInfo(campaign_zone)) for moment in (starts_at, occurrence))
     return at_wall(wall.date(), first.time(), contact_zone, second_time=bool(wall.fold))
 
 

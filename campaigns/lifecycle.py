@@ -181,7 +181,7 @@ def _zones(campaign: Campaign) -> list[str]:
 
 def _starts(campaign: Campaign, occurrence: datetime, zones: list[str]) -> list[datetime]:
     """When an occurrence begins in each zone; one moment for all unless it is in local time."""
-    local = [calendar.local_start(occurrence, campaign.timezone, zone, campaign.starts_at) for zone in zones]
+    local = [calendar.local_start(campaign.starts_at, occurrence, campaign.timezone, zone) for zone in zones]
     return local or [occurrence]
 
 

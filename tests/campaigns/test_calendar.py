@@ -115,33 +115,33 @@ class TestOccurrences:
 class TestLocalStart:
     def test_the_east_comes_first(self) -> None:
         planned = local("2026-06-01T10:00", MOSCOW)
-        assert local_start(planned, MOSCOW, KAMCHATKA) == planned - timedelta(hours=9)
-        assert local_start(planned, MOSCOW, KALININGRAD) == planned + timedelta(hours=1)
+        assert local_start(planned, planned, MOSCOW, KAMCHATKA) == planned - timedelta(hours=9)
+        assert local_start(planned, planned, MOSCOW, KALININGRAD) == planned + timedelta(hours=1)
 
     def test_the_ends_of_the_earth_are_26_hours_apart(self) -> None:
         planned = local("2026-06-01T00:30", MOSCOW)
-        first = local_start(planned, MOSCOW, "Pacific/Kiritimati")
-        last = local_start(planned, MOSCOW, "Etc/GMT+12")
+        first = local_start(planned, planned, MOSCOW, "Pacific/Kiritimati")
+        last = local_start(planned, planned, MOSCOW, "Etc/GMT+12")
         assert (first, last) == (utc("2026-05-31T10:30"), utc("2026-06-01T12:30"))
 
     def test_a_contact_in_a_skipped_hour_is_written_to_after_it(self) -> None:
         planned = local("2026-03-29T02:30", MOSCOW)
-        assert local_start(planned, MOSCOW, BERLIN) == local("2026-03-29T03:30", BERLIN)
+        assert local_start(planned, planned, MOSCOW, BERLIN) == local("2026-03-29T03:30", BERLIN)
 
     def test_an_hour_that_the_campaigns_own_zone_skips_comes_elsewhere(self) -> None:
         first = local("2026-03-28T02:30", BERLIN)
         _, second = islice(occurrences(first, "daily", BERLIN), 2)
-        assert local_start(second, BERLIN, MOSCOW, first) == local("2026-03-29T02:30", MOSCOW)
-        assert local_start(second, BERLIN, BERLIN, first) == second == local("2026-03-29T03:30", BERLIN)
+        assert local_start(first, second, BERLIN, MOSCOW) == local("2026-03-29T02:30", MOSCOW)
+        assert local_start(first, second, BERLIN, BERLIN) == second == local("2026-03-29T03:30", BERLIN)
 
     @given(moments, st.sampled_from([*CHANGES]))
     def test_in_the_campaigns_own_zone_nothing_moves(self, planned: datetime, zone: str) -> None:
-        assert local_start(planned, zone, zone) == planned
+        assert local_start(planned, planned, zone, zone) == planned
 
     def test_the_second_of_a_repeated_hour_is_kept(self) -> None:
         second = utc("2026-10-25T01:30")
-        assert local_start(second, BERLIN, BERLIN) == second
-        assert local_start(second, BERLIN, "Europe/Paris") == second
+        assert local_start(second, second, BERLIN, BERLIN) == second
+        assert local_start(second, second, BERLIN, "Europe/Paris") == second
 
 
 class TestIsOpen:
