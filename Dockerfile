@@ -1,5 +1,5 @@
 # One image for every process: web (the default), `python manage.py worker`, `python manage.py migrate`, the sandbox.
-# It runs as a user without rights and on a read-only root; only /tmp, and /data if it is used, must be writable.
+# It runs as an unprivileged user and on a read-only root; only /tmp, and /data if it is used, must be writable.
 
 FROM python:3.13-slim-trixie AS build
 WORKDIR /app
@@ -10,7 +10,7 @@ COPY . .
 RUN python -m tools.messages compile \
  && DEBUG=1 DATA_DIR=/tmp/data python manage.py collectstatic --noinput -v 0 \
  && python -m tools.sbom > build/sbom.cdx.json \
- && python -m compileall -q accounts campaigns directory measures project reports
+ && python -m compileall -q accounts campaigns directory project reports
 
 FROM python:3.13-slim-trixie
 COPY --from=build /app /app

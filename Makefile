@@ -6,7 +6,7 @@ STATIC := $(shell find static $(filter-out build/%,$(wildcard */static)) -type f
 PYTHON ?= $(shell for name in python3.13 python3.12 python3.11 python3 python; do \
 	$$name -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$name; break; }; done)
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input --require-hashes
-# For what must not depend on this machine: the settings of some production host.
+# The settings of some production host, for commands that must not depend on this machine.
 PRODUCTION := ENV_FILE=/dev/null DEBUG=0 SECRET_KEY=0123456789abcdefghijklmnopqrstuvwxyz-ABCDEFGHIJKLMNOPQRSTUVWXYZ \
 	PUBLIC_URL=https://sms.example.org ALLOWED_HOSTS=sms.example.org
 
@@ -16,7 +16,7 @@ PRODUCTION := ENV_FILE=/dev/null DEBUG=0 SECRET_KEY=0123456789abcdefghijklmnopqr
 help: ## list the targets
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-setup: .venv/runtime $(RU).mo build/static/staticfiles.json ## install what is locked, make the database, compile texts and static files
+setup: .venv/runtime $(RU).mo build/static/staticfiles.json ## install the locked dependencies, migrate, compile translations and static files
 	@DEBUG=$${DEBUG:-1} $(BIN)/python manage.py migrate -v 0
 
 run: setup ## set up, fill with demo data, and run web, worker and the sandbox gateway until Ctrl-C
@@ -27,7 +27,7 @@ test: .venv/dev $(RU).mo ## run the whole suite in two processes, on SQLite or o
 	@$(BIN)/python -m tools.browser >/dev/null
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
 
-coverage: .venv/dev $(RU).mo ## the same, and how much of the program it runs: at least 94 %
+coverage: .venv/dev $(RU).mo ## the same, and how much of the code it executes: at least 94 %
 	@$(BIN)/python -m tools.browser >/dev/null
 	@rm -rf test-results/.coverage*
 	@$(BIN)/coverage run -m pytest -n 2 --dist loadgroup $(ARGS)
@@ -35,14 +35,15 @@ coverage: .venv/dev $(RU).mo ## the same, and how much of the program it runs: a
 	@$(BIN)/coverage xml --quiet --fail-under 0
 	@$(BIN)/coverage report --skip-covered --sort miss
 
-soak: .venv/dev $(RU).mo ## what takes minutes: the long fault suite, Kannel, the image; an hour or so; ARGS goes to pytest
+soak: .venv/dev $(RU).mo ## the long tests: faults, Kannel, the image; about an hour; ARGS goes to pytest
 	@$(BIN)/python -m pytest -m soak $(ARGS)
 
 check: .venv/dev $(RU).mo ## linters, types, import contracts, migrations, deployment, translations
 	@$(BIN)/ruff check --quiet
+	@! grep -rnE 'models\.DateTimeField\(.*auto_now' --include=*.py --exclude-dir=migrations accounts campaigns directory reports project || { echo "Use ClockField for auto_now."; exit 1; }
 	@$(BIN)/ruff format --check --quiet || { $(BIN)/ruff format --diff --quiet; exit 1; }
 	@$(BIN)/mypy
-	@$(BIN)/bandit --quiet --recursive -c pyproject.toml project measures accounts directory campaigns reports tools manage.py gunicorn.conf.py
+	@$(BIN)/bandit --quiet --recursive -c pyproject.toml project accounts directory campaigns reports tools manage.py gunicorn.conf.py
 	@report=$$($(BIN)/lint-imports --no-logo 2>&1) || { echo "$$report"; exit 1; }
 	@$(BIN)/djlint templates --quiet --lint
 	@report=$$($(BIN)/djlint templates --check 2>&1) || { echo "$$report"; exit 1; }
@@ -57,15 +58,15 @@ check: .venv/dev $(RU).mo ## linters, types, import contracts, migrations, deplo
 bench: .venv/dev $(RU).mo build/static/staticfiles.json ## the benchmarks; one JSON line per figure
 	@$(BIN)/python -m tools.bench $(ARGS)
 
-messages: .venv/dev ## take new texts into the translations, and say what is not translated
+messages: .venv/dev ## update the translation files, and list missing translations
 	@$(BIN)/python -m tools.messages update
 	@$(BIN)/python -m tools.messages check
 
-lock: .venv/dev ## write the locked requirements anew from pyproject.toml
+lock: .venv/dev ## lock the requirements again from pyproject.toml
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev pyproject.toml -o requirements-dev.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header -c requirements-dev.txt pyproject.toml -o requirements.txt
 
-clean: ## remove what can be made again; data in var stays
+clean: ## remove generated files; data in var stays
 	@rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis test-results
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 

@@ -1,1 +1,1 @@
-"""Who uses Vestnik: users, their API tokens, and what they may do."""
+"""Users, their API tokens and webhooks, and what each user may do."""

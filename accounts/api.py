@@ -10,16 +10,18 @@ from ninja import Field, Path, Query, Router, Schema, Status
 from ninja.errors import HttpError
 
 from accounts import services
-from accounts.auth import anyone
-from accounts.idempotency import idempotent
+from accounts.api_access.idempotency import idempotent
+from accounts.api_access.tokens import anyone
 from accounts.models import ApiToken, Scope, User
-from project.http import AwareMoment, Body, Error, Flag, Line, ListQuery, Page, Signed, Text, keyset, page_of
+from project.http.body import AwareMoment, Body, Error, Flag, Line, Text
+from project.http.client import UserRequest
+from project.http.paging import ListQuery, Page, keyset, page_of
 
 users = Router(tags=["users"])
 tokens = Router(tags=["tokens"])
 
 Id = Annotated[int, Path(ge=1, le=2**63 - 1)]
-Email = Annotated[Line, Field(max_length=254, description="The login; compared without case", examples=["a@b.org"])]
+Email = Annotated[Line, Field(max_length=254, description="The login; case is ignored", examples=["a@b.org"])]
 Password = Annotated[Text, Field(min_length=1, max_length=1000)]
 Name = Annotated[Line, Field(max_length=150, description="Letters, spaces, hyphens, apostrophes")]
 Zone = Annotated[Line, Field(max_length=64, description="IANA time zone", examples=["Europe/Moscow"])]
@@ -36,7 +38,7 @@ class UserOut(Schema):
     language: str
     daily_report: bool = Field(description="Whether they get the daily report by e-mail")
     weekly_report: bool = Field(description="Whether they get the weekly report by e-mail, on Mondays")
-    empty_reports: bool = Field(description="Whether reports come also when there is nothing to tell")
+    empty_reports: bool = Field(description="Whether reports without activity are sent, too")
     is_staff: bool = Field(description="Whether they are an administrator")
     is_active: bool
     date_joined: datetime
@@ -52,7 +54,7 @@ class UserIn(Body):
 
 
 class UserPatch(Body):
-    """What to change; a field that is left out keeps its value."""
+    """Changes; an omitted field keeps its value."""
 
     # Factories, so that the documentation shows no default: a field that is not sent is never set.
     first_name: Name = Field(default_factory=str)
@@ -67,12 +69,14 @@ class UserPatch(Body):
 
 
 class TokenIn(Body):
-    """Whose token to issue."""
+    """The account to issue a token for."""
 
     email: Email
     password: Password
     code: Line | None = Field(
-        None, max_length=50, description="Of the second factor, if the account has one; a recovery code also serves"
+        None,
+        max_length=50,
+        description="Code of the second factor or a recovery code, if the account has a second factor",
     )
     name: Line = Field("", max_length=100, description="What the token is for", examples=["Nightly import"])
     scopes: list[Scope] = Field(
@@ -85,20 +89,20 @@ class TokenIn(Body):
 
 
 class TokenOut(Schema):
-    """A token without its secret, which nobody can see again."""
+    """A token without its secret."""
 
     id: int
     name: str
-    prefix: str = Field(description="How the token begins", examples=["vst_8GfKz1Qx"])
+    prefix: str = Field(description="The first characters of the token", examples=["vst_8GfKz1Qx"])
     scopes: list[Scope] = Field(description="What it may do")
     created_at: datetime
-    expires_at: datetime = Field(description="From then on it gets 401")
-    last_used_at: datetime | None = Field(description="To the minute; null: never")
-    revoked_at: datetime | None = Field(description="null: it was not revoked")
+    expires_at: datetime = Field(description="When it expires; requests then get 401")
+    last_used_at: datetime | None = Field(description="Last use, to the minute; null: never used")
+    revoked_at: datetime | None = Field(description="null: not revoked")
 
 
 class NewToken(Schema):
-    """A token with its secret, shown this once."""
+    """A token with its secret, which is shown only once."""
 
     id: int
     name: str
@@ -109,28 +113,28 @@ class NewToken(Schema):
 @users.post("", auth=anyone, response={201: UserOut, 403: Error, 422: Error, 429: Error}, summary="Sign up")
 @idempotent
 def create_user(request: HttpRequest, body: UserIn) -> Status[User]:
-    """Anyone may, while sign-up is open; else 403."""
+    """Open to everyone while sign-up is enabled; otherwise 403."""
     return Status(201, services.user_register(request=request, **body.dict()))
 
 
 @users.get("", response={200: Page[UserOut], 401: Error, 403: Error}, summary="List users")
-def list_users(request: Signed, query: Query[ListQuery]) -> dict[str, Any]:
-    """For administrators, newest first."""
+def list_users(request: UserRequest, query: Query[ListQuery]) -> dict[str, Any]:
+    """Administrators only, newest first."""
     if not request.user.is_staff:
-        raise HttpError(403, _("Only administrators see all users."))
+        raise HttpError(403, _("Only administrators can view all users."))
     return page_of(keyset(User.objects.all(), query.cursor, query.limit), UserOut.from_orm)
 
 
 @users.get("/me", response={200: UserOut, 401: Error}, summary="Show yourself")
-def show_me(request: Signed) -> User:
+def show_me(request: UserRequest) -> User:
     """The token's user."""
     user: User = request.user
     return user
 
 
 @users.get("/{user_id}", response={200: UserOut, 401: Error, 403: Error, 404: Error}, summary="Show a user")
-def show_user(request: Signed, user_id: Id) -> User:
-    """For that user and administrators."""
+def show_user(request: UserRequest, user_id: Id) -> User:
+    """The user themselves and administrators."""
     return _user(request, user_id)
 
 
@@ -139,8 +143,8 @@ def show_user(request: Signed, user_id: Id) -> User:
     response={200: UserOut, 401: Error, 403: Error, 404: Error, 409: Error, 422: Error},
     summary="Change a user",
 )
-def change_user(request: Signed, user_id: Id, body: UserPatch) -> User:
-    """For that user and administrators; rights by administrators only, and the last one stays (409)."""
+def change_user(request: UserRequest, user_id: Id, body: UserPatch) -> User:
+    """The user themselves and administrators. Only administrators change rights, and one must remain (409)."""
     return services.user_update(user=_user(request, user_id), by=request.user, **body.dict(exclude_unset=True))
 
 
@@ -149,16 +153,16 @@ def change_user(request: Signed, user_id: Id, body: UserPatch) -> User:
     response={204: None, 401: Error, 403: Error, 404: Error, 409: Error},
     summary="Deactivate a user",
 )
-def delete_user(request: Signed, user_id: Id) -> Status[None]:
-    """Sessions and tokens end at once; what the user made stays."""
+def delete_user(request: UserRequest, user_id: Id) -> Status[None]:
+    """Sessions and tokens end at once; the user's objects remain."""
     services.user_deactivate(user=_user(request, user_id), by=request.user)
     return Status(204, None)
 
 
-def _user(request: Signed, user_id: int) -> User:
-    """The user of the address, if they are the caller's business."""
+def _user(request: UserRequest, user_id: int) -> User:
+    """Return the user of the URL, or raise PermissionDenied if the caller may not see them."""
     user = get_object_or_404(User, pk=user_id)
-    services.check_may_change(user=user, by=request.user)
+    services.check_may_change_user(user=user, by=request.user)
     return user
 
 
@@ -166,7 +170,7 @@ def _user(request: Signed, user_id: int) -> User:
     "", auth=anyone, response={201: NewToken, 401: Error, 403: Error, 422: Error, 429: Error}, summary="Issue a token"
 )
 def create_token(request: HttpRequest, body: TokenIn) -> Status[dict[str, Any]]:
-    """For an e-mail, a password and the code of a second factor. The token is shown this once and holds for a year."""
+    """Takes an e-mail, a password and the code of a second factor. Shows the token once. Default lifetime: a year."""
     try:
         row, secret = services.token_issue(request=request, **body.dict())
     except services.NotSignedIn as error:
@@ -175,13 +179,13 @@ def create_token(request: HttpRequest, body: TokenIn) -> Status[dict[str, Any]]:
 
 
 @tokens.get("", response={200: Page[TokenOut], 401: Error}, summary="List your tokens")
-def list_tokens(request: Signed, query: Query[ListQuery]) -> dict[str, Any]:
-    """Newest first, expired ones too, without their secrets."""
+def list_tokens(request: UserRequest, query: Query[ListQuery]) -> dict[str, Any]:
+    """Newest first, including expired tokens, without their secrets."""
     return page_of(keyset(ApiToken.objects.filter(user=request.user), query.cursor, query.limit), TokenOut.from_orm)
 
 
 @tokens.delete("/{token_id}", response={204: None, 401: Error, 403: Error, 404: Error}, summary="Revoke a token")
-def delete_token(request: Signed, token_id: Id) -> Status[None]:
-    """For its owner; whatever uses it gets 401 at once."""
+def delete_token(request: UserRequest, token_id: Id) -> Status[None]:
+    """Only the owner may. Requests with the token get 401 at once."""
     services.token_revoke(token=get_object_or_404(ApiToken, pk=token_id), by=request.user)
     return Status(204, None)

@@ -9,5 +9,5 @@ class AccountsConfig(AppConfig):
     name = "accounts"
 
     def ready(self) -> None:
-        """Note sign-ins."""
-        import accounts.signins  # noqa: F401, PLC0415
+        """Connect the sign-in log."""
+        import accounts.sign_in.sign_in_log  # noqa: F401, PLC0415

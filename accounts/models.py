@@ -1,11 +1,11 @@
-"""User, ApiToken, and what is kept of the API's callers: answers that may be asked for again, and request counts."""
+"""User, SignIn, ApiToken, and two tables of API access: stored answers for repeats, and request counts."""
 
 import hashlib
 import re
 import secrets
 import unicodedata
 import zoneinfo
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, ClassVar
@@ -16,10 +16,13 @@ from django.contrib.auth.base_user import AbstractBaseUser, BaseUserManager
 from django.contrib.auth.models import PermissionsMixin
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.utils.timezone import now
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext_lazy as _
 
-from project import clock
+from accounts.policies import may_change
+from project.core import clock
+from project.core.clock import now
+from project.core.fields import ClockField
 
 TOKEN_LIFETIME = timedelta(days=365)
 MAX_TOKEN_LIFETIME = timedelta(days=5 * 365)
@@ -28,8 +31,8 @@ _PERSON_NAME = re.compile(r"[^\W\d_]+(?:[ '’-][^\W\d_]+)*")
 
 
 def validate_person_name(name: str) -> None:
-    """Refuse what is no name: letters of any script, with single spaces, hyphens and apostrophes between them."""
-    # Vowel signs and accents are marks in many scripts, and marks are no letters to a regular expression.
+    """Accept letters of any script, with single spaces, hyphens and apostrophes between them."""
+    # In many scripts vowel signs and accents are marks, which a regular expression does not count as letters.
     letters = "".join(character for character in name if not unicodedata.category(character).startswith("M"))
     if not _PERSON_NAME.fullmatch(letters):
         raise ValidationError(_("Use letters, spaces, hyphens and apostrophes only."))
@@ -37,26 +40,26 @@ def validate_person_name(name: str) -> None:
 
 @cache
 def known_timezones() -> frozenset[str]:
-    """Every name of the IANA time zone database, kept because reading it takes 40 ms.
+    """Return all names of the IANA time zone database, cached because reading it takes 40 ms.
 
-    But for two that are no places: the host's own zone, which is another on each, and that of a host without any.
+    Leaves out two names that are not places: the host's own zone and the placeholder for none.
     """
     return frozenset(zoneinfo.available_timezones() - {"localtime", "Factory"})
 
 
 def validate_timezone(name: str) -> None:
-    """Refuse what the IANA time zone database does not name."""
+    """Accept only names of the IANA time zone database."""
     if name not in known_timezones():
-        raise ValidationError(_("“%(name)s” is not a known time zone, like Europe/Moscow."), params={"name": name})
+        raise ValidationError(_("“%(name)s” is not a valid time zone. Example: Europe/Moscow."), params={"name": name})
 
 
 def default_timezone() -> str:
-    """The installation's own time zone."""
+    """Return the time zone of the installation."""
     return settings.TIME_ZONE
 
 
 def default_language() -> str:
-    """The installation's own language."""
+    """Return the language of the installation."""
     return settings.LANGUAGE_CODE
 
 
@@ -64,14 +67,14 @@ class UserManager(BaseUserManager["User"]):
     """Creates users by e-mail; `createsuperuser` calls it too."""
 
     def create_user(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """A user with that login; without a password nobody can sign in as them."""
+        """Create a user. Without a password, nobody can sign in as them."""
         user = self.model(email=email.strip().lower(), **fields)
         user.set_password(password)
         user.save(using=self._db)
         return user
 
     def create_superuser(self, email: str, password: str | None = None, **fields: Any) -> "User":
-        """An administrator who may enter all of the Django admin; whoever makes one vouches for the address."""
+        """Create an administrator with all rights in the Django admin. The e-mail address counts as verified."""
         user = self.create_user(email, password, is_staff=True, is_superuser=True, **fields)
         apps.get_model("account", "EmailAddress").objects.create(
             user=user, email=user.email, primary=True, verified=True
@@ -79,19 +82,19 @@ class UserManager(BaseUserManager["User"]):
         return user
 
     def invited(self) -> "models.QuerySet[User]":
-        """Whom an administrator has invited, and who has not accepted yet."""
+        """Return users who were invited and have not accepted yet."""
         return self.filter(invited_at__isnull=False)
 
     def get_by_natural_key(self, username: str | None) -> "User":
-        """E-mail addresses are compared without case."""
+        """Compare e-mail addresses without case."""
         return self.get(email=(username or "").strip().lower())
 
 
 class User(AbstractBaseUser, PermissionsMixin):
-    """A person who signs in by e-mail. `is_staff` makes an administrator; deleting deactivates."""
+    """A person who signs in by e-mail. `is_staff` marks administrators. Users are deactivated, never deleted."""
 
     email = models.EmailField(
-        _("e-mail"), unique=True, error_messages={"unique": _("This e-mail is already registered.")}
+        _("e-mail"), unique=True, error_messages={"unique": _("This e-mail address is already registered.")}
     )
     first_name = models.CharField(_("first name"), max_length=150, blank=True, validators=[validate_person_name])
     last_name = models.CharField(_("last name"), max_length=150, blank=True, validators=[validate_person_name])
@@ -99,17 +102,23 @@ class User(AbstractBaseUser, PermissionsMixin):
     language = models.CharField(_("language"), max_length=8, default=default_language, choices=settings.LANGUAGES)
     daily_report = models.BooleanField(_("daily report by e-mail"), default=True)
     weekly_report = models.BooleanField(_("weekly report by e-mail"), default=False)
-    empty_reports = models.BooleanField(_("reports also when there is nothing to tell"), default=False)
+    empty_reports = models.BooleanField(_("send reports even when there is no activity"), default=False)
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("administrator"), default=False)
     date_joined = models.DateTimeField(_("joined"), default=now)
     invited_at = models.DateTimeField(_("invited"), null=True, blank=True, editable=False)
+    security_stamp = models.CharField(max_length=32, blank=True, default="", db_default="", editable=False)
 
     USERNAME_FIELD = "email"
     EMAIL_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
 
     objects: ClassVar[UserManager] = UserManager()
+
+    VERSIONED: ClassVar = (
+        *("first_name", "last_name", "timezone", "language", "daily_report", "weekly_report", "empty_reports"),
+        *("is_active", "is_staff"),
+    )
 
     class Meta:
         verbose_name = _("user")
@@ -119,21 +128,38 @@ class User(AbstractBaseUser, PermissionsMixin):
         return self.get_full_name() or self.email
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Keep the e-mail in lower case, so that it is compared without case."""
+        """Store the e-mail in lower case, so that comparison ignores case."""
         self.email = self.email.lower()
         super().save(*args, **kwargs)
 
     def get_full_name(self) -> str:
-        """First and last name, or nothing."""
+        """Return first and last name, or an empty string."""
         return f"{self.first_name} {self.last_name}".strip()
 
-    def may_change(self, thing: Any) -> bool:
-        """The one rule of ownership: who made it (`owner`), or an administrator."""
-        return self.is_staff or thing.owner_id == self.pk
+    def get_session_auth_hash(self) -> str:
+        """Return the hash that binds sessions and links to password and stamp; a change of either ends them."""
+        return self._access_hash(settings.SECRET_KEY)
+
+    def get_session_auth_fallback_hash(self) -> Iterator[str]:
+        """Return the same hash with each key of `SECRET_KEY_FALLBACKS`."""
+        return map(self._access_hash, settings.SECRET_KEY_FALLBACKS)
+
+    def matches_access_hash(self, access_hash: str) -> bool:
+        """Whether this is the user's present `get_session_auth_hash`, with the current or a former key."""
+        return access_hash in (self.get_session_auth_hash(), *self.get_session_auth_fallback_hash())
+
+    def _access_hash(self, secret: str) -> str:
+        # The salt is Django's, so that sessions from before stamps were introduced stay valid.
+        salt = "django.contrib.auth.models.AbstractBaseUser.get_session_auth_hash"
+        return salted_hmac(salt, self.password + self.security_stamp, secret=secret, algorithm="sha256").hexdigest()
+
+    def may_change(self, row: Any) -> bool:
+        """See `accounts.policies`."""
+        return may_change(self, row)
 
 
 class SignIn(models.Model):
-    """One sign-in to the pages: from where, and by what (`password`, `totp`, `recovery_codes`, `webauthn`, …)."""
+    """A sign-in to the pages: its address and methods (`password`, `totp`, `recovery_codes`, `webauthn`, …)."""
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="sign_ins")
     at = models.DateTimeField(default=now, db_index=True)
@@ -150,15 +176,15 @@ class SignIn(models.Model):
 
 
 class TokenQuerySet(models.QuerySet["ApiToken"]):
-    """Tokens by what can be done with them."""
+    """Selections of tokens."""
 
     def usable(self) -> "TokenQuerySet":
-        """Not expired, not revoked, and of a user who may still sign in."""
+        """Return tokens that are neither expired nor revoked and belong to an active user."""
         return self.filter(expires_at__gt=now(), revoked_at=None, user__is_active=True)
 
 
 class Scope(models.TextChoices):
-    """What a token may do. `send` is for whatever makes messages leave, `write` for every other change."""
+    """What a token may do. `send` covers everything that sends messages, `write` all other changes."""
 
     READ = "read", _("Read")
     WRITE = "write", _("Write")
@@ -166,15 +192,15 @@ class Scope(models.TextChoices):
 
 
 def every_scope() -> list[str]:
-    """A token that may do all that its user may."""
+    """Return the scopes of an unrestricted token."""
     return list(Scope.values)
 
 
 class ApiToken(models.Model):
-    """A key to the JSON API. The token itself is shown once; the database keeps its SHA-256 only.
+    """A key to the JSON API. The token is shown once; the database stores only its SHA-256.
 
-    A fast hash suffices, for the token holds 256 random bits that nobody can guess through. A revoked token stays as a
-    row, so that it can be told later what there was and when it was last used.
+    A fast hash suffices, because a token has 256 random bits. The row of a revoked token remains, to show that it
+    existed and when it was last used.
     """
 
     user = models.ForeignKey(User, on_delete=models.CASCADE, related_name="tokens")
@@ -182,7 +208,7 @@ class ApiToken(models.Model):
     digest = models.CharField(max_length=64, unique=True, editable=False)
     prefix = models.CharField(max_length=12, editable=False)
     scopes = models.JSONField(_("scopes"), default=every_scope)
-    created_at = models.DateTimeField(auto_now_add=True)
+    created_at = ClockField(auto_now_add=True)
     expires_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True, editable=False)
     revoked_at = models.DateTimeField(null=True, editable=False)
@@ -198,19 +224,19 @@ class ApiToken(models.Model):
 
     @staticmethod
     def digest_of(token: str) -> str:
-        """What is stored of a token."""
+        """Return the stored digest of a token."""
         return hashlib.sha256(token.encode()).hexdigest()
 
     @property
     def usable(self) -> bool:
-        """Whether it opens anything still, as far as it depends on the token."""
+        """Whether the token is neither expired nor revoked."""
         return self.revoked_at is None and self.expires_at > now()
 
     @classmethod
     def issue(
         cls, user: User, name: str = "", *, scopes: Iterable[str] = Scope.values, expires_at: datetime | None = None
     ) -> tuple["ApiToken", str]:
-        """A new token of `user`: the row, and the secret that is never seen again. It holds for a year by default."""
+        """Create a token and return its row and its secret, which is never shown again. Default lifetime: a year."""
         secret = f"vst_{secrets.token_urlsafe(32)}"
         row = cls.objects.create(
             user=user,
@@ -223,28 +249,37 @@ class ApiToken(models.Model):
         return row, secret
 
 
-class KeptAnswer(models.Model):
-    """The first answer to a request with an `Idempotency-Key`, to be given again; without a status none came yet.
+class StoredAnswer(models.Model):
+    """The first answer to a request with an `Idempotency-Key`. A row without a status has no answer yet.
 
-    Who asked and the key make up `key`, the whole request `fingerprint`, both by HMAC: requests hold phones.
+    `key` is an HMAC of caller and key, `fingerprint` of the whole request, because requests contain phones. `scopes`
+    are the scopes that the request needed, separated by spaces. A `sealed` body is encrypted, because it has a secret.
     """
 
     key = models.CharField(primary_key=True, max_length=64)
     fingerprint = models.CharField(max_length=64)
     status = models.PositiveSmallIntegerField(null=True)
     body = models.TextField(default="")
+    scopes = models.CharField(max_length=100, default="", db_default="")
+    sealed = models.BooleanField(default=False, db_default=False)
     created_at = models.DateTimeField(default=clock.now, db_index=True)
+
+    class Meta:
+        db_table = "accounts_keptanswer"
 
     def __str__(self) -> str:
         return self.key
 
 
-class Usage(models.Model):
-    """How many requests one token or address made in a minute of the epoch: the latest in which there were any."""
+class RequestCount(models.Model):
+    """The number of requests by one token or address in its latest minute, counted from the epoch."""
 
     key = models.CharField(primary_key=True, max_length=80)
     minute = models.BigIntegerField()
     requests = models.PositiveIntegerField()
+
+    class Meta:
+        db_table = "accounts_usage"
 
     def __str__(self) -> str:
         return self.key

@@ -1,1 +1,1 @@
-"""What is written: campaigns, their runs, and every single message on its way to the gateway."""
+"""Campaigns, their runs, and every message on its way to the gateway."""

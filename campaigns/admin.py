@@ -1,4 +1,4 @@
-"""The Django admin's view of campaigns: a look at the rows. Pages and API are the way to change them."""
+"""Read-only Django admin for campaigns. Changes are made on the pages and through the API."""
 
 from django.contrib import admin
 from django.core.paginator import Paginator
@@ -7,12 +7,12 @@ from django.utils.functional import cached_property
 from campaigns.models import Attempt, Campaign, Gateway, Message, Run
 from directory.admin import ReadOnly
 
-_ROWS_SHOWN = 5000
+_MAX_ROWS = 5000
 
 
 @admin.register(Campaign)
 class CampaignAdmin(ReadOnly):
-    """Campaigns, deleted ones too."""
+    """Campaigns, including deleted ones."""
 
     list_display = ("name", "status", "owner", "starts_at", "ends_at", "repeat", "created_at", "deleted_at")
     list_filter = ("status", "repeat")
@@ -31,17 +31,17 @@ class RunAdmin(ReadOnly):
     show_full_result_count = False
 
 
-class FirstRows(Paginator[Message]):
-    """Pages over the first rows of a table that is too large to be counted."""
+class NewestRowsPaginator(Paginator[Message]):
+    """Pages of the newest rows of a table that is too large to count."""
 
     @cached_property
     def count(self) -> int:
-        """As if the table ended there."""
-        return min(_ROWS_SHOWN, Message.objects.order_by("-pk").values_list("pk", flat=True)[:_ROWS_SHOWN].count())
+        """The number of rows, capped."""
+        return min(_MAX_ROWS, Message.objects.order_by("-pk").values_list("pk", flat=True)[:_MAX_ROWS].count())
 
 
 class AttemptInline(admin.TabularInline[Attempt, Message]):
-    """What went wrong with a message."""
+    """The failed attempts of a message."""
 
     model = Attempt
     extra = 0
@@ -50,19 +50,19 @@ class AttemptInline(admin.TabularInline[Attempt, Message]):
 
 @admin.register(Message)
 class MessageAdmin(ReadOnly):
-    """Messages, found by their id, the gateway's `msgId`, or by phone. Nothing here counts them."""
+    """Messages, found by id (the gateway's `msgId`) or phone. The table is never counted."""
 
     list_display = ("id", "status", "reason", "attempts", "due_at", "changed_at")
     search_fields = ("=id", "=phone")
     inlines = (AttemptInline,)
     ordering = ("-pk",)
-    paginator = FirstRows
+    paginator = NewestRowsPaginator
     raw_id_fields = ("run", "contact")
     show_full_result_count = False
 
 
 @admin.register(Gateway)
 class GatewayAdmin(ReadOnly):
-    """The state that all workers share."""
+    """The gateways' state, which all workers share."""
 
     list_display = ("name", "failures", "opened_at", "open_until", "alert", "held_until")

@@ -9,20 +9,20 @@ class CampaignsConfig(AppConfig):
     name = "campaigns"
 
     def ready(self) -> None:
-        """Register the system checks; have what people do to campaigns and gateways recorded; follow the directory."""
+        """Register system checks and the audit log; connect signals of the directory and the data export."""
         from auditlog.registry import auditlog  # noqa: PLC0415 — models must be loaded first
 
-        from accounts.personal import told  # noqa: PLC0415
-        from campaigns import checks  # noqa: F401, PLC0415
-        from campaigns.erasure import messages_forget  # noqa: PLC0415
+        from accounts.profile.data_export import collect_personal_data  # noqa: PLC0415
         from campaigns.models import GATEWAY_RECORDED, RECORDED, Campaign, Gateway  # noqa: PLC0415
-        from campaigns.personal import campaigns_told  # noqa: PLC0415
-        from campaigns.services import campaigns_follow_tag  # noqa: PLC0415
-        from directory.erasure import contact_erased  # noqa: PLC0415
-        from directory.tags import tag_renamed  # noqa: PLC0415
+        from campaigns.privacy.data_export import export_campaigns  # noqa: PLC0415
+        from campaigns.privacy.erasure import erase_messages  # noqa: PLC0415
+        from campaigns.sending import checks  # noqa: F401, PLC0415
+        from campaigns.services import rename_tag_in_campaigns  # noqa: PLC0415
+        from directory.contacts.erasure import contact_erased  # noqa: PLC0415
+        from directory.tags.services import tag_renamed  # noqa: PLC0415
 
         auditlog.register(Campaign, include_fields=RECORDED)
         auditlog.register(Gateway, include_fields=GATEWAY_RECORDED)
-        tag_renamed.connect(campaigns_follow_tag)
-        contact_erased.connect(messages_forget)
-        told.connect(campaigns_told)
+        tag_renamed.connect(rename_tag_in_campaigns)
+        contact_erased.connect(erase_messages)
+        collect_personal_data.connect(export_campaigns)

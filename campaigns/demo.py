@@ -1,4 +1,4 @@
-"""Demo data: two people, a thousand contacts in all of Russia's time zones, and campaigns that have been."""
+"""Demo data: two users, a thousand contacts in all time zones of Russia, and finished campaigns."""
 
 import random
 from collections import Counter, defaultdict
@@ -12,14 +12,14 @@ from django.utils.timezone import localdate
 
 from accounts.models import User
 from campaigns import text
-from campaigns.calendar import at_wall, occurrences
 from campaigns.counters import count_reasons
 from campaigns.models import Attempt, Campaign, Message, Run, RunMinute
+from campaigns.planning.recurrence import at_wall, occurrences
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
-from directory.audience import Audience
-from directory.models import Contact, Tag
+from directory.audiences.audience import Audience
+from directory.models import Contact, Suppression, Tag
 
-PASSWORD: Final = "vestnik-demo"  # noqa: S105 — known to everyone, and refused outside of debug mode
+PASSWORD: Final = "vestnik-demo"  # noqa: S105 — public, and refused outside of debug mode
 ADMIN, MARKETER = "admin@example.org", "anna@example.org"
 LOGINS: Final = {MARKETER: "marketer", ADMIN: "administrator"}
 
@@ -76,7 +76,7 @@ SURNAMES: Final = (
     "Орлов",
 )
 TAGS: Final = {"vip": 0.08, "loyal": 0.35, "new": 0.2, "newsletter": 0.6}
-ENDS: Final = {
+OUTCOME_WEIGHTS: Final = {
     MessageStatus.DELIVERED: 930,
     MessageStatus.SENT: 34,
     MessageStatus.UNDELIVERED: 24,
@@ -90,12 +90,12 @@ REFUSALS: Final = {
 
 
 def make_demo() -> bool:
-    """Make what is not there yet; return whether anything had to be made."""
+    """Create the demo data unless it exists; return whether it was created."""
     if User.objects.filter(email=ADMIN).exists():
         return False
     rng = random.Random(7)  # noqa: S311 — the same demo for everyone
-    _person(ADMIN, "Мария", "Котова", is_staff=True, is_superuser=True)
-    anna = _person(MARKETER, "Анна", "Петрова")
+    _user(ADMIN, "Мария", "Котова", is_staff=True, is_superuser=True)
+    anna = _user(MARKETER, "Анна", "Петрова")
     contacts = _contacts(anna, rng)
     for campaign, starts in _campaigns(anna):
         for start in starts:
@@ -103,16 +103,19 @@ def make_demo() -> bool:
     return True
 
 
-def _person(email: str, first_name: str, last_name: str, **fields: bool) -> User:
+def _user(email: str, first_name: str, last_name: str, **fields: bool) -> User:
     user = User.objects.create_user(email, PASSWORD, first_name=first_name, last_name=last_name, **fields)
     EmailAddress.objects.create(user=user, email=email, primary=True, verified=True)
     return user
 
 
 def _contacts(owner: User, rng: random.Random) -> list[Contact]:
-    """A thousand people whose phones repeat every operator code fifty times."""
+    """A thousand contacts, fifty for each operator code."""
     people = [_contact(owner, number, rng) for number in range(CONTACTS)]
     contacts = Contact.objects.bulk_create(people)
+    Suppression.objects.bulk_create(
+        Suppression(phone=contact.phone, by=owner) for contact in contacts if contact.opted_out
+    )
     tags = Tag.objects.bulk_create(Tag(name=name) for name in TAGS)
     Contact.tags.through.objects.bulk_create(
         Contact.tags.through(contact=contact, tag=tag)
@@ -126,13 +129,13 @@ def _contacts(owner: User, rng: random.Random) -> list[Contact]:
 def _contact(owner: User, number: int, rng: random.Random) -> Contact:
     code = OPERATOR_CODES[number % len(OPERATOR_CODES)]
     woman = rng.random() < 0.5
-    named = rng.random() < 0.95
+    has_name = rng.random() < 0.95
     return Contact(
         owner=owner,
         phone=int(f"7{code}{rng.randrange(1_000_000):06d}{number % 10}"),
         operator_code=code,
-        first_name=rng.choice(WOMEN if woman else MEN) if named else "",
-        last_name=rng.choice(SURNAMES) + ("а" if woman else "") if named else "",
+        first_name=rng.choice(WOMEN if woman else MEN) if has_name else "",
+        last_name=rng.choice(SURNAMES) + ("а" if woman else "") if has_name else "",
         timezone=rng.choices(list(ZONES), weights=list(ZONES.values()))[0],
         attributes={"city": rng.choice(CITIES), "points": rng.randrange(0, 5000, 50)},
         opted_out=rng.random() < 0.02,
@@ -140,7 +143,7 @@ def _contact(owner: User, number: int, rng: random.Random) -> Contact:
 
 
 def _campaigns(owner: User) -> Iterator[tuple[Campaign, list[datetime]]]:
-    """Campaigns that are over, each with its starts; reports have something to compare the last 90 days with."""
+    """Finished campaigns with the starts of their runs, so that reports can compare the last 90 days."""
     today = localdate()
     plans = [
         ("Новинки недели", "{first_name|Друзья}, на этой неделе новое меню!", ("loyal",), Repeat.WEEKLY, 117, 12),
@@ -163,14 +166,14 @@ def _campaigns(owner: User) -> Iterator[tuple[Campaign, list[datetime]]]:
             9,
         ),
     ]
-    for name, words, tags, repeat, days_ago, hour in plans:
+    for name, message_text, tags, repeat, days_ago, hour in plans:
         first = at_wall(today - timedelta(days=days_ago), time(hour), owner.timezone)
         row = occurrences(first, repeat, owner.timezone)
         starts = list(takewhile(lambda start: start < at_wall(today, time(), owner.timezone), row))
         campaign = Campaign.objects.create(
             owner=owner,
             name=name,
-            text=words,
+            text=message_text,
             audience=Audience(tags=tags).to_json(),
             timezone=owner.timezone,
             starts_at=first,
@@ -184,13 +187,15 @@ def _campaigns(owner: User) -> Iterator[tuple[Campaign, list[datetime]]]:
 
 
 def _run(campaign: Campaign, start: datetime, contacts: list[Contact], rng: random.Random) -> None:
-    """One run with its messages, its failed attempts, and counters that tell the same."""
-    picked = set(Contact.objects.writable().matching(campaign.picks).values_list("pk", flat=True))
+    """One run with its messages, failed attempts, and matching counters."""
+    recipient_ids = set(Contact.objects.contactable().matching(campaign.audience_filter).values_list("pk", flat=True))
     run = Run.objects.create(campaign=campaign, occurrence=start, started_at=start, joined_at=start)
-    messages = Message.objects.bulk_create(_message(run, contact, rng) for contact in contacts if contact.pk in picked)
+    messages = Message.objects.bulk_create(
+        _message(run, contact, rng) for contact in contacts if contact.pk in recipient_ids
+    )
     attempts = Attempt.objects.bulk_create(attempt for message in messages for attempt in _failures(message, rng))
     count_reasons(Counter((run.pk, attempt.reason) for attempt in attempts))
-    _minutes(run, messages, attempts)
+    _create_minutes(run, messages, attempts)
     Run.objects.filter(pk=run.pk).update(
         **Counter(message.status for message in messages),
         attempts=sum(message.attempts for message in messages),
@@ -199,8 +204,8 @@ def _run(campaign: Campaign, start: datetime, contacts: list[Contact], rng: rand
     )
 
 
-def _minutes(run: Run, messages: list[Message], attempts: list[Attempt]) -> None:
-    """What happened in each minute: messages that were accepted or failed, tries that were repeated, and receipts."""
+def _create_minutes(run: Run, messages: list[Message], attempts: list[Attempt]) -> None:
+    """Write the minute counters: messages accepted or failed, attempts retried, and receipts."""
     minutes: defaultdict[datetime, Counter[str]] = defaultdict(Counter)
     for message in messages:
         failed = message.status == MessageStatus.FAILED
@@ -210,7 +215,7 @@ def _minutes(run: Run, messages: list[Message], attempts: list[Attempt]) -> None
     for attempt in attempts:
         if attempt.reason == BUSY:
             minutes[_minute(attempt.at)]["retried"] += 1
-    RunMinute.objects.bulk_create(RunMinute(run=run, minute=minute, **told) for minute, told in minutes.items())
+    RunMinute.objects.bulk_create(RunMinute(run=run, minute=minute, **numbers) for minute, numbers in minutes.items())
 
 
 def _minute(moment: datetime) -> datetime:
@@ -224,22 +229,22 @@ def _message(run: Run, contact: Contact, rng: random.Random) -> Message:
         phone=contact.phone,
         attributes=contact.attributes,
     )
-    words = text.render(run.campaign.text, values)
-    status = rng.choices(list(ENDS), weights=list(ENDS.values()))[0]
+    message_text = text.render(run.campaign.text, values)
+    status = rng.choices(list(OUTCOME_WEIGHTS), weights=list(OUTCOME_WEIGHTS.values()))[0]
     ended_at = run.started_at + timedelta(seconds=rng.triangular(1, 520, 90))
-    told = status in (MessageStatus.DELIVERED, MessageStatus.UNDELIVERED)
+    has_receipt = status in (MessageStatus.DELIVERED, MessageStatus.UNDELIVERED)
     return Message(
         run=run,
         contact=contact,
         status=status,
         reason=_reason(status, rng),
         due_at=run.started_at,
-        changed_at=ended_at + timedelta(seconds=rng.triangular(2, 900, 6)) if told else ended_at,
-        ended_at=ended_at if told else None,
+        changed_at=ended_at + timedelta(seconds=rng.triangular(2, 900, 6)) if has_receipt else ended_at,
+        ended_at=ended_at if has_receipt else None,
         attempts=2 if rng.random() < 0.04 else 1,
         phone=contact.phone,
-        text=words,
-        parts=text.measure(words).parts,
+        text=message_text,
+        parts=text.measure(message_text).parts,
     )
 
 
@@ -250,7 +255,7 @@ def _reason(status: MessageStatus, rng: random.Random) -> str:
 
 
 def _failures(message: Message, rng: random.Random) -> Iterator[Attempt]:
-    """The tries that did not end well: one that was repeated, and the refusal for good."""
+    """The failed attempts: one that was retried, and a permanent refusal."""
     if message.attempts > 1:
         yield Attempt(
             message=message,

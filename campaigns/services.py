@@ -1,40 +1,33 @@
-"""What people do to campaigns; pages and API both come here.
+"""Operations on campaigns. Pages and API call these functions.
 
-Each function checks that `by` may (PermissionDenied), that the campaign's state allows it (Conflict), and that the
-fields make sense (ValidationError by field).
+Each checks permission (PermissionDenied), the campaign's state (Conflict) and the fields (ValidationError by field).
 """
 
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
-from typing import Any, Final
+from typing import Any
 
 import structlog
-from django.core.exceptions import PermissionDenied, ValidationError
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from accounts.models import User
-from campaigns import connections, direct, unknown
-from campaigns.lifecycle import hint_advance, hint_start, retry_failed
+from accounts.optimistic_locking import check_version
+from accounts.policies import check_may_change
+from campaigns.fields import FIELDS, changeable_in
+from campaigns.gateways import registry
+from campaigns.messages import transactional, unresolved
 from campaigns.models import MAX_TEXT_LENGTH, Campaign, Gateway, Message, Run
-from campaigns.states import UNFINISHED, CampaignStatus, Remedy, campaign_may
-from directory.audience import Audience
-from project.http import Conflict
+from campaigns.placeholders import check_placeholders
+from campaigns.planning.lifecycle import hint_advance, hint_start, retry_failed
+from campaigns.states import UNFINISHED, CampaignStatus, Resolution, campaign_may
+from campaigns.text import measure, normalise, render
+from directory.audiences.audience import Audience
+from project.core.clock import now
+from project.http.errors import Conflict
 
 log = structlog.get_logger("vestnik.campaigns")
-
-ALWAYS: Final = frozenset({"name", "ends_at", "window", "rate_limit"})
-BEFORE_SENDING: Final = ALWAYS | {"text", "audience"}
-BEFORE_START: Final = BEFORE_SENDING | {"starts_at", "local_time", "repeat", "gateway"}
-CHANGEABLE: Final = {
-    CampaignStatus.DRAFT: BEFORE_START,
-    CampaignStatus.SCHEDULED: BEFORE_START,
-    CampaignStatus.RUNNING: ALWAYS,
-    CampaignStatus.PAUSED: BEFORE_SENDING,
-    CampaignStatus.FINISHED: frozenset[str](),
-    CampaignStatus.CANCELLED: frozenset[str](),
-}
 
 
 def campaign_create(
@@ -53,38 +46,57 @@ def campaign_create(
     zone: str | None = None,
     gateway: Gateway | None = None,
 ) -> Campaign:
-    """A new campaign that starts by itself, or a draft. Without `starts_at` it starts at once.
+    """Create a campaign that starts automatically, or a draft. Without `starts_at` it starts at once.
 
-    Wall-clock times (`local_time`, `repeat`) are read in `zone`, or else in the owner's time zone. Without `gateway`
-    messages leave by the one that the settings describe.
+    Wall-clock times (`local_time`, `repeat`) are read in `zone`, or else in the owner's time zone. Without `gateway`,
+    messages are sent through the settings' gateway.
     """
     campaign = Campaign(
         owner=owner,
         timezone=zone or owner.timezone,
         status=CampaignStatus.DRAFT if draft else CampaignStatus.SCHEDULED,
-        # In whole seconds, so that who reads it as JSON and sends it back changes nothing.
+        # In whole seconds, so that a client that reads the JSON and sends it back changes nothing.
         starts_at=starts_at or now().replace(microsecond=0),
     )
-    fields = {"name": name, "text": text, "audience": audience, "ends_at": ends_at, "local_time": local_time}
-    _assign(campaign, {**fields, "window": window, "repeat": repeat, "rate_limit": rate_limit, "gateway": gateway})
+    fields: dict[str, Any] = {
+        "name": name,
+        "text": text,
+        "audience": audience,
+        "ends_at": ends_at,
+        "local_time": local_time,
+        "window": window,
+        "repeat": repeat,
+        "rate_limit": rate_limit,
+        "gateway": gateway,
+    }
+    campaign.set_fields(_normalised(campaign, fields))
+    _check_sendable(campaign)
     with transaction.atomic():
         _save(campaign)
-        _wake(campaign)
+        _leave_hint(campaign)
     return campaign
 
 
-def campaign_update(*, campaign: Campaign, by: User, **changes: Any) -> Campaign:
-    """Change fields as far as the campaign's state allows; equal values are no change."""
+def campaign_update(*, campaign: Campaign, by: User, version: str | None = None, **changes: Any) -> Campaign:
+    """Change fields as far as the campaign's state allows; equal values are no change.
+
+    `audience` is an `Audience`, or the JSON of the filters to change; the others stay. Raises `Stale` (a Conflict)
+    unless the campaign has the given version.
+    """
 
     def change(locked: Campaign) -> None:
-        different = {name: value for name, value in changes.items() if _value(locked, name) != value}
-        forbidden = sorted(different.keys() - CHANGEABLE[CampaignStatus(locked.status)])
+        check_version(locked, version)
+        wanted = _normalised(locked, changes)
+        different = {name: value for name, value in wanted.items() if locked.field_value(name) != value}
+        forbidden = sorted(different.keys() - changeable_in(locked.status))
         if forbidden:
             raise Conflict(
-                _("While a campaign is %(state)s, this can’t be changed: %(fields)s.")
+                _("These fields can’t be changed while the campaign is %(state)s: %(fields)s.")
                 % {"state": locked.get_status_display().lower(), "fields": ", ".join(forbidden)}
             )
-        _assign(locked, different)
+        locked.set_fields(different)
+        if different.keys() & {"text", "audience", "gateway"}:
+            _check_sendable(locked)
         _save(locked)
         # Marks for `campaign_advance`: a run may have a million messages, too many for a request.
         if "window" in different:
@@ -96,125 +108,136 @@ def campaign_update(*, campaign: Campaign, by: User, **changes: Any) -> Campaign
 
 
 def campaign_launch(*, campaign: Campaign, by: User) -> Campaign:
-    """A draft becomes scheduled, and starts by itself at its time."""
-    return _go(campaign, by, CampaignStatus.SCHEDULED, _("Only a draft can be launched."))
+    """Launch a draft: it becomes scheduled and starts at its start time."""
+    _check_sendable(campaign, launched=True)
+    return _change_status(campaign, by, CampaignStatus.SCHEDULED, _("Only a draft can be launched."))
+
+
+def _check_sendable(campaign: Campaign, *, launched: bool = False) -> None:
+    """Raise ValidationError unless placeholders can be filled and, except for drafts, the gateway accepts the length.
+
+    Contacts' values may make a text longer. A message that then has too many parts fails when it is leased.
+    """
+    check_placeholders(campaign.text, campaign.audience_filter)
+    if launched or campaign.status != CampaignStatus.DRAFT:
+        registry.check_parts(campaign, measure(render(campaign.text, {})).parts)
 
 
 def campaign_withdraw(*, campaign: Campaign, by: User) -> Campaign:
-    """A scheduled campaign becomes a draft again."""
-    return _go(campaign, by, CampaignStatus.DRAFT, _("Only a scheduled campaign can become a draft again."))
+    """Make a scheduled campaign a draft again."""
+    refusal = _("Only a scheduled campaign can be moved back to draft.")
+    return _change_status(campaign, by, CampaignStatus.DRAFT, refusal)
 
 
 def campaign_pause(*, campaign: Campaign, by: User) -> Campaign:
-    """Nothing more leaves until it is resumed."""
-    return _go(campaign, by, CampaignStatus.PAUSED, _("Only a running campaign can be paused."))
+    """Pause a running campaign: nothing more is sent until it is resumed."""
+    return _change_status(campaign, by, CampaignStatus.PAUSED, _("Only a running campaign can be paused."))
 
 
 def campaign_resume(*, campaign: Campaign, by: User) -> Campaign:
-    """Go on where it was paused."""
+    """Continue a paused campaign."""
 
     def change(locked: Campaign) -> None:
         if locked.status != CampaignStatus.PAUSED:
             raise Conflict(_("Only a paused campaign can be resumed."))
-        locked.status = CampaignStatus.RUNNING
+        locked.become(CampaignStatus.RUNNING)
         _save(locked)
 
     return _change(campaign, by, change)
 
 
 def campaign_retry_failed(*, campaign: Campaign, by: User) -> Campaign:
-    """Give what failed its attempts anew, with the same ids and payloads; a finished campaign runs again for that."""
+    """Retry failed messages with the same ids and payloads; a finished campaign runs again."""
 
     def change(locked: Campaign) -> None:
         if not locked.retryable or not retry_failed(locked):
-            raise Conflict(_("Nothing can be retried: nothing failed, or the campaign’s end has passed."))
+            raise Conflict(_("Nothing to retry: no messages failed, or the campaign’s end time has passed."))
         _reopen(locked)
 
     return _change(campaign, by, change)
 
 
-def campaign_remedy(*, campaign: Campaign, by: User, remedy: Remedy) -> Campaign:
-    """Make the same of everything in a campaign that is unknown now; a finished one runs again if that is to send it.
+def campaign_resolve(*, campaign: Campaign, by: User, resolution: Resolution) -> Campaign:
+    """Resolve all unknown messages of a campaign; a finished campaign runs again if messages are to be sent.
 
-    It may be a million messages, so `campaign_advance` does it.
+    There may be a million messages, so `campaign_advance` does the work.
     """
 
     def change(locked: Campaign) -> None:
-        _check_gateway(locked, remedy)
-        if locked.runs.exclude(remedy="").exists():
-            raise Conflict(_("What is unknown is being worked on already."))
-        if not unknown.mark(locked, remedy):
-            raise Conflict(_("There is nothing of the kind, or the campaign’s end has passed."))
-        if remedy in unknown.SENDING:
+        _check_gateway(locked, resolution)
+        if locked.runs.exclude(resolution="").exists():
+            raise Conflict(_("Messages with an unknown outcome are already being processed."))
+        if not unresolved.mark(locked, resolution):
+            raise Conflict(_("There are no such messages, or the campaign’s end time has passed."))
+        if resolution in unresolved.SENDING:
             _reopen(locked)
 
     return _change(campaign, by, change)
 
 
-def message_remedy(*, message: Message, by: User, remedy: Remedy) -> Message:
-    """Make something of one message that is unknown; return it, or the one that is sent instead, as it is now."""
-    found = unknown.remediable(remedy).filter(pk=message.pk).select_related("run", "contact")
-    told = message
+def message_resolve(*, message: Message, by: User, resolution: Resolution) -> Message:
+    """Resolve one unknown message; return it, or the new message sent instead, reloaded."""
+    found = unresolved.resolvable(resolution).filter(pk=message.pk).select_related("run", "contact")
+    result = message
 
     def change(locked: Campaign) -> None:
-        nonlocal told
-        _check_gateway(locked, remedy)
+        nonlocal result
+        _check_gateway(locked, resolution)
         row = found.select_for_update(of=("self",)).first()
         if row is None:
-            raise Conflict(_("This message is not unknown, or it has been sent again already."))
+            raise Conflict(_("The outcome of this message is known, or it has already been resent."))
         row.run.campaign = locked
-        if locked.direct and remedy == Remedy.RESEND:
-            told = direct.message_resend(row)
+        if locked.transactional and resolution == Resolution.RESEND:
+            result = transactional.message_resend(row)
             return
-        if not unknown.allows(row.run, remedy):
-            raise Conflict(_("The campaign’s end has passed: nothing leaves any more."))
-        told = unknown.apply(row.run, [row], remedy)[0]
-        if remedy in unknown.SENDING:
+        if not unresolved.allows(row.run, resolution):
+            raise Conflict(_("The campaign’s end time has passed, so nothing more is sent."))
+        result = unresolved.apply(row.run, [row], resolution)[0]
+        if resolution in unresolved.SENDING:
             Run.objects.filter(pk=row.run_id).update(finished_at=None)
-            if not locked.direct:
+            if not locked.transactional:
                 _reopen(locked)
 
     _change(message.run.campaign, by, change)
-    return Message.objects.select_related("run__campaign", "contact").get(pk=told.pk)
+    return Message.objects.select_related("run__campaign", "contact").get(pk=result.pk)
 
 
 def campaign_test(*, campaign: Campaign, by: User, phone: str | int) -> Message:
-    """Send the campaign's text to one phone by its gateway, now and whatever its state; none of its figures change."""
-    if not by.may_change(campaign):
-        raise PermissionDenied(_("This campaign is not yours."))
-    return direct.message_send(owner=by, phone=phone, text=campaign.text, gateway=campaign.gateway)
+    """Send the campaign's text to one phone now, in any state. The campaign's figures do not change."""
+    check_may_change(by, campaign)
+    return transactional.message_send(owner=by, phone=phone, text=campaign.text, gateway=campaign.gateway)
 
 
-def campaigns_follow_tag(*, old: str, new: str, **_signal: Any) -> None:
-    """Have the audiences of campaigns that are not over name a tag as it is called now.
+def rename_tag_in_campaigns(*, old: str, new: str, **_signal: Any) -> None:
+    """Rename a tag in the audiences of drafts and unfinished campaigns.
 
-    One that would become the twin of another by that keeps the old name, and writes to nobody by it.
+    A campaign that would become a duplicate keeps the old name, and then reaches nobody by it.
     """
-    for found in Campaign.objects.filter(status__in=(*UNFINISHED, CampaignStatus.DRAFT), direct=False):
-        if found.picks.renamed(old, new) == found.picks:
+    for found in Campaign.objects.planned().filter(status__in=(*UNFINISHED, CampaignStatus.DRAFT)):
+        if found.audience_filter.with_tag_renamed(old, new) == found.audience_filter:
             continue
         try:
             with transaction.atomic():
                 campaign = Campaign.objects.locked().get(pk=found.pk)
-                campaign.audience = campaign.picks.renamed(old, new).to_json()
+                campaign.audience = campaign.audience_filter.with_tag_renamed(old, new).to_json()
                 campaign.save(update_fields=["audience", "fingerprint", "updated_at"])
         except IntegrityError:
-            log.warning("tag not followed, for campaigns would be twins", campaign=found.pk)
+            log.warning("tag not renamed in campaign: it would become a duplicate", campaign=found.pk)
         else:
-            _wake(campaign)
+            _leave_hint(campaign)
 
 
 def campaign_cancel(*, campaign: Campaign, by: User) -> Campaign:
-    """Stop for good: what has not left is cancelled."""
-    return _go(campaign, by, CampaignStatus.CANCELLED, _("This campaign is over already."))
+    """Stop a campaign permanently: messages that were not sent are cancelled."""
+    return _change_status(campaign, by, CampaignStatus.CANCELLED, _("This campaign has already ended."))
 
 
 def campaign_delete(*, campaign: Campaign, by: User) -> None:
-    """Cancel and hide; its messages and figures stay."""
+    """Cancel and hide a campaign; its messages and figures stay."""
 
     def change(locked: Campaign) -> None:
         if campaign_may(locked.status, CampaignStatus.CANCELLED):
-            locked.status = CampaignStatus.CANCELLED
+            locked.become(CampaignStatus.CANCELLED)
         locked.deleted_at = now()
         _save(locked)
 
@@ -222,88 +245,76 @@ def campaign_delete(*, campaign: Campaign, by: User) -> None:
 
 
 def campaign_duplicate(*, campaign: Campaign, by: User) -> Campaign:
-    """A draft with the same text and audience that starts now and lasts as long."""
-    if not by.may_change(campaign):
-        raise PermissionDenied(_("This campaign is not yours."))
+    """Create a draft with the same text and audience that starts now and has the same duration."""
+    check_may_change(by, campaign)
     starts_at = max(campaign.starts_at, now())
     return campaign_create(
         owner=by,
         name=_("Copy of %(name)s") % {"name": campaign.name[:180]},
-        text=campaign.text,
-        audience=campaign.picks,
         starts_at=starts_at,
         ends_at=starts_at + max(campaign.ends_at - campaign.starts_at, timedelta(hours=1)),
-        local_time=campaign.local_time,
-        window=campaign.window,
-        repeat=campaign.repeat,
-        rate_limit=campaign.rate_limit,
         draft=True,
         zone=campaign.timezone,
-        gateway=campaign.gateway,
+        **{field.name: campaign.field_value(field.name) for field in FIELDS if field.copied},
     )
 
 
-def _check_gateway(campaign: Campaign, remedy: Remedy) -> None:
-    """The same id may go to the gateway again only if that is the same message to it."""
-    if remedy == Remedy.RETRY and not connections.campaign_takes_repeats(campaign):
-        raise Conflict(_("This gateway may write twice when it is tried again. Send a new message instead."))
+def _check_gateway(campaign: Campaign, resolution: Resolution) -> None:
+    """Raise Conflict if a retry could deliver a message twice, because a gateway is not idempotent."""
+    if resolution == Resolution.RETRY and not registry.all_gateways_idempotent(campaign):
+        raise Conflict(_("With this gateway a retry may deliver the message twice. Send a new message instead."))
 
 
 def _reopen(campaign: Campaign) -> None:
-    """A campaign that has something to send again, runs again if it was finished; whatever looks at it starts anew."""
+    """Set a finished campaign running again. Saving it stops concurrent work that started from an older state."""
     if campaign.status == CampaignStatus.FINISHED:
-        campaign.status, campaign.finished_at = CampaignStatus.RUNNING, None
+        campaign.become(CampaignStatus.RUNNING)
+        campaign.finished_at = None
     _save(campaign)
 
 
-def _go(campaign: Campaign, by: User, target: CampaignStatus, refusal: str) -> Campaign:
-    """To another state, if the table allows it from the present one."""
+def _change_status(campaign: Campaign, by: User, target: CampaignStatus, refusal: str) -> Campaign:
+    """Change the status if the transition table allows it; otherwise raise Conflict."""
 
     def change(locked: Campaign) -> None:
         if not campaign_may(locked.status, target):
             raise Conflict(refusal)
-        locked.status = target
+        locked.become(target)
         _save(locked)
 
     return _change(campaign, by, change)
 
 
 def _change(campaign: Campaign, by: User, change: Callable[[Campaign], None]) -> Campaign:
-    """Run `change` on the locked row, then have the campaign looked at."""
-    if not by.may_change(campaign):
-        raise PermissionDenied(_("This campaign is not yours."))
+    """Run `change` on the locked row, then leave a hint."""
+    check_may_change(by, campaign)
     with transaction.atomic():
         locked = Campaign.objects.locked().get(pk=campaign.pk)
         change(locked)
-        _wake(locked)
+        _leave_hint(locked)
     return locked
 
 
-def _wake(campaign: Campaign) -> None:
-    """Leave the hint that makes the change felt."""
+def _leave_hint(campaign: Campaign) -> None:
+    """Leave the hint that makes the change take effect."""
     if campaign.status == CampaignStatus.SCHEDULED and not campaign.local_time:
         hint_start(campaign.pk, campaign.starts_at)
     elif campaign.status != CampaignStatus.DRAFT:
         hint_advance(campaign.pk)
 
 
-def _value(campaign: Campaign, name: str) -> Any:
-    """A field as the services' arguments have it."""
-    return campaign.picks if name == "audience" else getattr(campaign, name)
-
-
-def _assign(campaign: Campaign, fields: dict[str, Any]) -> None:
-    for name, value in fields.items():
-        if name == "audience":
-            campaign.audience = value.to_json()
-        elif name == "window":
-            campaign.window_start, campaign.window_end = value or (None, None)
-        else:
-            setattr(campaign, name, value)
+def _normalised(campaign: Campaign, fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields with the normalised text and the complete audience."""
+    values = dict(fields)
+    if "text" in values:
+        values["text"] = normalise(values["text"])
+    if "audience" in values and not isinstance(values["audience"], Audience):
+        values["audience"] = campaign.audience_filter.with_filters(values["audience"])
+    return values
 
 
 def _save(campaign: Campaign) -> None:
-    """Check the fields, and let the database refuse a twin, so that two requests at once can't both pass."""
+    """Validate and save. The database refuses duplicates, so only one of two simultaneous requests succeeds."""
     campaign.full_clean(exclude=["owner", "audience"], validate_constraints=False)
     _check_text(campaign.text)
     _check_times(campaign)
@@ -311,22 +322,27 @@ def _save(campaign: Campaign) -> None:
         with transaction.atomic():
             campaign.save()
     except IntegrityError as error:
-        raise Conflict(_("A campaign with the same text, audience and repeat is not finished yet.")) from error
+        duplicate = campaign.unfinished_duplicate()
+        if duplicate and duplicate.owner_id != campaign.owner_id:
+            raise Conflict(_("This campaign conflicts with an unfinished campaign of another user.")) from error
+        raise Conflict(
+            _("An unfinished campaign with the same text, audience and repeat setting already exists.")
+        ) from error
 
 
 def _check_text(text: str) -> None:
-    """What a model’s text field does not check by itself."""
+    """Check what a model's text field does not check."""
     if not text.strip():
-        raise ValidationError({"text": _("Write something.")})
+        raise ValidationError({"text": _("Enter a text.")})
     if len(text) > MAX_TEXT_LENGTH:
-        raise ValidationError({"text": _("At most %(n)d characters.") % {"n": MAX_TEXT_LENGTH}})
+        raise ValidationError({"text": _("Use at most %(n)d characters.") % {"n": MAX_TEXT_LENGTH}})
 
 
 def _check_times(campaign: Campaign) -> None:
     if campaign.ends_at <= campaign.starts_at:
-        raise ValidationError({"ends_at": _("The end must come after the start.")})
+        raise ValidationError({"ends_at": _("The end must be after the start.")})
     stopped = (CampaignStatus.PAUSED, CampaignStatus.CANCELLED, CampaignStatus.FINISHED)
     if campaign.status not in stopped and campaign.ends_at <= now():
-        raise ValidationError({"ends_at": _("The end has passed already.")})
+        raise ValidationError({"ends_at": _("The end time has already passed.")})
     if campaign.window and campaign.window[0] == campaign.window[1]:
-        raise ValidationError({"window": _("The window must open and close at different times.")})
+        raise ValidationError({"window": _("The sending hours must start and end at different times.")})

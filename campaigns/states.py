@@ -1,4 +1,4 @@
-"""Every state of a campaign and of a message, and the one table of allowed transitions."""
+"""All states of campaigns and messages, and the tables of allowed transitions."""
 
 from typing import Final
 
@@ -17,7 +17,7 @@ class Repeat(TextChoices):
 
 
 class CampaignStatus(TextChoices):
-    """What a campaign as a whole is doing."""
+    """The state of a campaign."""
 
     DRAFT = "draft", _("Draft")
     SCHEDULED = "scheduled", _("Scheduled")
@@ -28,11 +28,11 @@ class CampaignStatus(TextChoices):
 
 
 class MessageStatus(TextChoices):
-    """Where one message stands.
+    """The state of a message.
 
-    `pending` waits for its time or its next attempt; `sending` is leased by a worker; `sent` was accepted by the
+    `pending` waits for its due time or its next attempt; `sending` is leased by a worker; `sent` was accepted by the
     gateway; `delivered` and `undelivered` come from its receipt; `failed` was refused for good or used up its attempts;
-    `expired` met the campaign's end; `unknown` may or may not have been accepted, and nobody can tell.
+    `expired` was not sent before the campaign's end; `unknown` may or may not have been accepted.
     """
 
     PENDING = "pending", _("Waiting")
@@ -47,17 +47,18 @@ class MessageStatus(TextChoices):
 
 
 _C, _M = CampaignStatus, MessageStatus
-# Why a message stands where it does, if neither the gateway nor the way to it has said so.
+# Reasons that come neither from the gateway nor from the connection to it.
 QUARANTINED: Final = "quarantined"
 RESENT: Final = "resent"
 MARKED: Final = "marked"
+NOT_RECIPIENT: Final = "not_recipient"
 
 
-class Remedy(TextChoices):
-    """What a person makes of messages that are unknown.
+class Resolution(TextChoices):
+    """What a user decides about unknown messages.
 
-    `retry` gives those that were stopped their attempts anew, with the same ids; `resend` sends new messages instead,
-    which the person may get twice; `sent` and `failed` are what they are then taken for.
+    `retry` sends messages again with the same ids, where the gateway recognises them. `resend` sends new messages
+    instead; a contact may then get the message twice. `sent` and `failed` set this status.
     """
 
     RETRY = "retry"
@@ -75,25 +76,58 @@ CAMPAIGN_TRANSITIONS: Final[dict[CampaignStatus, frozenset[CampaignStatus]]] = {
     _C.CANCELLED: frozenset(),
 }
 MESSAGE_TRANSITIONS: Final[dict[MessageStatus, frozenset[MessageStatus]]] = {
-    _M.PENDING: frozenset({_M.SENDING, _M.EXPIRED, _M.CANCELLED, _M.UNKNOWN}),
+    _M.PENDING: frozenset({_M.SENDING, _M.FAILED, _M.EXPIRED, _M.CANCELLED, _M.UNKNOWN}),
     _M.SENDING: frozenset({_M.PENDING, _M.SENT, _M.FAILED, _M.UNKNOWN}),
     _M.SENT: frozenset({_M.DELIVERED, _M.UNDELIVERED}),
-    _M.DELIVERED: frozenset(),
+    _M.DELIVERED: frozenset({_M.UNDELIVERED}),
     _M.UNDELIVERED: frozenset(),
     _M.FAILED: frozenset({_M.PENDING}),
     _M.EXPIRED: frozenset(),
-    _M.CANCELLED: frozenset(),
+    _M.CANCELLED: frozenset({_M.PENDING}),
     _M.UNKNOWN: frozenset({_M.PENDING, _M.SENT, _M.DELIVERED, _M.UNDELIVERED, _M.FAILED}),
 }
-# A campaign in one of these still has, or may get, messages to send; its twin is refused while it stands.
+# A campaign in one of these states may still send messages. A duplicate of it is refused.
 UNFINISHED: Final = (_C.SCHEDULED, _C.RUNNING, _C.PAUSED)
 OPEN: Final = (_M.PENDING, _M.SENDING)
-# What a message passes through when all goes well.
-SMOOTH: Final = (_M.SENDING, _M.SENT, _M.DELIVERED)
-# Few of a run's messages end like this, and these are what people look for.
+ENDED: Final = tuple(status for status in _M if status not in OPEN)
+ACCEPTED: Final = (_M.SENT, _M.DELIVERED, _M.UNDELIVERED)
+# Users look for the reasons of these.
+UNSUCCESSFUL: Final = (_M.FAILED, _M.UNDELIVERED, _M.UNKNOWN)
+# The states of a message without problems.
+SUCCESS_PATH: Final = (_M.SENDING, _M.SENT, _M.DELIVERED)
+# Few messages of a run end in these states, and users look for these.
 RARE: Final = (_M.UNDELIVERED, _M.FAILED, _M.EXPIRED, _M.CANCELLED, _M.UNKNOWN)
+
+# The colour of each state on pages, see the style guide; the others are neutral.
+TONES: Final[dict[str, str]] = {
+    _C.RUNNING: "sent",
+    _C.PAUSED: "warn",
+    _C.FINISHED: "good",
+    _M.SENDING: "sent",
+    _M.SENT: "sent",
+    _M.DELIVERED: "good",
+    _M.UNDELIVERED: "bad",
+    _M.FAILED: "bad",
+    _M.UNKNOWN: "warn",
+}
+
+
+class IllegalTransition(RuntimeError):
+    """A change of state that the tables do not allow: a bug in the program."""
 
 
 def campaign_may(status: str, target: CampaignStatus) -> bool:
     """Whether the table allows a campaign to go from `status` to `target`."""
     return target in CAMPAIGN_TRANSITIONS[CampaignStatus(status)]
+
+
+def check_campaign_transition(source: str, target: CampaignStatus) -> None:
+    """IllegalTransition unless `campaign_may`."""
+    if not campaign_may(source, target):
+        raise IllegalTransition(f"campaign: {source} → {target}")
+
+
+def check_message_transition(source: str, target: str) -> None:
+    """IllegalTransition unless the table allows a message to go from `source` to `target`."""
+    if MessageStatus(target) not in MESSAGE_TRANSITIONS[MessageStatus(source)]:
+        raise IllegalTransition(f"message: {source} → {target}")

@@ -1,22 +1,21 @@
-"""A campaign's figures, from counters: what is counted here has a bound, so a page costs the same at any size."""
+"""A campaign's figures, from counters. Everything counted here is bounded, so a page costs the same at any size."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.utils.timezone import now
-
 from campaigns.models import Campaign
 from campaigns.states import OPEN, CampaignStatus, MessageStatus
+from project.core.clock import now
 
 _WINDOW = timedelta(minutes=1)
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """How far, how fast, how long. `rate` is in messages per second, over the last minute or two of work.
+    """Progress, rate and duration. `rate` is in messages per second over the last minute or two.
 
-    `retrying` is counted up to `campaigns.models.run.MANY` for each run; `next_due` is known while the campaign runs.
+    `retrying` is counted up to `campaigns.models.run.MAX_COUNTED` per run; `next_due` is set while the campaign runs.
     """
 
     total: int
@@ -31,23 +30,23 @@ class Statistics:
     eta: datetime | None
     next_due: datetime | None
     runs: list[Any]
-    """As `RunQuerySet.told` makes them."""
+    """As returned by `RunQuerySet.with_progress`."""
 
     @property
     def waiting_till(self) -> datetime | None:
-        """When the next message leaves, if all of them wait for their hour."""
+        """When the next message is sent, if all of them wait for their due time."""
         return self.next_due if not self.rate and self.next_due and self.next_due > now() else None
 
     @property
     def done(self) -> int:
-        """Messages that need nothing more from us."""
+        """Messages in a final state."""
         return self.total - sum(self.by_status[status] for status in OPEN)
 
 
 def campaign_statistics(campaign: Campaign) -> Statistics:
-    """All figures of one campaign, over all of its runs: at most one a day, so they are added up here. One query."""
+    """All figures of one campaign in one query, added up over its runs, which are at most one per day."""
     since = now().replace(second=0, microsecond=0) - _WINDOW
-    runs: list[Any] = list(campaign.runs.told(since))
+    runs: list[Any] = list(campaign.runs.with_progress(since))
     by_status = {status: sum(getattr(run, status) for run in runs) for status in MessageStatus.values}
     started_at = min((run.started_at for run in runs), default=None)
     rate = _rate(sum(run.ended for run in runs), since, started_at)
@@ -69,13 +68,13 @@ def campaign_statistics(campaign: Campaign) -> Statistics:
 
 
 def _rate(ended: int, since: datetime, started_at: datetime | None) -> float:
-    """Messages per second that reached an end, from the beginning of the last full minute to now."""
+    """Messages ended per second, from the beginning of the last full minute to now."""
     seconds = (now() - max(since, started_at or since)).total_seconds()
     return round(ended / max(seconds, 1.0), 2)
 
 
 def _eta(campaign: Campaign, waiting: int, rate: float) -> datetime | None:
-    """When the last message leaves at the present rate; unknown while nothing moves."""
+    """When the last message is sent at the current rate; None while nothing is sent."""
     if campaign.status != CampaignStatus.RUNNING or not waiting or not rate:
         return None
     seconds = min(waiting / rate, (campaign.ends_at - now()).total_seconds())

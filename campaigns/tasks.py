@@ -1,4 +1,4 @@
-"""The hints that django-q2 carries: each takes an id at most, and calls one service."""
+"""The sending task, the periodic task, and the names of this app's tasks in queues."""
 
 from datetime import timedelta
 from functools import cache
@@ -9,116 +9,100 @@ from django.db.models import Q
 from accounts.services import prune as prune_callers
 from accounts.webhooks.services import prune as prune_webhooks
 from accounts.webhooks.tasks import hint_waiting
-from campaigns import connections, receipts, retention, written
-from campaigns.lifecycle import campaign_advance, hint_advance, hint_send, hint_send_by
-from campaigns.models import Campaign, Run
-from campaigns.sending import breaker, sweeper
-from campaigns.sending.lease import SLICE_SECONDS
-from campaigns.sending.sender import Slice
+from campaigns.gateways import registry
+from campaigns.messages import last_contacted, receipts
+from campaigns.messages.last_contacted import update_last_contacted as note_written
+from campaigns.messages.receipts import apply_receipts
+from campaigns.models import NOTHING_OPEN, Campaign, Run
+from campaigns.planning.lifecycle import advance, hint_advance, hint_send, hint_send_by
+from campaigns.privacy import retention
+from campaigns.privacy.retention import forget_messages
+from campaigns.sending import circuit_breaker, rescuer
+from campaigns.sending.lease import SESSION_SECONDS
+from campaigns.sending.session import SendSession
 from campaigns.sending.transport import transport_for
-from campaigns.states import UNFINISHED, CampaignStatus
-from directory import bulk
+from campaigns.states import CampaignStatus
+from directory.bulk_actions import work
 from directory.imports.services import imports_sweep
-from measures import meters
-from project import queue
-from project.clock import now
-from project.queue import lasting
-from project.slots import Work, slot
+from project.core.clock import now
+from project.observability.metrics import meters
+from project.queue import broker
+from project.queue.slots import Work, slot
+from project.queue.tasks import task
+
+__all__ = ["advance", "apply_receipts", "forget_messages", "note_written", "send", "sweep"]
 
 _STARTS_SOON = timedelta(days=1)
-# A slice costs two connections and some threads, so one that is idle waits for what may begin just now.
+# A session costs two connections and some threads, so an idle one waits a moment for more work.
 _LINGER_SECONDS = 1.0
-_AGAIN = timedelta(seconds=1)
+_RETRY_DELAY = timedelta(seconds=1)
 
 
-@lasting
-def advance(campaign_id: int) -> None:
-    """A campaign may have something to do."""
-    campaign_advance(campaign_id)
-
-
-@lasting
+@task("campaigns.tasks.send")
 def send(gateway: str = "") -> None:
-    """Messages may be due by that gateway, or else by that of the settings.
+    """Send what is due through this gateway, or else the one of the settings.
 
-    Where senders enough are at work the hint is dropped, for they will see it; of several gateways another may be
-    served, so it waits. These take shorter turns.
+    If no slot is free, the hint is dropped, because the running senders find the work. With several gateways it is
+    postponed instead, because they may serve another one. Their sessions are shorter.
     """
-    name, names = gateway or settings.GATEWAY, connections.working()
+    name, names = gateway or settings.GATEWAY, registry.active_names()
     if name not in names:
         return
     with slot(Work.SEND) as free:
         if not free:
             if len(names) > 1:
-                hint_send_by(name, now() + _AGAIN)
+                hint_send_by(name, now() + _RETRY_DELAY)
             return
-        adapter, limits = connections.adapter(name), connections.limits(name)
-        if Run.objects.backlog_exceeds(limits.concurrency * 10, connections.route_of(name)):
+        driver, limits = registry.driver(name), registry.limits(name)
+        if Run.objects.backlog_exceeds(limits.concurrency * 10, registry.route_of(name)):
             hint_send_by(name)
-        transport = transport_for(adapter)
+        transport = transport_for(driver)
         try:
-            moved = Slice(
-                adapter,
+            leased_from = SendSession(
+                driver,
                 transport,
-                stopping=lambda: queue.stopping.value,
-                seconds=SLICE_SECONDS / len(names),
+                stopping=lambda: broker.stopping.value,
+                seconds=SESSION_SECONDS / len(names),
                 linger=_LINGER_SECONDS,
                 limits=limits,
             ).run()
         finally:
             transport.close()
-    _hand_on(moved)
+    _hint_remaining(leased_from)
 
 
-def _hand_on(moved: set[int]) -> None:
-    """Leave hints for what remains: runs that may have come to their end, and messages that are due, now or soon.
+def _hint_remaining(run_ids: set[int]) -> None:
+    """Leave hints for the remaining work: runs that may be finished, and messages that are due now or soon.
 
-    By any gateway, for messages of the one that has just stopped are its fallback's now.
+    For all gateways, because messages of one that has just stopped now belong to its fallback.
     """
-    over = Q(ends_at__lte=now()) | Q(campaign__ends_at__lte=now()) | Q(campaign__status=CampaignStatus.CANCELLED)
-    for campaign_id in Run.objects.filter(over | Q(pending=0, sending=0), pk__in=moved).values_list(
-        "campaign_id", flat=True
-    ):
+    ended = Q(ends_at__lte=now()) | Q(campaign__ends_at__lte=now()) | Q(campaign__status=CampaignStatus.CANCELLED)
+    for campaign_id in Run.objects.filter(ended | NOTHING_OPEN, pk__in=run_ids).values_list("campaign_id", flat=True):
         hint_advance(campaign_id)
-    for name in connections.working():
-        next_due = Run.objects.next_due(connections.route_of(name))
+    for name in registry.active_names():
+        next_due = Run.objects.next_due(registry.route_of(name))
         if next_due is not None:
-            hint_send_by(name, max(next_due, breaker.blocked_until(name) or next_due))
+            hint_send_by(name, max(next_due, circuit_breaker.blocked_until(name) or next_due))
 
 
-def note_written() -> None:
-    """Contacts have been written to, and the directory does not know yet."""
-    written.note_written()
-
-
-@lasting
-def forget_messages() -> None:
-    """Messages are older than they may become."""
-    retention.forget_for_a_while()
-
-
-@lasting
-def apply_receipts() -> None:
-    """Gateways have told what became of messages."""
-    receipts.receipts_apply()
-
-
-@lasting
+@task("campaigns.tasks.sweep", periodic=True)
 def sweep() -> None:
-    """Twice a minute: make lost hints anew for all campaigns that are or may soon be active, and rescue lost leases."""
-    alive = Campaign.objects.filter(status__in=UNFINISHED, starts_at__lt=now() + _STARTS_SOON, direct=False)
-    ended = Q(status=CampaignStatus.CANCELLED) | Q(direct=True)
-    left = Campaign.objects.filter(ended & Q(runs__finished_at=None, runs__isnull=False) | Q(runs__remedy__gt=""))
-    for campaign_id in alive.union(left).values_list("pk", flat=True):
+    """Twice a minute, re-create lost hints of campaigns that are or will soon be active, and run the rescuer."""
+    alive = Campaign.objects.planned().alive().filter(starts_at__lt=now() + _STARTS_SOON)
+    ended = Q(status=CampaignStatus.CANCELLED) | Q(transactional=True)
+    unsettled = Campaign.objects.filter(
+        ended & Q(runs__finished_at=None, runs__isnull=False) | Q(runs__resolution__gt="")
+    )
+    for campaign_id in alive.union(unsettled).values_list("pk", flat=True):
         hint_advance(campaign_id)
     hint_send()
-    bulk.remind()
-    written.hint_note()
+    work.requeue_unfinished()
+    last_contacted.hint_update()
     receipts.hint_waiting()
-    sweeper.rescue(idempotent=cache(connections.takes_repeats))
+    rescuer.rescue(idempotent=cache(registry.is_idempotent))
     imports_sweep()
     hint_waiting()
-    queue.prune()
+    broker.prune()
     meters.prune()
     prune_callers()
     prune_webhooks()

@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from campaigns import views
+from campaigns.pages import views
 
 app_name = "campaigns"
 urlpatterns = [

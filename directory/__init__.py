@@ -1,1 +1,1 @@
-"""Who can be written to: contacts, tags, and the filters that pick an audience."""
+"""The directory: contacts, tags, the suppression list, and the filters that select an audience."""

@@ -1,4 +1,4 @@
-"""The Django admin's view of the directory. Pages and API are the way to change it; here is the way to look."""
+"""The directory in the Django admin, read-only. Changes go through pages and API."""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -7,14 +7,14 @@ from directory.models import Contact, Tag
 
 
 class ReadOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # serves any model
-    """Nothing here goes past the services: they keep tags, phones and `updated_at` right."""
+    """Changes go through the services, which keep tags, phones and `updated_at` consistent."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """Nobody adds here."""
+        """Adding is not possible here."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: object = None) -> bool:
-        """Nobody changes here."""
+        """Editing is not possible here."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: object = None) -> bool:

@@ -5,20 +5,24 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from django.core.exceptions import ValidationError
+from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Field, Path, Query, Router, Schema, Status
 from pydantic import AfterValidator, SkipValidation
 from pydantic import ValidationError as SchemaError
 
-from accounts.idempotency import idempotent
+from accounts.api_access.idempotency import idempotent
+from accounts.optimistic_locking import IfMatch, Version, expected, version_of, with_etag
 from directory import phones
-from directory.attributes import MAX_ATTRIBUTES
-from directory.details import MAX_TAGS
-from directory.erasure import contact_erase
+from directory.contacts.attributes import MAX_ATTRIBUTES
+from directory.contacts.erasure import contact_erase
+from directory.contacts.rules import MAX_TAGS
+from directory.contacts.services import contact_create, contact_deactivate, contact_update
+from directory.contacts.upsert import Outcome, Policy, Result, contacts_upsert
 from directory.models import Contact, Source
-from directory.services import NOT_YOURS, contact_create, contact_deactivate, contact_update
-from directory.upsert import Outcome, Policy, Result, contacts_upsert
-from project.http import Body, Error, Flag, Line, ListQuery, Page, Signed, keyset
+from project.http.body import Body, Error, Flag, Line
+from project.http.client import UserRequest
+from project.http.paging import ListQuery, Page, keyset
 
 MAX_BULK = 10_000
 
@@ -31,18 +35,18 @@ Zone = Annotated[Line, Field(max_length=64, examples=["Europe/Moscow"])]
 ContactId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
-def _as_stored(written: str) -> str:
-    """The phone that a list is asked for; Pydantic takes a ValueError only."""
+def _normalised_phone(text: str) -> str:
+    """Normalise the phone of a list query. Pydantic expects a ValueError."""
     try:
-        return str(phones.normalise(written))
+        return str(phones.normalise(text))
     except ValidationError as error:
         raise ValueError(error.message) from error
 
 
 class ContactQuery(ListQuery):
-    """Filters of the list; all that are given must hold."""
+    """Filters of the list. All given filters must match."""
 
-    phone: Annotated[Phone, AfterValidator(_as_stored)] | None = Field(None, description="As people write it")
+    phone: Annotated[Phone, AfterValidator(_normalised_phone)] | None = Field(None, description="As people write it")
     operator_code: OperatorCode | None = None
     tag: Line | None = Field(None, max_length=100, description="Its case does not matter")
     timezone: Zone | None = None
@@ -52,19 +56,19 @@ class ContactQuery(ListQuery):
 
 
 class ContactDetails(Body):
-    """What can be told of a contact besides its phone. Defaults are made by factories: they don't show in a PATCH."""
+    """The fields of a contact besides its phone. Default factories keep defaults out of the schema of PATCH."""
 
     operator_code: OperatorCode | None = Field(None, description="Derived; refused if it contradicts the phone")
     first_name: Name = Field(default_factory=str)
     last_name: Name = Field(default_factory=str)
     tags: list[Line] = Field(default_factory=list, max_length=MAX_TAGS, description="Kept in lower case")
-    timezone: Zone | None = Field(None, description="IANA name; null: as the phone tells, else the installation's")
+    timezone: Zone | None = Field(None, description="IANA name; null: the phone's, else the installation's")
     attributes: dict[str, str | int | float | bool] = Field(
         default_factory=dict,
         max_length=MAX_ATTRIBUTES,
         description="Flat: names (letters, digits, underscores) to texts, numbers or booleans",
     )
-    opted_out: Flag = Field(default_factory=bool, description="Asked not to be written to")
+    opted_out: Flag = Field(default_factory=bool, description="Must not receive messages")
 
 
 class ContactIn(ContactDetails):
@@ -74,10 +78,11 @@ class ContactIn(ContactDetails):
 
 
 class ContactPatch(ContactDetails):
-    """Changes; what is left out stays. Tags and attributes are replaced as a whole."""
+    """Changes; an omitted field keeps its value. Tags and attributes are replaced as a whole."""
 
     phone: Phone = Field(default_factory=str)
     is_active: Flag = Field(default_factory=bool)
+    version: Version = Field(default_factory=str)
 
 
 class ContactOut(Schema):
@@ -85,7 +90,8 @@ class ContactOut(Schema):
 
     id: int
     phone: str = Field(examples=["79991234567"])
-    operator_code: str = Field(examples=["999"])
+    country: str = Field(examples=["RU"], description="ISO 3166 code, by the phone's numbering plan")
+    operator_code: str = Field(examples=["999"], description="The three digits after the 7; empty in other plans")
     first_name: str
     last_name: str
     tags: list[str]
@@ -96,134 +102,150 @@ class ContactOut(Schema):
     owner: int = Field(description="The user who added it")
     created_at: datetime
     updated_at: datetime
+    version: str = Field(description="Changes with what can be edited; see `If-Match`")
 
 
 class ContactsIn(Body):
-    """Many contacts at once. Each is checked by itself, and what is wrong with one is no matter of the others."""
+    """Many contacts at once. Each is validated separately, so that one error does not reject the others."""
 
     contacts: list[SkipValidation[ContactIn]] = Field(max_length=MAX_BULK)
 
 
 class RejectedContact(Schema):
-    """One that was not written, by its place in the list, counted from 0."""
+    """A contact that was not written; `index` is its position in the list, from 0."""
 
     index: int
-    phone: str = Field(description="As it was given")
+    phone: str = Field(description="As given")
     error: str
 
 
 class BulkOut(Schema):
-    """What became of them; the three add up to what was sent."""
+    """The result; the three numbers add up to the number of contacts in the request."""
 
     created: int
-    updated: int = Field(description="Those that were there, changed or not, and repeats of one in the same call")
+    updated: int = Field(description="Existing contacts, changed or not, and repeats within the request")
     rejected: list[RejectedContact]
 
 
-def _shown(contact: Contact, tags: list[str] | None = None) -> dict[str, Any]:
-    """The values of `ContactOut`; the phone as text, for it is no quantity. Without `tags` they are asked for."""
+def _contact_out(contact: Contact, tags: list[str] | None = None) -> dict[str, Any]:
+    """Return the values of `ContactOut`. The phone is text, because it is not a quantity. Reads tags if not given."""
+    names = [tag.name for tag in contact.tags.all()] if tags is None else tags
     derived = {
         "phone": str(contact.phone),
         "owner": contact.owner_id,
-        "tags": [tag.name for tag in contact.tags.all()] if tags is None else tags,
+        "tags": names,
+        "version": version_of(contact, tags=sorted(names)),
     }
     return {name: derived[name] if name in derived else getattr(contact, name) for name in ContactOut.model_fields}
 
 
 @contacts.get("", response={200: Page[ContactOut], frozenset({401, 422}): Error}, summary="List contacts")
-def list_contacts(request: Signed, query: Query[ContactQuery]) -> Any:
-    """Everyone's contacts, newest first."""
+def list_contacts(request: UserRequest, query: Query[ContactQuery]) -> Any:
+    """All users' contacts, newest first."""
     filters = query.dict(exclude={"limit", "cursor", "tag"})
-    found = Contact.objects.narrow(**filters, tags=[query.tag] if query.tag else [])
-    page = keyset(found, query.cursor, query.limit)
+    matching = Contact.objects.narrow(**filters, tags=[query.tag] if query.tag else [])
+    page = keyset(matching, query.cursor, query.limit)
     tags = _tags_of(page.items)
-    # What the database gave need not be checked again, which would take as long as all the rest.
-    items = [ContactOut.model_construct(**_shown(contact, tags[contact.pk])) for contact in page.items]
+    # Values from the database are not validated again, which would take as long as everything else.
+    items = [ContactOut.model_construct(**_contact_out(contact, tags[contact.pk])) for contact in page.items]
     return Page[ContactOut].model_construct(items=items, next=page.next)
 
 
 def _tags_of(contacts: list[Contact]) -> dict[int, list[str]]:
-    """The tags of each, in one query; making objects of them would take longer than all the rest of a list."""
+    """Return the tags of each contact with one query. Model instances would take longer than the rest of a list."""
     links = Contact.tags.through.objects.filter(contact__in=[contact.pk for contact in contacts])
-    found: dict[int, list[str]] = {contact.pk: [] for contact in contacts}
+    matching: dict[int, list[str]] = {contact.pk: [] for contact in contacts}
     for pk, name in links.order_by("tag__name").values_list("contact_id", "tag__name"):
-        found[pk].append(name)
-    return found
+        matching[pk].append(name)
+    return matching
 
 
 @contacts.post("", response={201: ContactOut, frozenset({400, 401, 409, 422}): Error}, summary="Add a contact")
 @idempotent
-def create_contact(request: Signed, data: ContactIn) -> Any:
-    """409 if a contact with this phone exists already, deactivated or not."""
-    return Status(201, _shown(contact_create(owner=request.user, source=Source.API, **data.dict(exclude_unset=True))))
+def create_contact(request: UserRequest, data: ContactIn) -> Any:
+    """409 if a contact with this phone exists, deactivated or not."""
+    return Status(
+        201, _contact_out(contact_create(owner=request.user, source=Source.API, **data.dict(exclude_unset=True)))
+    )
 
 
 @contacts.post("/bulk", response={200: BulkOut, frozenset({400, 401, 422}): Error}, summary="Add or change many")
 @idempotent
-def upsert_contacts(request: Signed, data: ContactsIn) -> Any:
-    """Adds those whose phone is new, and changes of the others what is given, as PATCH does.
+def upsert_contacts(request: UserRequest, data: ContactsIn) -> Any:
+    """Adds contacts whose phone is new, and changes the given fields of the others, like PATCH.
 
-    Nobody is brought back by it: `opted_out: false` leaves who has opted out as they are. A contact that somebody else
-    added is rejected, as one that breaks a rule is.
+    It reactivates nobody: `opted_out: false` does not change a contact that has opted out. A contact that another user
+    added is rejected, as is one that breaks a rule.
     """
-    told, refused = _read_rows(data.contacts)
-    results = contacts_upsert(by=request.user, rows=list(told.values()), policy=Policy.REPLACE, source=Source.API)
+    valid, errors = _read_rows(data.contacts)
+    results = contacts_upsert(by=request.user, rows=list(valid.values()), policy=Policy.REPLACE, source=Source.API)
     outcomes = Counter(result.outcome for result in results)
-    refused |= {index: _refusal(result) for index, result in zip(told, results, strict=True) if _refusal(result)}
+    errors |= {
+        index: _rejection_reason(result)
+        for index, result in zip(valid, results, strict=True)
+        if _rejection_reason(result)
+    }
     rejected = [
-        {"index": index, "phone": _phone_given(data.contacts[index]), "error": refused[index]}
-        for index in sorted(refused)
+        {"index": index, "phone": _given_phone(data.contacts[index]), "error": errors[index]}
+        for index in sorted(errors)
     ]
     created = outcomes[Outcome.CREATED]
     return {"created": created, "updated": len(data.contacts) - created - len(rejected), "rejected": rejected}
 
 
 def _read_rows(rows: list[Any]) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
-    """The rows that have a contact's form, and why the others have not, both by their places."""
-    told, refused = {}, {}
+    """Split rows by position into valid ones and the errors of the others."""
+    valid, errors = {}, {}
     for index, row in enumerate(rows):
         try:
-            given = ContactIn.model_validate(row)
-            told[index] = {name: getattr(given, name) for name in given.model_fields_set}
+            contact = ContactIn.model_validate(row)
+            valid[index] = {name: getattr(contact, name) for name in contact.model_fields_set}
         except SchemaError as error:
-            told_of = [(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()]
-            refused[index] = "; ".join(": ".join(filter(None, parts)) for parts in told_of)
-    return told, refused
+            problems = [(".".join(map(str, each["loc"])), each["msg"]) for each in error.errors()]
+            errors[index] = "; ".join(": ".join(filter(None, parts)) for parts in problems)
+    return valid, errors
 
 
-def _refusal(result: Result) -> str:
-    """Why a contact was not written, or nothing."""
-    if result.outcome == Outcome.LEFT_ALONE:
-        return str(NOT_YOURS)
+def _rejection_reason(result: Result) -> str:
+    """Return why a contact was not written, or an empty string."""
+    if result.outcome == Outcome.NOT_OWNED:
+        return str(Contact.NOT_YOURS)
     return "; ".join(f"{name}: {' '.join(messages)}" for name, messages in result.errors.items())
 
 
-def _phone_given(row: Any) -> str:
+def _given_phone(row: Any) -> str:
     return str(row.get("phone", ""))[:40] if isinstance(row, dict) else ""
 
 
 @contacts.get("/{contact_id}", response={200: ContactOut, frozenset({401, 404, 422}): Error}, summary="Read a contact")
-def read_contact(request: Signed, contact_id: ContactId) -> Any:
-    """Deactivated ones too."""
-    return _shown(get_object_or_404(Contact, pk=contact_id))
+def read_contact(request: UserRequest, response: HttpResponse, contact_id: ContactId) -> Any:
+    """Also returns deactivated contacts."""
+    return _contact_out(with_etag(response, get_object_or_404(Contact, pk=contact_id)))
 
 
 @contacts.patch(
     "/{contact_id}",
-    response={200: ContactOut, frozenset({400, 401, 403, 404, 409, 422}): Error},
+    response={200: ContactOut, frozenset({400, 401, 403, 404, 409, 412, 422}): Error},
     summary="Change a contact",
 )
-def change_contact(request: Signed, contact_id: ContactId, data: ContactPatch) -> Any:
-    """Only whoever added it, or an administrator. `is_active: true` brings a deactivated contact back."""
-    contact = get_object_or_404(Contact, pk=contact_id)
-    return _shown(contact_update(contact=contact, by=request.user, source=Source.API, **data.dict(exclude_unset=True)))
+def change_contact(
+    request: UserRequest, response: HttpResponse, contact_id: ContactId, data: ContactPatch, if_match: IfMatch = None
+) -> Any:
+    """Only the owner and administrators may. `is_active: true` reactivates a deactivated contact.
+
+    With `version` or `If-Match`, the contact is changed only if nobody has changed it meanwhile.
+    """
+    contact, changes = get_object_or_404(Contact, pk=contact_id), data.dict(exclude_unset=True)
+    version = expected(if_match, changes.pop("version", None))
+    updated_contact = contact_update(contact=contact, by=request.user, source=Source.API, version=version, **changes)
+    return _contact_out(with_etag(response, updated_contact))
 
 
 @contacts.delete(
     "/{contact_id}", response={204: None, frozenset({401, 403, 404, 422}): Error}, summary="Deactivate a contact"
 )
-def delete_contact(request: Signed, contact_id: ContactId) -> Any:
-    """Only whoever added it, or an administrator. It stays readable, and no campaign writes to it any more."""
+def delete_contact(request: UserRequest, contact_id: ContactId) -> Any:
+    """Only the owner and administrators may. The contact stays readable, and no campaign sends to it any more."""
     contact_deactivate(contact=get_object_or_404(Contact, pk=contact_id), by=request.user)
     return Status(204, None)
 
@@ -233,11 +255,11 @@ def delete_contact(request: Signed, contact_id: ContactId) -> Any:
     response={204: None, frozenset({401, 403, 404, 409, 422}): Error},
     summary="Erase a contact",
 )
-def erase_contact(request: Signed, contact_id: ContactId) -> Any:
-    """Forgets the person for good: phone, names, attributes, texts and history; the figures of campaigns stay.
+def erase_contact(request: UserRequest, contact_id: ContactId) -> Any:
+    """Permanently deletes a person's data: phone, names, attributes, texts and history. Campaign figures remain.
 
-    Only whoever added it, or an administrator. An empty contact is left, deactivated, whose `phone` is its id behind
-    a minus sign. A phone that has opted out stays on the suppression list. 409 while a message to it is leaving.
+    Only the owner and administrators may. An empty, deactivated contact remains, whose `phone` is its negative id. A
+    phone that has opted out stays on the suppression list. 409 while a message to the contact is being sent.
     """
     contact_erase(contact=get_object_or_404(Contact, pk=contact_id), by=request.user)
     return Status(204, None)

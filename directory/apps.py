@@ -2,6 +2,8 @@
 
 from django.apps import AppConfig
 
+from directory.fields import EDITABLE, EDITABLE_COLUMNS
+
 
 class DirectoryConfig(AppConfig):
     """See the package's docstring."""
@@ -9,10 +11,12 @@ class DirectoryConfig(AppConfig):
     name = "directory"
 
     def ready(self) -> None:
-        """Have what people do to contacts recorded."""
+        """Register contacts, tags and saved audiences for the audit log."""
         from auditlog.registry import auditlog  # noqa: PLC0415 — models must be loaded first
 
-        from directory.models import Contact  # noqa: PLC0415
+        from directory.models import Contact, SavedAudience, Tag  # noqa: PLC0415
 
-        facts = ["phone", "first_name", "last_name", "timezone", "attributes", "is_active", "opted_out"]
-        auditlog.register(Contact, include_fields=facts, m2m_fields={"tags"})
+        related = set(EDITABLE) - set(EDITABLE_COLUMNS)
+        auditlog.register(Contact, include_fields=list(EDITABLE_COLUMNS), m2m_fields=related)
+        auditlog.register(SavedAudience, include_fields=["name", "audience"])
+        auditlog.register(Tag, include_fields=["name", "tone"])

@@ -1,4 +1,7 @@
-"""Phones, pure: what people write, `7XXXXXXXXXX` as stored, and as shown. The numbering plan is `phonenumbers`'s."""
+"""Phones: normalising, E.164 digits as stored (`79991234567`), and display. Uses `phonenumbers`. No I/O.
+
+The settings PHONE_COUNTRIES and LANDLINES define the accepted countries and the handling of landlines.
+"""
 
 import re
 from functools import lru_cache
@@ -6,67 +9,245 @@ from typing import Final
 
 import phonenumbers
 import phonenumbers.timezone
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+from phonenumbers import PhoneNumberType
 
-# The library would also read letters, extensions and numbers inside prose, so the shape is checked before it is asked.
-# Ten digits go without their prefix only if they can't be eleven with the last one missing.
-_WRITTEN: Final = re.compile(r"(?:\+?7|8)[0-9]{10}|[3-69][0-9]{9}")
-# Spaces, brackets, dots, every dash, and the invisible marks that come along when a phone is copied.
+WARN, REFUSE = "warn", "refuse"
+# The library would also accept letters, extensions and numbers within prose, so the shape is checked first.
+_SHAPE: Final = re.compile(r"\+?[0-9]{5,15}")
+_MIN_DIGITS_WITH_CODE: Final = 11  # fewer digits without a plus are an incomplete national number
+# In the +7 plan, ten digits lack their prefix only if they can't be eleven with the last one missing.
+_NATIONAL_OF_7: Final = re.compile(r"(?:\+?7|8)[0-9]{10}|[3-69][0-9]{9}")
+# Spaces, brackets, dots, all dashes, and invisible marks that are copied along with phones.
 _SEPARATORS: Final = re.compile(r"[\s().\-\u00ad\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060\u2212\ufeff]+")
-_MAX_WRITTEN: Final = 40
+_GAP: Final = r"[\s().,/\u2010-\u2015-]{0,3}"  # between two digits of a phone in a text
+_MAX_LENGTH: Final = 40
 _COUNTRY: Final = 7
-_FREE_DIGITS: Final = 4  # the last ones, which no rule of the numbering plan looks at
+PLAN_OF_7: Final = range(7 * 10**10, 8 * 10**10)
+"""The numbers of Russia and Kazakhstan."""
+_FREE_DIGITS: Final = 4  # the last ones, which no rule of the +7 plan depends on
+_NO_SMS: Final = frozenset(
+    {
+        PhoneNumberType.FIXED_LINE,
+        PhoneNumberType.TOLL_FREE,
+        PhoneNumberType.PREMIUM_RATE,
+        PhoneNumberType.SHARED_COST,
+        PhoneNumberType.VOIP,
+        PhoneNumberType.PAGER,
+        PhoneNumberType.UAN,
+        PhoneNumberType.VOICEMAIL,
+    }
+)
 
 
-def normalise(written: str | int) -> int:
-    """A phone as people write it (`+7 (999) 123-45-67`, `8 999 …`) → `79991234567`; ValidationError if it is none."""
-    text = str(written) if isinstance(written, str) or 0 < written < 10**_MAX_WRITTEN else ""
-    digits = _SEPARATORS.sub("", text) if len(text) <= _MAX_WRITTEN else ""
-    if _WRITTEN.fullmatch(digits):
-        phone = int(f"{_COUNTRY}{digits[-10:]}")
-        if _assigned(phone // 10**_FREE_DIGITS):
+def normalise(raw: str | int) -> int:
+    """Convert a phone as people write it (`+7 (999) 123-45-67`, `8 999 …`) to `79991234567`.
+
+    Raises ValidationError if it is invalid, or its country is not accepted.
+    """
+    text = str(raw) if isinstance(raw, str) or 0 < raw < 10**_MAX_LENGTH else ""
+    digits = _SEPARATORS.sub("", text) if len(text) <= _MAX_LENGTH else ""
+    if not digits.isascii() or not _SHAPE.fullmatch(digits):
+        raise _not_a_phone()
+    candidates = [phone for phone in _candidates(digits) if country(phone)]
+    for phone in candidates:
+        if _is_accepted(country(phone)):
             return phone
-    raise ValidationError(_("Enter a phone number like +7 999 123-45-67."), code="phone")
+    if candidates:
+        raise ValidationError(
+            _("Phone numbers of this country are not accepted: %(country)s."),
+            params={"country": country(candidates[0])},
+            code="phone",
+        )
+    raise _not_a_phone()
+
+
+def deliverable(raw: str | int) -> int:
+    """Like `normalise`; also raises ValidationError for a line without SMS if LANDLINES says so."""
+    phone = normalise(raw)
+    if settings.LANDLINES == REFUSE and not is_mobile(phone):
+        raise ValidationError(_("This is a landline or service number and can’t receive SMS."), code="landline")
+    return phone
+
+
+def should_warn(phone: int) -> bool:
+    """Whether to warn that this phone receives no SMS."""
+    return settings.LANDLINES == WARN and not is_mobile(phone)
+
+
+def is_phone(raw: str) -> bool:
+    """Whether `normalise` accepts it."""
+    try:
+        normalise(raw)
+    except ValidationError:
+        return False
+    return True
+
+
+def country(phone: int) -> str:
+    """Return the country's ISO 3166 code: `79991234567` → `RU`; empty for an unassigned number."""
+    return _country_and_type(_representative(phone))[0]
+
+
+def is_mobile(phone: int) -> bool:
+    """Whether the phone can receive SMS, as far as the numbering plan says."""
+    return _country_and_type(_representative(phone))[1] not in _NO_SMS
 
 
 def operator_code(phone: int) -> str:
-    """The three digits behind the country code: `79991234567` → `999`."""
-    return str(phone)[1:4]
+    """Return the three digits after the 7: `79991234567` → `999`; empty outside the +7 plan."""
+    return str(phone)[1:4] if _is_of_plan_7(phone) else ""
 
 
 def timezone_of(phone: int) -> str | None:
-    """The time zone that the number itself tells, if it is in one only: a city's line is, a mobile is not."""
-    return _timezone_of(operator_code(phone))
+    """Return the time zone that follows from the number; None for a mobile of the home country.
+
+    A number of another country gets the first zone of that country, which is likelier than the installation's.
+    """
+    return _timezone_of(_representative(phone), _home())
 
 
 def pretty(phone: int) -> str:
-    """`79991234567` → `+7 999 123-45-67`; what an erased contact has instead is told in a word."""
+    """Format a phone: `79991234567` → `+7 999 123-45-67`; a word for an erased contact."""
     if phone < 0:
         return str(_("Erased"))
+    if not _is_of_plan_7(phone):
+        number = _number(phone)
+        formatted = (
+            phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL) if number else phone
+        )
+        return str(formatted)
     digits = str(phone)
     return f"+{digits[0]} {digits[1:4]} {digits[4:7]}-{digits[7:9]}-{digits[9:11]}"
 
 
-def searched(text: str) -> list[str]:
-    """What stored phones may hold when someone searches for the digits in `text`: the 8 that people dial is a 7."""
+def search_variants(text: str) -> list[str]:
+    """Return the digits to search stored phones for: as given, and as an accepted country's national notation.
+
+    `8 999` also matches `7999`. Where German numbers are accepted, `0170` also matches `49170`.
+    """
     digits = re.sub(r"[^0-9]", "", text)
-    variants = [digits, f"{_COUNTRY}{digits[1:]}"] if digits.startswith("8") else [digits]
-    return [variant for variant in variants if variant]
+    if text.lstrip().startswith("+"):
+        variants = [digits]
+    elif digits.startswith("00"):
+        variants = [digits, digits[2:]]
+    else:
+        variants = [digits, *(_with_code(digits, code) for code in _accepted_countries())]
+    return [variant for variant in dict.fromkeys(variants) if variant]
 
 
-# The plan looks at the first digits only, so what it says of one number holds for all with the same: a million rows
-# of a file ask for each prefix once.
+def is_searchable(text: str) -> bool:
+    """Whether the text has only digits and separators of phones."""
+    return re.fullmatch(r"\+?[0-9]+", _SEPARATORS.sub("", text)) is not None
+
+
+def _not_a_phone() -> ValidationError:
+    return ValidationError(_("Enter a phone number like +7 999 123-45-67."), code="phone")
+
+
+def _candidates(digits: str) -> list[int]:
+    """Return what the digits can mean: a national number of the home country, or one with country code but no plus."""
+    if digits.startswith("+"):
+        return [] if digits.startswith("+0") else [int(digits[1:])]
+    home = phonenumbers.country_code_for_region(_home())
+    if home == _COUNTRY:
+        national = [int(f"{_COUNTRY}{digits[-10:]}")] if _NATIONAL_OF_7.fullmatch(digits) else []
+    else:
+        national = _national(digits)
+    with_code = len(digits) >= _MIN_DIGITS_WITH_CODE and not digits.startswith("0")
+    return [*national, int(digits)] if with_code else national
+
+
+def _national(digits: str) -> list[int]:
+    try:
+        number = phonenumbers.parse(digits, _home())
+    except phonenumbers.NumberParseException:
+        return []
+    return [int(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))]
+
+
+def _home() -> str:
+    first = settings.PHONE_COUNTRIES[0]
+    return "RU" if first == "*" else first
+
+
+def _is_accepted(code: str) -> bool:
+    return code in settings.PHONE_COUNTRIES or "*" in settings.PHONE_COUNTRIES
+
+
+def _accepted_countries() -> list[str]:
+    """Return the accepted countries; only the home country if all are."""
+    return [_home()] if "*" in settings.PHONE_COUNTRIES else settings.PHONE_COUNTRIES
+
+
+def _with_code(digits: str, country_code: str) -> str:
+    """Replace the country's national prefix by its calling code; return an empty string if there is no prefix."""
+    plan = phonenumbers.PhoneMetadata.metadata_for_region(country_code)
+    prefix = plan and re.match(plan.national_prefix_for_parsing or "", digits)
+    # Groups of these patterns match area codes and the like, not only the prefix.
+    if not plan or not prefix or not prefix.end() or prefix.lastindex:
+        return ""
+    return f"{plan.country_code}{digits[prefix.end() :]}"
+
+
+def _is_of_plan_7(phone: int) -> bool:
+    return phone in PLAN_OF_7
+
+
+def _representative(phone: int) -> int:
+    """Return one number for all that the plan does not distinguish, so that lookups are cached by prefix."""
+    return phone // 10**_FREE_DIGITS * 10**_FREE_DIGITS if _is_of_plan_7(phone) else phone
+
+
 @lru_cache(maxsize=2**17)
-def _assigned(prefix: int) -> bool:
-    return phonenumbers.is_valid_number(_number(prefix))
+def _country_and_type(phone: int) -> tuple[str, int]:
+    """Return country and type of a number; an empty country if it is not assigned."""
+    number = _number(phone)
+    if number is None or not phonenumbers.is_valid_number(number):
+        return "", PhoneNumberType.UNKNOWN
+    return phonenumbers.region_code_for_number(number) or "", phonenumbers.number_type(number)
 
 
-@lru_cache(maxsize=1000)
-def _timezone_of(operator_code: str) -> str | None:
-    zones = phonenumbers.timezone.time_zones_for_number(_number(int(f"{operator_code}000")))
+@lru_cache(maxsize=2**14)
+def _timezone_of(phone: int, home: str) -> str | None:
+    number, code = _number(phone), country(phone)
+    if number is None or not code:
+        return None
+    zones = phonenumbers.timezone.time_zones_for_number(number)
+    if len(zones) > 1 and code != home:
+        zones = phonenumbers.timezone.time_zones_for_geographical_number(number)[:1]
     return zones[0] if len(zones) == 1 and zones[0] != phonenumbers.timezone.UNKNOWN_TIMEZONE else None
 
 
-def _number(prefix: int) -> phonenumbers.PhoneNumber:
-    return phonenumbers.PhoneNumber(country_code=_COUNTRY, national_number=prefix * 10**_FREE_DIGITS % 10**10)
+def _number(phone: int) -> phonenumbers.PhoneNumber | None:
+    if _is_of_plan_7(phone):
+        return phonenumbers.PhoneNumber(country_code=_COUNTRY, national_number=phone % 10**10)
+    try:
+        return phonenumbers.parse(f"+{phone}")
+    except phonenumbers.NumberParseException:
+        return None
+
+
+def phone_pattern(phone: int) -> re.Pattern[str]:
+    """Return a pattern that finds a phone in a text in any usual notation, international or national, with separators.
+
+    `phone` is E.164 digits. Longer numbers that contain the digits do not match.
+    """
+    number = _number(phone)
+    if number is None or number.country_code is None:
+        return re.compile(rf"(?<!\d){_spaced(str(phone))}(?!\d)")
+    code, significant = str(number.country_code), phonenumbers.national_significant_number(number)
+    national = re.sub("[^0-9]", "", phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.NATIONAL))
+    region = phonenumbers.region_code_for_country_code(number.country_code)
+    trunk = phonenumbers.ndd_prefix_for_region(region, True)
+    notations = [f"(?:00{_GAP})?{_spaced(code + significant)}", _spaced(significant), _spaced(national)]
+    if trunk:
+        notations += [_spaced(trunk + significant), rf"{_spaced(code)}{_GAP}\({trunk}\){_GAP}{_spaced(significant)}"]
+    return re.compile(rf"(?<!\d)(?:{'|'.join(dict.fromkeys(notations))})(?!\d)")
+
+
+def _spaced(digits: str) -> str:
+    """Return a pattern for the digits, with separators between them."""
+    return _GAP.join(digits)

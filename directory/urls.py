@@ -1,9 +1,13 @@
-"""The pages of the app."""
+"""URLs of the directory pages."""
 
 from django.urls import path, re_path
 
-from directory import audience_views, bulk_views, suppression_views, tag_views, views
+from directory.audiences import views as audience_views
+from directory.bulk_actions import views as bulk_views
+from directory.contacts import views
 from directory.imports import views as imports
+from directory.suppression import views as suppression_views
+from directory.tags import views as tag_views
 
 app_name = "directory"
 urlpatterns = [
@@ -27,7 +31,7 @@ urlpatterns = [
     re_path(r"^export\.(?P<kind>csv|xlsx)$", views.contacts_export, name="contacts_export"),
     path("imports/", imports.imports, name="imports"),
     path("imports/<int:pk>/", imports.import_, name="import"),
-    path("imports/<int:pk>/look/", imports.import_look, name="import_look"),
+    path("imports/<int:pk>/look/", imports.import_format, name="import_format"),
     path("imports/<int:pk>/rows.csv", imports.import_rows, name="import_rows"),
     path("imports/<int:pk>/<slug:action>/", imports.import_act, name="import_act"),
     path("<int:pk>/", views.contact, name="contact"),

@@ -1,9 +1,10 @@
-"""The JSON API: one NinjaAPI, the routers of the apps, and every error mapped once."""
+"""The JSON API: one NinjaAPI, the apps' routers, and the mapping of errors to answers."""
 
 import inspect
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from http import HTTPStatus
+from typing import Any, Final
 
 import structlog
 from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, RequestDataTooBig, ValidationError
@@ -16,32 +17,39 @@ from ninja.openapi.schema import OpenAPISchema
 from ninja.operation import Operation
 
 from accounts.api import tokens, users
-from accounts.auth import TokenAuth
+from accounts.api_access.tokens import TokenAuth, anyone
+from accounts.optimistic_locking import Stale
 from accounts.webhooks.api import webhooks
-from campaigns.api import campaigns, messages
-from campaigns.callbacks import callbacks
+from campaigns.api.callbacks import callbacks
+from campaigns.api.campaigns import router as campaigns
+from campaigns.api.messages import router as messages
 from directory.api import contacts
-from project import failure, openapi
-from project.http import Conflict, Invalid, TooManyRequests
+from project.http import failure_pages, openapi
+from project.http.errors import Conflict, Invalid, TooManyRequests
 from reports.api import stats
 
 log = structlog.get_logger("vestnik.api")
 
+OPEN_BODY_SIZE: Final = 16 * 1024
+"""Maximum bytes of a body in operations that need no token."""
+MAX_ERRORS: Final = 10
+"""Maximum invalid fields in one answer."""
+
 
 class Api(NinjaAPI):
-    """Operations are known by their function's name, which generated clients take over."""
+    """Names operations after their functions, because generated clients use these names."""
 
-    _described: OpenAPISchema | None = None
+    _schema: OpenAPISchema | None = None
 
     def get_openapi_operation_id(self, operation: Operation) -> str:
-        """No module in it: `create_contact`."""
+        """Return the name without module: `create_contact`."""
         return operation.view_func.__name__
 
     def get_openapi_schema(self, **options: Any) -> OpenAPISchema:
-        """With what every operation shares; it takes a quarter of a second to make, and is the same for everyone."""
-        if self._described is None:
-            self._described = openapi.describe(super().get_openapi_schema(**options))
-        return self._described
+        """Add what all operations share. Cached, because it takes a quarter of a second."""
+        if self._schema is None:
+            self._schema = openapi.describe(super().get_openapi_schema(**options))
+        return self._schema
 
 
 api = Api(
@@ -57,23 +65,36 @@ api = Api(
 
 
 def strict(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
-    """Refuse query parameters that nobody knows: a filter that is misspelt would show everything."""
+    """Refuse unknown and repeated query parameters, because a misspelt filter would match everything.
+
+    Also refuse bodies above `OPEN_BODY_SIZE` in operations without token, before parsing.
+    """
     operation: Operation = inspect.unwrap(run).__self__
-    known = {
+    known_parameters = {
         name
         for model in operation.models
         if model.__ninja_param_source__ == "query"
         for name in getattr(model, "__ninja_flatten_map__", model.model_fields)
     }
 
+    open_body = anyone in operation.auth_callbacks and any(
+        model.__ninja_param_source__ == "body" for model in operation.models
+    )
+
     @wraps(run)
-    def strictly(request: HttpRequest, **parameters: Any) -> HttpResponse:
-        unknown = sorted(request.GET.keys() - known)
-        if unknown and not hasattr(operation.view_func, "any_query"):
-            return api.on_exception(request, Invalid(["query", unknown[0]], _("There is no such parameter.")))
+    def run_strictly(request: HttpRequest, **parameters: Any) -> HttpResponse:
+        if open_body and int(request.META.get("CONTENT_LENGTH") or 0) > OPEN_BODY_SIZE:
+            return api.on_exception(request, RequestDataTooBig(_("The request is too large: at most 16 KiB.")))
+        if hasattr(operation.view_func, "any_query"):
+            return run(request, **parameters)
+        for name, values in sorted(request.GET.lists()):
+            if name not in known_parameters:
+                return api.on_exception(request, Invalid(["query", name], _("Unknown parameter.")))
+            if len(values) > 1:
+                return api.on_exception(request, Invalid(["query", name], _("This parameter is given more than once.")))
         return run(request, **parameters)
 
-    return strictly
+    return run_strictly
 
 
 api.add_decorator(strict, mode="view")
@@ -89,7 +110,7 @@ api.add_router("/callbacks", callbacks)
 
 @api.exception_handler(ValidationError)
 def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
-    """A broken rule of a service, in the form that ninja gives a broken schema."""
+    """Report a rule broken in a service in ninja's format for schema errors."""
     fields = error.message_dict if hasattr(error, "error_dict") else {NON_FIELD_ERRORS: error.messages}
     detail = [
         {
@@ -105,45 +126,52 @@ def invalid(request: HttpRequest, error: ValidationError) -> HttpResponse:
 
 @api.exception_handler(SchemaError)
 def malformed(request: HttpRequest, error: SchemaError) -> HttpResponse:
-    """A broken schema; the name of our own parameter between `body` and the field tells the caller nothing."""
+    """Report schema errors without the internal parameter name between `body` and the field."""
     detail = [
         {
             **item,
-            **_worded(item),
+            **_better_message(item),
             "loc": [item["loc"][0], *item["loc"][2:]] if item["loc"][0] == "body" else item["loc"],
         }
-        for item in error.errors
+        for item in error.errors[:MAX_ERRORS]
     ]
     return api.create_response(request, {"detail": detail}, status=422)
 
 
-def _worded(item: dict[str, Any]) -> dict[str, str]:
-    """Of a text that we check beside its length pydantic would say "Value should have at most 200 items"."""
-    words = {
+def _better_message(item: dict[str, Any]) -> dict[str, str]:
+    """Return a better message than pydantic's "Value should have at most 200 items" for texts."""
+    messages_by_type = {
         "too_long": _("Too long: at most %(max_length)d characters."),
         "too_short": _("Too short: at least %(min_length)d."),
     }
-    if item["type"] in words and item["ctx"]["field_type"] == "Value":
-        return {"msg": words[item["type"]] % item["ctx"]}
+    if item["type"] in messages_by_type and item["ctx"]["field_type"] == "Value":
+        return {"msg": messages_by_type[item["type"]] % item["ctx"]}
     return {}
 
 
 @api.exception_handler(Invalid)
 def invalid_part(request: HttpRequest, error: Invalid) -> HttpResponse:
-    """A wrong header, or a parameter that nobody knows."""
+    """Report an invalid header or an unknown parameter."""
     detail = [{"type": "value_error", "loc": error.place, "msg": str(error)}]
     return api.create_response(request, {"detail": detail}, status=422)
 
 
 @api.exception_handler(Conflict)
 def conflict(request: HttpRequest, error: Conflict) -> HttpResponse:
-    """The state of things forbids it."""
+    """Report that the present state forbids the action."""
     return api.create_response(request, {"detail": str(error)}, status=409)
+
+
+@api.exception_handler(Stale)
+def stale(request: HttpRequest, error: Stale) -> HttpResponse:
+    """Report a concurrent change: 412 for a request with If-Match (RFC 9110, 13.1.1), otherwise 409."""
+    status = HTTPStatus.PRECONDITION_FAILED if "If-Match" in request.headers else HTTPStatus.CONFLICT
+    return api.create_response(request, {"detail": str(error)}, status=status)
 
 
 @api.exception_handler(TooManyRequests)
 def too_many(request: HttpRequest, error: TooManyRequests) -> HttpResponse:
-    """A rate limit is used up."""
+    """Report an exceeded rate limit."""
     response = api.create_response(request, {"detail": str(error)}, status=429)
     response["Retry-After"] = error.retry_after
     return response
@@ -151,19 +179,23 @@ def too_many(request: HttpRequest, error: TooManyRequests) -> HttpResponse:
 
 @api.exception_handler(PermissionDenied)
 def forbidden(request: HttpRequest, error: PermissionDenied) -> HttpResponse:
-    """Somebody else's object."""
+    """Report missing permission."""
     return api.create_response(request, {"detail": str(error) or "This is not yours."}, status=403)
 
 
 @api.exception_handler(RequestDataTooBig)
 def too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
-    """More than DATA_UPLOAD_MAX_MEMORY_SIZE."""
-    return api.create_response(request, {"detail": _("The request is too large: 8 MB at most.")}, status=413)
+    """Report a body above DATA_UPLOAD_MAX_MEMORY_SIZE, for which Django raises, or above our own limit."""
+    raised_by_django = "DATA_UPLOAD_MAX_MEMORY_SIZE" in str(error)
+    detail = _("The request is too large: at most 8 MB.") if raised_by_django else str(error)
+    return api.create_response(request, {"detail": detail}, status=413)
 
 
 @api.exception_handler(Exception)
-def broken(request: HttpRequest, error: Exception) -> HttpResponse:
-    """Our own fault: the caller learns what to ask the administrator for, the log the rest."""
+def internal_error(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Report an internal error: log it, and tell the caller what to give the administrator."""
     log.error("call failed", exc_info=error, method=request.method, path=request.path)
     got_request_exception.send(sender=Api, request=request)
-    return failure.told(error, api.create_response(request, {"detail": failure.detail(error)}, status=500))
+    return failure_pages.with_status(
+        error, api.create_response(request, {"detail": failure_pages.detail(error)}, status=500)
+    )

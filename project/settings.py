@@ -1,6 +1,6 @@
-"""The one settings module: read the environment, check it, then derive Django's settings from it.
+"""The settings: read and check the environment, then derive Django's settings from it.
 
-Every name a deployment may set is read in the first half; a bad or missing value ends the start with one clear line.
+The first half reads every name that a deployment may set. An invalid value stops the start with one clear line.
 """
 
 import os
@@ -15,7 +15,8 @@ from django.core.management.utils import get_random_secret_key
 from django.utils.translation import gettext_lazy as _
 from environs import validate
 
-from project.env import WEB_ADDRESS, Environment, is_near, is_strong, stop
+from campaigns.gateways.drivers import DRIVERS
+from project.core.env import WEB_ADDRESS, Environment, is_local_host, is_strong, process_name, stop
 
 django_stubs_ext.monkeypatch()  # lets generic Django classes be written as ModelAdmin[User]
 
@@ -32,12 +33,16 @@ SECRET_KEY: str = env.str("SECRET_KEY", "")
 SECRET_KEY_FALLBACKS: list[str] = env.list("SECRET_KEY_FALLBACKS", [], subcast=str.strip)
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"], subcast=str.strip)
 PORT: int = env.int("PORT", 8000, validate=validate.Range(1, 65535))
+WEB_CONCURRENCY: int = env.int("WEB_CONCURRENCY", 2, validate=validate.Range(1, 256))
 PUBLIC_URL: str = env.str("PUBLIC_URL", f"http://localhost:{PORT}", validate=WEB_ADDRESS)
+HSTS_SECONDS: int = env.int("HSTS_SECONDS", 31_536_000, validate=validate.Range(0))
+HSTS_SUBDOMAINS: bool = env.bool("HSTS_SUBDOMAINS", True)
+HSTS_PRELOAD: bool = env.bool("HSTS_PRELOAD", True)
 DATABASE: dict[str, Any] = env.database("DATABASE_URL", f"sqlite:///{quote(str(DATA_DIR))}/vestnik.sqlite3")
 EMAIL: dict[str, Any] = env.mail("EMAIL_URL", f"file://{quote(str(DATA_DIR))}/mail")
 DEFAULT_FROM_EMAIL: str = env.sender("DEFAULT_FROM_EMAIL", "Vestnik <vestnik@localhost>")
 
-GATEWAY: str = env.str("GATEWAY", "probe", validate=validate.OneOf(["probe", "kannel", "console"]))
+GATEWAY: str = env.str("GATEWAY", "probe", validate=validate.OneOf(list(DRIVERS)))
 GATEWAY_URL: str = env.str("GATEWAY_URL", "http://127.0.0.1:8090/v1", validate=WEB_ADDRESS)
 GATEWAY_TOKEN: str = env.str("GATEWAY_TOKEN", "sandbox-token")
 GATEWAY_TIMEOUT: float = env.float("GATEWAY_TIMEOUT", 10.0, validate=validate.Range(0.1, 15))
@@ -48,15 +53,20 @@ RETRY_BASE: float = env.float("RETRY_BASE", 5.0, validate=validate.Range(0))
 RETRY_CAP: float = env.float("RETRY_CAP", 900.0, validate=validate.Range(0))
 MESSAGE_RETENTION_DAYS: int | None = env.int("MESSAGE_RETENTION_DAYS", None, validate=validate.Range(1))
 
+PHONE_COUNTRIES: list[str] = env.countries("PHONE_COUNTRIES", "RU,KZ")
+LANDLINES: str = env.str("LANDLINES", "warn", validate=validate.OneOf(["accept", "warn", "refuse"]))
+WORKER_MEMORY: int = env.int("WORKER_MEMORY", 1024, validate=validate.Range(256))
 API_RATE: int = env.int("API_RATE", 120_000, validate=validate.Range(1))
 WEBHOOKS_ALLOW_PRIVATE: bool = env.bool("WEBHOOKS_ALLOW_PRIVATE", False)
 
 DAILY_REPORT_AT: time = env.clock_time("DAILY_REPORT_AT", "08:00")
+QUIET_HOURS: tuple[time, time] | None = env.hours("QUIET_HOURS", "")
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", 0, validate=validate.Range(0, 10))
 OPEN_SIGNUP: bool = env.bool("OPEN_SIGNUP", True)
 EMAIL_VERIFICATION: str = env.str("EMAIL_VERIFICATION", "optional", validate=validate.OneOf(["optional", "mandatory"]))
 LOG_FORMAT: str = env.str("LOG_FORMAT", "console" if DEBUG else "json", validate=validate.OneOf(["console", "json"]))
 LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(["DEBUG", "INFO", "WARNING", "ERROR"]))
+LOG_SENT_SHARE: float = env.float("LOG_SENT_SHARE", 1.0, validate=validate.Range(0, 1))
 METRICS_ALLOWED: list[Any] = env.networks("METRICS_ALLOWED", "127.0.0.1,::1")
 OIDC_URL: str | None = env.str("OIDC_URL", None, validate=WEB_ADDRESS)
 OIDC_CLIENT_ID: str = env.str("OIDC_CLIENT_ID", "")
@@ -65,10 +75,11 @@ OIDC_NAME: str = env.str("OIDC_NAME", "OpenID Connect")
 TIME_ZONE: str = env.time_zone("TIME_ZONE", "Europe/Moscow")
 LANGUAGE_CODE: str = env.str("LANGUAGE_CODE", "en", validate=validate.OneOf(["en", "ru"]))
 
+SETTING_NAMES: list[str] = ["ENV_FILE", *env.names]
 env.finish()
 if RETRY_BASE > RETRY_CAP:
     stop("RETRY_CAP: Must not be less than RETRY_BASE.")
-if DEBUG and not all(map(is_near, [str(urlsplit(PUBLIC_URL).hostname), *ALLOWED_HOSTS])):
+if DEBUG and not all(map(is_local_host, [str(urlsplit(PUBLIC_URL).hostname), *ALLOWED_HOSTS])):
     stop("DEBUG: Shows settings and data to anyone, so not with a PUBLIC_URL or ALLOWED_HOSTS that others can reach.")
 if not DEBUG:
     if not SECRET_KEY:
@@ -78,14 +89,14 @@ if not DEBUG:
             stop(f"{_name}: At least 50 random characters: openssl rand -base64 48 makes some.")
     if "*" in ALLOWED_HOSTS:
         stop("ALLOWED_HOSTS: Name the hosts: * would answer to any, and believe it in links.")
-if GATEWAY == "kannel" and ":" not in GATEWAY_TOKEN:
-    stop("GATEWAY_TOKEN: Must be user:password for kannel.")
+if DRIVERS[GATEWAY].needs_username and ":" not in GATEWAY_TOKEN:
+    stop(f"GATEWAY_TOKEN: Must be user:password for {GATEWAY}.")
 if OIDC_URL and not (OIDC_CLIENT_ID and OIDC_CLIENT_SECRET):
     stop("OIDC_CLIENT_ID, OIDC_CLIENT_SECRET: Required with OIDC_URL.")
 
 
 def _writable_folder(folder: Path) -> None:
-    """Make the folder of the embedded mode if need be."""
+    """Create a folder for SQLite's data if necessary."""
     name = "DATA_DIR" if folder == DATA_DIR else "DATABASE_URL"
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -128,7 +139,7 @@ INSTALLED_APPS = [
     "lucide",
     "ninja",
     "template_partials",
-    "measures",
+    "project.observability.metrics",
     "accounts",
     "accounts.webhooks",
     "directory",
@@ -136,10 +147,11 @@ INSTALLED_APPS = [
     "reports",
 ]
 MIDDLEWARE = [
-    "project.watch.RequestMiddleware",
-    "project.headers.HeadersMiddleware",
-    "project.health.ProbeMiddleware",
-    "project.http.JsonErrorsMiddleware",
+    "project.observability.request_log.RequestMiddleware",
+    "project.http.headers.HeadersMiddleware",
+    "project.observability.health.ProbeMiddleware",
+    "project.http.middleware.JsonErrorsMiddleware",
+    "project.http.middleware.HeadMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "csp.middleware.CSPMiddleware",
@@ -148,7 +160,7 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "accounts.history.RecordedRequestMiddleware",
+    "accounts.audit_log.RecordedRequestMiddleware",
     "accounts.middleware.UserPreferencesMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -156,7 +168,7 @@ MIDDLEWARE = [
     "accounts.middleware.SessionEndMiddleware",
     "allauth.account.middleware.AccountMiddleware",
     "accounts.middleware.SessionSeenMiddleware",
-    "project.http.NoPageMiddleware",
+    "project.http.middleware.MethodNotAllowedPageMiddleware",
 ]
 ROOT_URLCONF = "project.urls"
 WSGI_APPLICATION = "project.wsgi.application"
@@ -176,7 +188,7 @@ TEMPLATES = [
         },
     }
 ]
-FORM_RENDERER = "project.forms.Renderer"
+FORM_RENDERER = "project.http.forms.Renderer"
 # Persistent connections save a handshake per request.
 DATABASES = {"default": {**DATABASE, "CONN_MAX_AGE": 60, "CONN_HEALTH_CHECKS": True}}
 _SQLITE = DATABASE["ENGINE"] == "django.db.backends.sqlite3"
@@ -188,11 +200,24 @@ if _SQLITE:
         "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
     }
 else:
-    # A host that vanishes without a word must not leave anyone waiting for ever: not us, if it is the database's, and
-    # not the database, which would keep what the sessions of that host have locked.
+    # TCP keepalives: if a host vanishes, neither our connections nor the database sessions and locks of that host
+    # remain for ever.
+    _SESSION = {
+        "tcp_keepalives_idle": "10",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+        "tcp_user_timeout": "20000",
+    }
+    if process_name() == "worker":
+        # Shorter than a lease: the locks of a worker that hangs or is suspended must not stop the others for long.
+        _SESSION |= {
+            "statement_timeout": "30s",
+            "lock_timeout": "15s",
+            "idle_in_transaction_session_timeout": "10s",
+        }
     DATABASES["default"]["OPTIONS"] = {
-        "options": "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=5 -c tcp_keepalives_count=3 "
-        "-c tcp_user_timeout=20000",
+        "options": " ".join(f"-c {name}={value}" for name, value in _SESSION.items()),
+        "application_name": f"vestnik {process_name()}",
         **DATABASE.get("OPTIONS", {}),
         "connect_timeout": 5,
         "keepalives_idle": 10,
@@ -204,10 +229,10 @@ CACHES = {
     "default": {
         "BACKEND": "django.core.cache.backends.db.DatabaseCache",
         "LOCATION": "cache",
-        # Beyond that many it drops what it likes: the limits on sign-in, the workers' sign of life.
+        # Above that it drops entries arbitrarily: sign-in limits, signs of life of workers.
         "OPTIONS": {"MAX_ENTRIES": 100_000},
     },
-    # django-q2 writes its status twice a second, and nobody outside the process reads it.
+    # django-q2 writes its status twice a second, and only this process reads it.
     "process": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
@@ -215,7 +240,7 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "accounts.User"
 AUTHENTICATION_BACKENDS = [
     "allauth.account.auth_backends.AuthenticationBackend",
-    "accounts.permissions.AdministratorsLook",
+    "accounts.admin_backend.ReadOnlyAdminBackend",
 ]
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
@@ -228,7 +253,7 @@ AUTH_PASSWORD_VALIDATORS = [
 ]
 LOGIN_URL = "account_login"
 LOGIN_REDIRECT_URL = "/"
-ACCOUNT_ADAPTER = "accounts.adapter.AccountAdapter"
+ACCOUNT_ADAPTER = "accounts.sign_in.adapter.AccountAdapter"
 ACCOUNT_LOGIN_METHODS = {"email"}
 ACCOUNT_SIGNUP_FIELDS = ["email*", "password1*", "password2*"]
 ACCOUNT_SIGNUP_FORM_CLASS = "accounts.forms.SignupForm"
@@ -239,16 +264,16 @@ ACCOUNT_EMAIL_SUBJECT_PREFIX = "Vestnik: "
 ACCOUNT_EMAIL_NOTIFICATIONS = True
 ACCOUNT_REAUTHENTICATION_REQUIRED = True
 ACCOUNT_FORMS = {
-    "add_email": "accounts.email.EmailForm",
-    "login": "accounts.entrance.LoginForm",
-    "signup": "accounts.entrance.SignupForm",
-    "reset_password": "accounts.entrance.ResetPasswordForm",
-    "reset_password_from_key": "accounts.entrance.ResetPasswordKeyForm",
-    "change_password": "accounts.entrance.ChangePasswordForm",
-    "reauthenticate": "accounts.entrance.ReauthenticateForm",
+    "add_email": "accounts.sign_in.email_change.EmailForm",
+    "login": "accounts.sign_in.forms.LoginForm",
+    "signup": "accounts.sign_in.forms.SignupForm",
+    "reset_password": "accounts.sign_in.forms.ResetPasswordForm",
+    "reset_password_from_key": "accounts.sign_in.forms.ResetPasswordKeyForm",
+    "change_password": "accounts.sign_in.forms.ChangePasswordForm",
+    "reauthenticate": "accounts.sign_in.forms.ReauthenticateForm",
 }
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
-SOCIALACCOUNT_ADAPTER = "accounts.external.ExternalAdapter"
+SOCIALACCOUNT_ADAPTER = "accounts.sign_in.external_provider.ExternalAdapter"
 SOCIALACCOUNT_EMAIL_AUTHENTICATION = SOCIALACCOUNT_EMAIL_AUTHENTICATION_AUTO_CONNECT = True
 SOCIALACCOUNT_PROVIDERS: dict[str, Any] = {}
 if OIDC_URL:
@@ -257,16 +282,16 @@ if OIDC_URL:
         "OAUTH_PKCE_ENABLED": True,
         "APPS": [{**_app, "settings": {"server_url": OIDC_URL}}],
     }
-MFA_ADAPTER = "accounts.mfa.SecondFactorAdapter"
+MFA_ADAPTER = "accounts.sign_in.mfa.SecondFactorAdapter"
 MFA_FORMS = {
-    "add_webauthn": "accounts.mfa.PasskeyForm",
-    "authenticate": "accounts.mfa.CodeForm",
-    "reauthenticate": "accounts.mfa.CodeAgainForm",
+    "add_webauthn": "accounts.sign_in.mfa.PasskeyForm",
+    "authenticate": "accounts.sign_in.mfa.CodeForm",
+    "reauthenticate": "accounts.sign_in.mfa.ReauthenticationCodeForm",
 }
 MFA_SUPPORTED_TYPES = ["totp", "webauthn", "recovery_codes"]
 MFA_PASSKEY_LOGIN_ENABLED = True
 MFA_TOTP_ISSUER = "Vestnik"
-MFA_TOTP_TOLERANCE = 1  # steps of 30 s that a telephone's clock may be wrong
+MFA_TOTP_TOLERANCE = 1  # steps of 30 s by which a phone's clock may be wrong
 
 LANGUAGES = [("en", _("English")), ("ru", _("Russian"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
@@ -274,7 +299,7 @@ USE_I18N = True
 USE_TZ = True
 
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "build" / "static"  # made from the source like .venv, so no data
+STATIC_ROOT = BASE_DIR / "build" / "static"  # built from the source, like .venv
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
@@ -282,21 +307,22 @@ STORAGES = {
 }
 MEDIA_ROOT = DATA_DIR / "media"
 
-globals().update(EMAIL)  # EMAIL_BACKEND and what that backend needs
+globals().update(EMAIL)  # EMAIL_BACKEND and its settings
 EMAIL_TIMEOUT = 15  # seconds
 
 _HTTPS = PUBLIC_URL.startswith("https://")
 CSRF_TRUSTED_ORIGINS = ["{0.scheme}://{0.netloc}".format(urlsplit(PUBLIC_URL))]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _HTTPS else None
 SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = _HTTPS
-SECURE_HSTS_SECONDS = 31_536_000 if _HTTPS else 0
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = _HTTPS
+SECURE_HSTS_SECONDS = HSTS_SECONDS if _HTTPS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = _HTTPS and HSTS_SUBDOMAINS
+SECURE_HSTS_PRELOAD = _HTTPS and HSTS_PRELOAD
 SECURE_REFERRER_POLICY = "same-origin"
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
-if _HTTPS:  # browsers take these names from this very host only, over HTTPS
+if _HTTPS:  # browsers accept these names only from this host over HTTPS
     SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "__Host-sessionid", "__Host-csrftoken"
-MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # what is said of people stays in no cookie
+MESSAGE_STORAGE = "django.contrib.messages.storage.session.SessionStorage"  # no personal data in cookies
 X_FRAME_OPTIONS = "DENY"
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -307,7 +333,7 @@ CONTENT_SECURITY_POLICY = {
         "connect-src": [SELF],
         "frame-src": [SELF],
         "base-uri": [NONE],
-        # Browsers hold the redirects after a form to this too: the button of the external sign-in leads there.
+        # Browsers apply this to redirects after a form, too: the button of the external sign-in redirects there.
         "form-action": [SELF, *(["{0.scheme}://{0.netloc}".format(urlsplit(OIDC_URL))] if OIDC_URL else [])],
         "frame-ancestors": [NONE],
     }
@@ -315,7 +341,7 @@ CONTENT_SECURITY_POLICY = {
 DATA_UPLOAD_MAX_MEMORY_SIZE = 8 * 1024 * 1024
 UPLOAD_MAX_SIZE = 256 * 1024 * 1024
 FILE_UPLOAD_HANDLERS = [
-    "project.uploads.LimitUploadHandler",
+    "project.http.uploads.LimitUploadHandler",
     "django.core.files.uploadhandler.MemoryFileUploadHandler",
     "django.core.files.uploadhandler.TemporaryFileUploadHandler",
 ]
@@ -323,10 +349,12 @@ FILE_UPLOAD_HANDLERS = [
 # --- Background work ---
 
 WORKERS = 3 if _SQLITE else 5
-SWEEPS = ["campaigns.tasks.sweep", "reports.tasks.sweep"]  # hints that the watchdogs leave twice a minute
+
+
 Q_CLUSTER = {
+    "max_rss": 1024 * WORKER_MEMORY // 2,  # KiB: a process that used more is replaced after its task
     "name": "vestnik",
-    "broker_class": "project.queue.EtaBroker",
+    "broker_class": "project.queue.broker.EtaBroker",
     "orm": "default",
     "cache": "process",
     "workers": WORKERS,
@@ -338,9 +366,9 @@ Q_CLUSTER = {
     "ack_failures": True,
     "catch_up": False,
     "recycle": 500,
-    "scheduler": False,  # the watchdogs ask for what is to be done regularly
-    "save_limit": -1,  # hints succeed all the time: only failures are kept
+    "scheduler": False,  # the watchdogs enqueue periodic tasks
+    "save_limit": -1,  # only failures are stored
     "label": _("Background tasks"),
 }
-LOGGING_CONFIG = "project.logs.configure"
+LOGGING_CONFIG = "project.observability.logs.configure"
 LOGGING = {"format": LOG_FORMAT, "level": LOG_LEVEL}

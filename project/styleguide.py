@@ -1,7 +1,6 @@
-"""`/styleguide/`, in debug mode only: every token and component of the pages, made of the pages' own includes.
+"""`/styleguide/`, in debug mode only: all tokens and components of the pages, made with the pages' own includes.
 
-The tokens are read from the stylesheet itself, so that none can be missing. The page speaks English: it is for
-developers.
+The tokens are read from the stylesheet, so that none is missing. The page is in English, because it is for developers.
 """
 
 import re
@@ -14,22 +13,22 @@ from django.conf import settings
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpResponse
 from django.shortcuts import render
-from django.utils.timezone import now
 from django.views.decorators.http import require_safe
 
-from campaigns.charts import Chart, Point, chart_of
-from campaigns.progress import tally
+from campaigns.pages.charts import Chart, Point, chart_of
+from campaigns.pages.progress import tally
 from campaigns.states import CampaignStatus, MessageStatus
-from project.http import Signed
+from project.core.clock import now
+from project.http.client import UserRequest
 
 STYLESHEET: Final = Path("static/css/vestnik.css")
-# Kinds of tokens by what their names begin with; every other one is a colour.
+# Kinds of tokens by prefix; all others are colours.
 _KINDS: Final = (("text", "Type"), ("s[0-9]", "Spacing"), ("radius", "Corners"))
-_UNSEEN: Final = ("font", "mono", "ease", "shadow", "shadow-l")
+_HIDDEN: Final = ("font", "mono", "ease", "shadow", "shadow-l")
 
 
 class SampleForm(forms.Form):
-    """A field of each kind; some of what is filled in below is wrong."""
+    """A field of each kind, some with invalid values."""
 
     name = forms.CharField(help_text="Help stands below the field, in a sentence.", max_length=20)
     phone = forms.CharField(required=False)
@@ -41,14 +40,14 @@ class SampleForm(forms.Form):
     agreed = forms.BooleanField(help_text="A box has its label beside it.")
 
     def clean(self) -> None:
-        """Say that the whole is wrong, too."""
+        """Add an error of the whole form."""
         self.add_error(None, "What is wrong with the form as a whole stands above its fields.")
 
 
 @require_safe
 @login_required
-def styleguide(request: Signed) -> HttpResponse:
-    """The one page; 404 where nobody develops."""
+def styleguide(request: UserRequest) -> HttpResponse:
+    """The page; 404 outside of development."""
     if not settings.DEBUG:
         raise Http404
     numbers = dict.fromkeys(MessageStatus.values, 0) | {"delivered": 40, "sent": 30, "failed": 8, "pending": 22}
@@ -67,10 +66,10 @@ def styleguide(request: Signed) -> HttpResponse:
 
 
 def tokens() -> list[tuple[str, list[str]]]:
-    """The names of the stylesheet's tokens by kind: type, spacing, corners, and colours."""
+    """Return the names of the stylesheet's tokens by kind: type, spacing, corners, and colours."""
     layer = (settings.BASE_DIR / STYLESHEET).read_text().split("@layer tokens {")[1].split("\n}")[0]
     root = layer.split(":root {")[1].split("\n  }")[0]
-    names = [name for name in re.findall(r"--([\w-]+):", root) if name not in _UNSEEN]
+    names = [name for name in re.findall(r"--([\w-]+):", root) if name not in _HIDDEN]
     return [(kind, list(found)) for kind, found in groupby(names, _kind)]
 
 

@@ -1,4 +1,4 @@
-"""Template tags and filters that every page may use without loading them."""
+"""Template tags and filters that all templates can use without loading them."""
 
 import math
 from datetime import datetime
@@ -12,46 +12,44 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import pgettext
 
-from accounts.zones import place
-from campaigns.states import CampaignStatus, MessageStatus
-from project.numbers import number
+from accounts.time_zones import place
+from campaigns.states import TONES, CampaignStatus, MessageStatus
+from project.core.clock import now
+from project.core.numbers import number
+from project.core.version import VERSION
 
 register = template.Library()
 register.filter("number", number)
 register.filter("place", place)
 
-_THIN = "\N{NARROW NO-BREAK SPACE}"
+
+@register.simple_tag
+def version() -> str:
+    """Return the version of this program."""
+    return VERSION
+
+
+_NARROW_SPACE = "\N{NARROW NO-BREAK SPACE}"
 _LABELS = {status.value: status.label for status in (*MessageStatus, *CampaignStatus)}
-_TONES: dict[str, str] = {
-    CampaignStatus.RUNNING: "sent",
-    CampaignStatus.PAUSED: "warn",
-    CampaignStatus.FINISHED: "good",
-    MessageStatus.SENDING: "sent",
-    MessageStatus.SENT: "sent",
-    MessageStatus.DELIVERED: "good",
-    MessageStatus.UNDELIVERED: "bad",
-    MessageStatus.FAILED: "bad",
-    MessageStatus.UNKNOWN: "warn",
-}
 _LIVE = {CampaignStatus.RUNNING.value, MessageStatus.SENDING.value}
 
 
 @register.filter
 def percent(part: int, whole: int) -> str:
-    """`part|percent:whole` → `68.4 %`, rounded down, so that only the whole is 100 %; a dash of nothing."""
+    """Format `part|percent:whole` as `68.4 %`, rounded down, so that only the whole is 100 %; a dash if it is zero."""
     if not whole:
         return "—"
     if part in (0, whole):
-        return f"{100 if part else 0}{_THIN}%"
+        return f"{100 if part else 0}{_NARROW_SPACE}%"
     tenths = math.floor(part * 1000 / whole)
     if not tenths:
-        return f"<{_THIN}{number_format(0.1, 1)}{_THIN}%"
-    return f"{number_format(tenths / 10, 1)}{_THIN}%"
+        return f"<{_NARROW_SPACE}{number_format(0.1, 1)}{_NARROW_SPACE}%"
+    return f"{number_format(tenths / 10, 1)}{_NARROW_SPACE}%"
 
 
 @register.filter
 def ago(moment: datetime | None) -> str:
-    """How long ago, or in how long, with the exact time of the reader's zone in the tooltip; a dash of None."""
+    """Format a time relative to now, with the exact local time in the tooltip; a dash for None."""
     if moment is None:
         return "—"
     local = timezone.localtime(moment)
@@ -60,8 +58,8 @@ def ago(moment: datetime | None) -> str:
 
 
 def _relative(local: datetime) -> str:
-    """In the largest unit that fits, and past thirty days the date itself."""
-    seconds = (timezone.now() - local).total_seconds()
+    """Use the largest unit that fits; after thirty days, the date."""
+    seconds = (now() - local).total_seconds()
     size = abs(seconds)
     if size < 1:
         return _("now")
@@ -80,21 +78,21 @@ def _relative(local: datetime) -> str:
 
 @register.inclusion_tag("includes/badge.html")
 def badge(status: str, label: str = "") -> dict[str, Any]:
-    """The state of a campaign or a message in its one colour; `label` says more than the state's own word.
+    """Show the state of a campaign or message in its colour; `label` replaces the state's name.
 
     `retrying` is a message that waits for another attempt.
     """
     if status == "retrying":
         return {"tone": "warn", "label": label or _("Retrying"), "live": False}
-    return {"tone": _TONES.get(status, "wait"), "label": label or _LABELS[status], "live": status in _LIVE}
+    return {"tone": TONES.get(status, "wait"), "label": label or _LABELS[status], "live": status in _LIVE}
 
 
 @register.inclusion_tag("includes/nav.html", takes_context=True)
 def nav(
     context: Context, address: str, icon: str, label: Any, *, note: str = "", only: str = "", keys: str = ""
 ) -> dict[str, Any]:
-    """A link of the navigation, marked on its page and those below; `only` is `phone` or `desk`; `keys` lead there."""
+    """Show a navigation link, marked on its page and those below. `only`: `phone` or `desk`; `keys`: shortcut."""
     path = context["request"].path
     current = path == address if address == "/" else path.startswith(address)
-    told = {"address": address, "icon": icon, "label": label, "note": note, "only": only, "keys": keys}
-    return {**told, "current": current}
+    link = {"address": address, "icon": icon, "label": label, "note": note, "only": only, "keys": keys}
+    return {**link, "current": current}

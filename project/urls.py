@@ -1,4 +1,4 @@
-"""Every address of the program, save the probes of `project.health`."""
+"""All URLs of the program, except the probes in `project.observability.health`."""
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, JsonResponse
@@ -11,13 +11,13 @@ from project.styleguide import styleguide
 
 
 def docs(request: HttpRequest) -> HttpResponse:
-    """Swagger UI, with its files served by ourselves."""
+    """Swagger UI, with files from our own server."""
     return Swagger({"persistAuthorization": True}).render_page(request, api)
 
 
 @csrf_exempt
 def unknown_call(request: HttpRequest) -> JsonResponse:
-    """A program that misspells an address reads JSON, not our page."""
+    """Answer unknown URLs of the API with JSON instead of a page."""
     return JsonResponse({"detail": "No such call: see /docs/."}, status=404)
 
 
@@ -29,7 +29,7 @@ urlpatterns = [
     path("i18n/", include("django.conf.urls.i18n")),
     path("contacts/", include("directory.urls")),
     path("campaigns/", include("campaigns.urls")),
-    path("gateways/", include("campaigns.gateway_urls")),
+    path("gateways/", include("campaigns.gateways.urls")),
     path("api/v1/", api.urls),
     re_path("^api/", unknown_call, name="unknown_call"),
     path("docs/", docs, name="docs"),
@@ -37,4 +37,4 @@ urlpatterns = [
     path("admin/", admin.site.urls),
 ]
 
-handler500 = "project.failure.failed"
+handler500 = "project.http.failure_pages.failed"

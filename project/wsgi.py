@@ -4,7 +4,5 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from project.chunked import measured
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "project.settings")
-application = measured(get_wsgi_application())
+application = get_wsgi_application()

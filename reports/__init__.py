@@ -1,1 +1,1 @@
-"""What came of it: figures, charts and exports."""
+"""Reports: figures, charts, exports, report e-mails."""

@@ -5,20 +5,22 @@ from typing import Any
 from ninja import Field, Query, Router, Schema
 
 from campaigns.states import CampaignStatus
-from project.http import Error, ListQuery, Signed, keyset
-from reports import figures
+from project.http.body import Error
+from project.http.client import UserRequest
+from project.http.paging import ListQuery, keyset
+from reports.dashboard import figures
 
 stats = Router(tags=["stats"])
 
 
 class Counts(Schema):
-    """Numbers by state; every state is there."""
+    """Numbers by status; every status is included."""
 
     by_status: dict[str, int]
 
 
 class CampaignCounts(Schema):
-    """One campaign's messages by state; they add up to `total`."""
+    """One campaign's messages by status; they add up to `total`."""
 
     id: int
     name: str
@@ -29,27 +31,27 @@ class CampaignCounts(Schema):
 
 
 class Stats(Schema):
-    """Figures of one's own campaigns; an administrator's are those of all."""
+    """Figures of the user's own campaigns, or of all campaigns for an administrator."""
 
     campaigns: Counts
-    messages: Counts = Field(description="Those of deleted campaigns are counted too")
+    messages: Counts = Field(description="Includes messages of deleted campaigns")
     items: list[CampaignCounts] = Field(description="One page of the campaigns, newest first")
     next: int | None
 
 
 @stats.get("", response={200: Stats, frozenset({401, 422}): Error}, summary="Figures")
-def read_stats(request: Signed, query: Query[ListQuery]) -> dict[str, Any]:
-    """Campaigns and messages by state, then each campaign. From counters: the cost does not grow with the messages."""
+def read_stats(request: UserRequest, query: Query[ListQuery]) -> dict[str, Any]:
+    """Campaigns and messages by status, then each campaign. The cost does not grow with the number of messages."""
     page = keyset(figures.reported(request.user).visible(), query.cursor, query.limit)
     return {
         "campaigns": {"by_status": figures.campaigns_by_status(request.user)},
         "messages": {"by_status": figures.messages_by_status(request.user)},
-        "items": [_shown(row) for row in figures.figures_of(page.items)],
+        "items": [_campaign_counts(row) for row in figures.figures_of(page.items)],
         "next": page.next,
     }
 
 
-def _shown(row: figures.CampaignFigures) -> dict[str, Any]:
+def _campaign_counts(row: figures.CampaignFigures) -> dict[str, Any]:
     campaign = row.campaign
     return {
         "id": campaign.pk,

@@ -1,63 +1,69 @@
-"""Figures and messages as files, written while they are read: the first bytes leave at once, and memory stays flat."""
+"""Exports of figures and messages, streamed: the download begins at once, and memory use is constant."""
 
 import csv
 from collections.abc import Iterable, Iterator
+from datetime import date
 from itertools import chain
 from typing import Any, Final
 
-from django.db.models import OuterRef, Subquery
+from django.db.models import Exists, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.http import StreamingHttpResponse
+from django.utils.functional import Promise
 from django.utils.timezone import localtime
+from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
-from campaigns.models import Campaign, Message
+from campaigns.models import Campaign, Message, Run
 from campaigns.states import MessageStatus
 from campaigns.wording import reason_words
-from directory.exports import XLSX, Echo, attachment, defused_if_text
+from directory.exports.contacts import XLSX, Echo, attachment, escape_cell
+from directory.exports.xlsx import workbook
 from directory.models import Contact
-from directory.sheets import workbook
-from project.http import keyset
-from reports import figures
-from reports.breakdown import Figures, Scope
+from project.http.paging import keyset
+from reports.analytics.breakdown import Figures, Scope
+from reports.analytics.facets import BREAKDOWNS
+from reports.analytics.periods import Period
+from reports.analytics.totals import NAMES
+from reports.dashboard import figures
 from reports.models import Facet
-from reports.totals import NAMES
 
 _BATCH: Final = 5000
 _BLOCK: Final = 500
 _CAMPAIGN: Final = ("id", "name", "status", "owner", "starts_at", "ends_at", "total", *MessageStatus.values)
 _MESSAGE: Final = ("id", "run", "phone", "status", "reason", "attempts", "parts", "due_at", "changed_at")
-# Not by a join: for one PostgreSQL would read all messages in the order of their ids, up to the first of the run.
+# Not a join: with one, PostgreSQL would read all messages by id up to the first of the run.
 _RECIPIENT: Final = Coalesce("phone", Subquery(Contact.objects.filter(pk=OuterRef("contact")).values("phone")))
 _FIGURES: Final = ("messages", "accepted", *NAMES)
-_FACETS: Final = {
-    "operators": Facet.OPERATOR,
-    "timezones": Facet.TIMEZONE,
-    "tags": Facet.TAG,
-    "reasons": Facet.REASON,
+_FACETS: Final = {breakdown.export: facet for facet, breakdown in BREAKDOWNS.items()}
+BREAKDOWN_ITEMS: Final[dict[str, str | Promise]] = {
+    "days": _("By day"),
+    "hours": _("By hour of the day"),
+    **{breakdown.export: breakdown.item for breakdown in BREAKDOWNS.values()},
 }
-BREAKDOWNS: Final = ("days", "hours", *_FACETS)
+"""The exports of a report by the names in their addresses."""
 
 
-def campaigns_file(user: User, kind: str) -> StreamingHttpResponse:
-    """All campaigns whose figures the user sees, newest first; `kind` is csv or xlsx."""
-    return _file("campaigns", kind, _CAMPAIGN, _campaigns(user))
+def campaigns_file(user: User, kind: str, period: Period | None) -> StreamingHttpResponse:
+    """The campaigns visible to the user with a run begun in the period (None: all time), newest first."""
+    return _file("campaigns", kind, "Campaigns", _CAMPAIGN, _campaigns(user, period))
 
 
 def messages_file(campaign: Campaign, kind: str) -> StreamingHttpResponse:
-    """All messages of a campaign, run by run; times in the zone that is active."""
-    return _file(f"campaign-{campaign.pk}-messages", kind, _MESSAGE, _messages(campaign))
+    """All messages of a campaign, run by run; times in the active zone."""
+    return _file(f"campaign-{campaign.pk}-messages", kind, "Messages", _MESSAGE, _messages(campaign))
 
 
 def breakdown_file(name: str, kind: str, what: str, scope: Scope) -> StreamingHttpResponse:
-    """One of the `BREAKDOWNS` that a report shows, as it shows it."""
-    lines = ([value, *told, row.total, row.accepted, *row] for value, told, row in _told(what, scope))
-    first = ("reason", "meaning") if what == "reasons" else (what.removesuffix("s"),)
-    return _file(name, kind, (*first, *_FIGURES), lines)
+    """One of the `BREAKDOWN_ITEMS`, as a report shows it."""
+    lines = ([value, *notes, row.total, row.accepted, *row] for value, notes, row in _breakdown(what, scope))
+    column = _FACETS[what].value if what in _FACETS else what.removesuffix("s")
+    value_columns = (column, "meaning") if column == Facet.REASON else (column,)
+    return _file(name, kind, what.capitalize(), (*value_columns, *_FIGURES), lines)
 
 
-def _told(what: str, scope: Scope) -> Iterator[tuple[str, list[str], Figures]]:
-    """What each line is of, more words of it, and its figures."""
+def _breakdown(what: str, scope: Scope) -> Iterator[tuple[str | date, list[str], Figures]]:
+    """The value, notes and figures of each line."""
     if what in _FACETS:
         facet = _FACETS[what]
         for line in scope.by_facet(facet)[facet]:
@@ -65,49 +71,60 @@ def _told(what: str, scope: Scope) -> Iterator[tuple[str, list[str], Figures]]:
     elif what == "hours":
         yield from ((f"{hour:02}", [], row) for hour, row in enumerate(scope.by_hour()))
     else:
-        yield from ((day.isoformat(), [], row) for day, row in scope.by_day().items())
+        yield from ((day, [], row) for day, row in scope.by_day().items())
 
 
-def _file(name: str, kind: str, header: tuple[str, ...], rows: Iterable[list[Any]]) -> StreamingHttpResponse:
-    safe = ([defused_if_text(cell) for cell in cells] for cells in rows)
+def _file(
+    name: str, kind: str, title: str, header: tuple[str, ...], rows: Iterable[list[Any]]
+) -> StreamingHttpResponse:
+    """A CSV or XLSX response; `title` is the name of the sheet."""
+    safe = ([escape_cell(cell) for cell in cells] for cells in rows)
     if kind == "xlsx":
-        return attachment(workbook(header, safe), f"{name}.xlsx", XLSX)
+        return attachment(workbook(title, header, safe), f"{name}.xlsx", XLSX)
     return attachment(_lines(header, safe), f"{name}.csv")
 
 
 def _lines(header: tuple[str, ...], rows: Iterable[list[Any]]) -> Iterator[str]:
-    """CSV in UTF-8 with a mark, by which spreadsheets know it."""
+    """CSV in UTF-8 with a byte order mark for spreadsheets."""
     writer = csv.writer(Echo())
     block = ["\ufeff"]
     for cells in chain([header], rows):
-        block.append(writer.writerow(cells))
+        block.append(writer.writerow(map(_iso_format, cells)))
         if len(block) >= _BLOCK:
             yield "".join(block)
             block.clear()
     yield "".join(block)
 
 
-def _campaigns(user: User) -> Iterator[list[Any]]:
-    cursor = None
+def _iso_format(cell: Any) -> Any:
+    """Format dates and times in ISO 8601."""
+    return cell.isoformat() if isinstance(cell, date) else cell
+
+
+def _campaigns(user: User, period: Period | None) -> Iterator[list[Any]]:
+    found, cursor = figures.reported(user).visible().select_related("owner"), None
+    if period is not None:
+        runs = Run.objects.filter(campaign=OuterRef("pk"), started_at__gte=period.since, started_at__lt=period.until)
+        found = found.filter(Exists(runs))
     while True:
-        page = keyset(figures.reported(user).visible().select_related("owner"), cursor, _BLOCK)
+        page = keyset(found, cursor, _BLOCK)
         for row in figures.figures_of(page.items):
             campaign = row.campaign
-            plan = [localtime(moment).isoformat() for moment in (campaign.starts_at, campaign.ends_at)]
-            told = [campaign.pk, campaign.name, campaign.status, campaign.owner.email, *plan]
-            yield [*told, row.total, *row.by_status.values()]
+            plan = [localtime(moment) for moment in (campaign.starts_at, campaign.ends_at)]
+            cells = [campaign.pk, campaign.name, campaign.status, campaign.owner.email, *plan]
+            yield [*cells, row.total, *row.by_status.values()]
         cursor = page.next
         if cursor is None:
             return
 
 
 def _messages(campaign: Campaign) -> Iterator[list[Any]]:
-    """A page after the other by an index, so that nothing is held open."""
+    """Read page by page through an index, so that no query stays open."""
     for run in campaign.runs.order_by("occurrence"):
-        last, planned = 0, localtime(run.occurrence).isoformat()
+        last, planned = 0, localtime(run.occurrence)
         while rows := list(_page(run.pk, last)):
-            for pk, *told, due_at, changed_at in rows:
-                yield [pk, planned, *told, localtime(due_at).isoformat(), localtime(changed_at).isoformat()]
+            for pk, *cells, due_at, changed_at in rows:
+                yield [pk, planned, *cells, localtime(due_at), localtime(changed_at)]
             last = rows[-1][0]
 
 

@@ -1,4 +1,4 @@
-"""Report: one e-mail and what became of it. Tally: what became of a run's messages, hour by hour."""
+"""Report e-mails and their status; tallies of messages by hour, and their totals."""
 
 from datetime import timedelta
 from typing import Any, Final
@@ -8,68 +8,74 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.models import Campaign
-from project.clock import now
-from project.sql import unhurried
+from project.core.clock import now
+from project.core.sql import async_commit
 
 
-class Rhythm(models.TextChoices):
-    """How often a report comes."""
+class ReportFrequency(models.TextChoices):
+    """How often a user gets a report."""
 
     DAILY = "daily", _("Daily")
     WEEKLY = "weekly", _("Weekly")
 
 
 class ReportStatus(models.TextChoices):
-    """Where a report stands.
+    """The status of a report.
 
-    `waiting` is due at `due_at`; `sending` is claimed by a worker; `skipped` had nothing to tell, or is not wanted any
-    more; `failed` used up its attempts; `unknown` may have been accepted by the mail server, and nobody can tell.
+    `waiting` is due at `due_at`; `sending` is claimed by a worker; `skipped` was empty or is no longer wanted; `failed`
+    used up its attempts; `unknown` may or may not have been accepted by the mail server.
     """
 
     WAITING = "waiting", _("Waiting")
     SENDING = "sending", _("Sending")
     SENT = "sent", _("Sent")
-    SKIPPED = "skipped", _("Nothing to tell")
+    SKIPPED = "skipped", _("No activity")
     FAILED = "failed", _("Failed")
     UNKNOWN = "unknown", _("Unknown")
 
 
 class ReportQuerySet(models.QuerySet["Report"]):
-    """Reports by what can be asked of them."""
+    """Queries for reports."""
 
     def due(self) -> "ReportQuerySet":
-        """Those that wait and whose time has come, the longest due first."""
+        """Waiting reports that are due, the longest due first."""
         return self.filter(status=ReportStatus.WAITING, due_at__lte=now()).order_by("due_at", "pk")
 
     def abandoned(self) -> "ReportQuerySet":
-        """Those whose worker has not come back."""
+        """Reports whose claim expired because their worker died."""
         return self.filter(status=ReportStatus.SENDING, claimed_until__lt=now())
 
 
 class Report(models.Model):
-    """What one user is told of one day (`day`), or of the week that ends with it.
+    """The report of one day (`day`), or of the week that ends on it, to one user.
 
-    The constraint makes it one, whoever asks for it how often. `attempts` is the fence: each claim counts one on, and a
-    worker writes only while the number is its own. `handed_at` is set just before the mail itself goes out.
+    A constraint allows only one. `attempts` is the fence: each claim increments it, and a worker writes only while the
+    number is unchanged. `handed_at` is set just before the e-mail is sent.
     """
 
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="reports")
-    rhythm = models.CharField(_("rhythm"), max_length=6, choices=Rhythm.choices, default=Rhythm.DAILY)
+    frequency = models.CharField(
+        _("frequency"),
+        max_length=6,
+        choices=ReportFrequency.choices,
+        default=ReportFrequency.DAILY,
+        db_column="rhythm",
+    )
     day = models.DateField(_("last day"))
-    status = models.CharField(_("state"), max_length=7, choices=ReportStatus.choices, default=ReportStatus.WAITING)
+    status = models.CharField(_("status"), max_length=7, choices=ReportStatus.choices, default=ReportStatus.WAITING)
     due_at = models.DateTimeField(_("due"))
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
     claimed_until = models.DateTimeField(null=True, editable=False)
     handed_at = models.DateTimeField(null=True, editable=False)
     changed_at = models.DateTimeField(_("last change"), default=now)
-    trouble = models.CharField(_("last error"), max_length=200, default="", blank=True)
+    last_error = models.CharField(_("last error"), max_length=200, default="", blank=True, db_column="trouble")
 
     objects = ReportQuerySet.as_manager()
 
     class Meta:
         verbose_name = _("report")
         verbose_name_plural = _("reports")
-        constraints = [models.UniqueConstraint(fields=["user", "rhythm", "day"], name="report_once")]
+        constraints = [models.UniqueConstraint(fields=["user", "frequency", "day"], name="report_once")]
         indexes = [
             models.Index(
                 fields=["due_at"],
@@ -79,30 +85,30 @@ class Report(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user_id} · {self.rhythm} · {self.day}"
+        return f"{self.user_id} · {self.frequency} · {self.day}"
 
     def change(self, **values: Any) -> bool:
-        """Write, if the claim is still ours; return whether it is."""
-        mine = Report.objects.filter(pk=self.pk, status=ReportStatus.SENDING, attempts=self.attempts)
-        return bool(mine.update(changed_at=now(), **values))
+        """Update the report if this claim still holds; return whether it does."""
+        claimed = Report.objects.filter(pk=self.pk, status=ReportStatus.SENDING, attempts=self.attempts)
+        return bool(claimed.update(changed_at=now(), **values))
 
     @classmethod
-    def claim(cls, pk: int, lasting: timedelta) -> "Report | None":
-        """Take a report that is due, so that nobody else does; None if somebody has."""
+    def claim(cls, pk: int, lifetime: timedelta) -> "Report | None":
+        """Claim a due report; None if another worker has it."""
         due = cls.objects.due().filter(pk=pk)
-        with unhurried():
-            taken = due.update(
+        with async_commit():
+            claimed = due.update(
                 status=ReportStatus.SENDING,
                 attempts=models.F("attempts") + 1,
-                claimed_until=now() + lasting,
+                claimed_until=now() + lifetime,
                 handed_at=None,
                 changed_at=now(),
             )
-        return cls.objects.select_related("user").get(pk=pk) if taken else None
+        return cls.objects.select_related("user").get(pk=pk) if claimed else None
 
 
 class Facet(models.TextChoices):
-    """What messages are told apart by."""
+    """The dimensions by which messages are broken down."""
 
     WHOLE = "whole", _("All")
     OPERATOR = "operator", _("Operator code")
@@ -111,10 +117,10 @@ class Facet(models.TextChoices):
     REASON = "reason", _("Reason")
 
 
-class Numbers(models.Model):
-    """How many messages came to stand where they do: a Tally's and a Total's columns.
+class TallyColumns(models.Model):
+    """Numbers of messages by status: the common columns of Tally and Total.
 
-    A difference may be negative while it is on its way into a total, so the columns must bear it.
+    The columns are signed, because a difference that is added to a total may be negative.
     """
 
     hour = models.DateTimeField()
@@ -138,15 +144,14 @@ class Numbers(models.Model):
         return f"{self.hour:%Y-%m-%d %H} · {self.facet} {self.value}"
 
 
-class Tally(Numbers):
-    """How many messages of one run came to stand where they do within one hour (UTC), as a whole or of one facet.
+class Tally(TallyColumns):
+    """Numbers of messages of one run that ended within one hour (UTC), in total or for one value of a facet.
 
-    `value` is what the facet tells apart: an operator code, a time zone, a tag, a reason; empty where there is none. A
-    message with several tags counts for each. Under a reason count only those that were not accepted, or not delivered.
-    `attempts` and `tries`, those of them that failed, count in the hour when they ended, and for no tag. Messages that
-    still wait count nowhere.
+    `value` is an operator code, time zone, tag or reason; empty if there is none. A message with several tags counts
+    for each. Reasons include only messages that were not accepted or not delivered. `attempts`, and `tries`, which are
+    the failed ones, count in the hour when they ended, and not for tags. Pending messages do not count.
 
-    `run` is no foreign key: the figures stay when the run and its messages are removed.
+    `run` is not a foreign key, so the figures stay when the run and its messages are removed.
     """
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="tallies", db_index=False)
@@ -161,14 +166,14 @@ class Tally(Numbers):
 
 
 EVERYONE: Final = 0
-"""The owner of the totals over all owners."""
+"""The owner id of the totals over all owners."""
 
 
-class Total(Numbers):
+class Total(TallyColumns):
     """Tallies added up over all runs of one owner, or of `EVERYONE`: the whole by hour, facets by day (UTC).
 
-    They change in the transaction in which the tallies do, by the difference. So what a report of a year reads does not
-    grow with the number of runs.
+    They are updated by the difference, in the transaction that changes the tallies. So the cost of a report of a year
+    does not grow with the number of runs.
     """
 
     owner = models.BigIntegerField()
@@ -177,19 +182,22 @@ class Total(Numbers):
         constraints = [models.UniqueConstraint(fields=["owner", "facet", "hour", "value"], name="total_once")]
 
 
-class Counted(models.Model):
-    """Which state of a run's counters its tallies tell; they are true while `mark` is that of the run.
+class CountState(models.Model):
+    """The state of a run's counters that its tallies represent; they are up to date while `mark` equals the run's.
 
-    `added` says that they are in the totals. `draft` is what has been counted anew so far, as `Draft` keeps it.
+    `added` means that they are included in the totals. `draft` is an unfinished count, as JSON of `TallyBuilder`.
     """
 
     run = models.BigIntegerField(primary_key=True)
     mark = models.CharField(max_length=130)
     counted_at = models.DateTimeField()
-    again_at = models.DateTimeField()
-    """A large run that goes on changing is not counted anew before."""
+    next_count_at = models.DateTimeField(db_column="again_at")
+    """An active large run is not counted again before this."""
     added = models.BooleanField(default=False, db_default=False)
     draft = models.JSONField(null=True)
+
+    class Meta:
+        db_table = "reports_counted"
 
     def __str__(self) -> str:
         return f"{self.run}"

@@ -1,25 +1,14 @@
-"""The hints that django-q2 carries; each calls one service."""
+"""The periodic task of this app, and the names of its tasks in queues."""
 
-from project import queue
-from project.queue import lasting
-from reports.delivery import reports_sweep, send_due
-from reports.tallies import count_due, hint_count
+from project.queue.tasks import task
+from reports.analytics.tallies import count_tallies, hint_count
+from reports.emails.dispatcher import reports_sweep, send_reports
 
-
-@lasting
-def send_reports() -> None:
-    """Reports may be due."""
-    send_due(lambda: bool(queue.stopping.value))
+__all__ = ["count_tallies", "send_reports", "sweep"]
 
 
-@lasting
-def count_tallies() -> None:
-    """Runs have changed since they were counted."""
-    count_due(lambda: bool(queue.stopping.value))
-
-
-@lasting
+@task("reports.tasks.sweep", periodic=True)
 def sweep() -> None:
-    """Twice a minute: see whose report has become due, rescue what dead workers left, have counted what has changed."""
+    """Create and rescue due reports, and hint the counting of changed runs."""
     reports_sweep()
     hint_count()

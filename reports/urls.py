@@ -2,11 +2,14 @@
 
 from django.urls import path, re_path
 
-from reports import email_views, finding, report_views, views
+from reports import command_palette
+from reports.analytics import views as report_views
+from reports.dashboard import views
+from reports.emails import views as email_views
 
 urlpatterns = [
     path("", views.home, name="home"),
-    path("find/", finding.find, name="find"),
+    path("find/", command_palette.find, name="find"),
     path("reports/", report_views.reports, name="reports"),
     re_path(r"^reports/campaigns/(?P<pk>[0-9]{1,18})/$", report_views.campaign_report, name="campaign_report"),
     re_path(r"^reports/(?P<what>[a-z]+)\.(?P<kind>csv|xlsx)$", report_views.report_export, name="report_export"),

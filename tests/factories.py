@@ -1,4 +1,4 @@
-"""Plain functions that make rows for tests; every argument has a sensible default."""
+"""Functions that create rows for tests, with sensible defaults."""
 
 import itertools
 import time
@@ -11,7 +11,7 @@ from django.utils.timezone import now
 from accounts.models import User
 from campaigns import services
 from campaigns.models import Campaign
-from directory.audience import Audience
+from directory.audiences.audience import Audience
 from directory.models import Contact, Tag
 
 PASSWORD = "correct horse battery"
@@ -32,7 +32,7 @@ def contact(owner: User, *, tags: tuple[str, ...] = (), **fields: Any) -> Contac
 
 
 def campaign(owner: User, **fields: Any) -> Campaign:
-    """A campaign to everyone, which no other is a twin of, that starts at once and lasts an hour."""
+    """A campaign to all contacts with a unique text that starts at once and lasts an hour."""
     number = next(_numbers)
     defaults = {"name": f"Campaign {number}", "text": f"Text {number}", "audience": Audience()}
     starts_at = fields.get("starts_at") or now()
@@ -40,5 +40,5 @@ def campaign(owner: User, **fields: Any) -> Campaign:
 
 
 def totp(secret: str, steps: int = 0) -> str:
-    """The code that an authenticator app with this key shows now, or some half minutes from now."""
+    """The code of an authenticator app with this key, `steps` half minutes from now."""
     return str(format_hotp_value(hotp_value(secret, int(time.time()) // 30 + steps)))

@@ -1,4 +1,4 @@
-"""Settings of the tests: the project's own, with fast passwords and mail kept in memory."""
+"""Test settings: the project's, with fast password hashing and e-mails kept in memory."""
 
 import os
 import tempfile

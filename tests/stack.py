@@ -1,4 +1,4 @@
-"""The whole program as it runs in earnest: gunicorn, `manage.py worker` and a sandbox, over a database of their own."""
+"""The whole program as in production: gunicorn, `manage.py worker` and a sandbox, with its own database."""
 
 import io
 import itertools
@@ -30,7 +30,7 @@ _phones = itertools.count(79160000000)
 
 
 def wait_for(condition: Callable[[], Any], what: str, seconds: float = 30) -> Any:
-    """Ask until the answer is true, and return it; AssertionError with `what` when the time is over."""
+    """Poll until the condition is true, and return its value; AssertionError with `what` after `seconds`."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         answer = condition()
@@ -41,21 +41,21 @@ def wait_for(condition: Callable[[], Any], what: str, seconds: float = 30) -> An
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens at."""
+    """A free port on loopback."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 class Stack:
-    """Web and worker processes of one host with their environment, and the sandbox that they send to.
+    """The web and worker processes of one host with their environment, and their sandbox.
 
     `folder` is theirs, `code` is the program's.
     """
 
     address = "127.0.0.1"
     prefix: tuple[str, ...] = ()
-    """What starts a process on this host."""
+    """The command prefix that starts a process on this host."""
 
     def __init__(self, folder: Path, database_url: str, sandbox: Sandbox, code: Path = ROOT) -> None:
         folder.mkdir(exist_ok=True)
@@ -82,10 +82,10 @@ class Stack:
         self.provider: Provider
         self.worker: subprocess.Popen[bytes] | None = None
         self.log = io.StringIO()
-        """One JSON line for each request that the sandbox has seen since `fresh_api`."""
+        """The sandbox's log: one JSON line per request since `fresh_api`."""
 
     def manage(self, *arguments: str) -> str:
-        """Run a management command to its end and return what it printed."""
+        """Run a management command, and return its output."""
         command = [sys.executable, "manage.py", *arguments]
         done = subprocess.run(
             command, cwd=self.code, env=self.environment, check=True, capture_output=True, text=True, timeout=120
@@ -93,18 +93,20 @@ class Stack:
         return done.stdout
 
     def rows(self, query: str) -> list[tuple[Any, ...]]:
-        """What the database says, past the program."""
+        """Run a query directly on the database."""
         url = self.environment["DATABASE_URL"]
         connection = psycopg2.connect(url) if url.startswith("postgres") else sqlite3.connect(urlsplit(url).path[1:])
         try:
             cursor = connection.cursor()
             cursor.execute(query)
-            return list(cursor.fetchall())
+            rows = list(cursor.fetchall())
+            connection.commit()
+            return rows
         finally:
             connection.close()
 
     def start(self, name: str, *command: str) -> subprocess.Popen[bytes]:
-        """A process in a session of its own, with its output in a file of the folder."""
+        """Start a process in its own session, with its output in a file."""
         log = (self.folder / f"{name}.log").open("ab")
         return subprocess.Popen(
             [*self.prefix, sys.executable, *command],
@@ -116,7 +118,7 @@ class Stack:
         )
 
     def set_up(self) -> None:
-        """Migrate the database, and make the administrator."""
+        """Migrate the database, and create the administrator."""
         self.manage("migrate", "-v0")
         self.environment |= {"DJANGO_SUPERUSER_EMAIL": EMAIL, "DJANGO_SUPERUSER_PASSWORD": PASSWORD}
         self.manage("createsuperuser", "--noinput")
@@ -127,20 +129,20 @@ class Stack:
         wait_for(lambda: requests.get(f"{self.url}/readyz", timeout=5).ok, "a live worker", 60)
 
     def worker_pids(self) -> list[int]:
-        """Every process of the worker's tree: found by the folder in its environment."""
+        """The ids of all processes of the worker, found by the folder in their environment."""
         found = []
         for entry in Path("/proc").glob("[0-9]*/environ"):
             try:
                 command = (entry.parent / "cmdline").read_bytes()
-                mine = f"DATA_DIR={self.folder}".encode() in entry.read_bytes() and b"\0worker" in command
+                is_worker = f"DATA_DIR={self.folder}".encode() in entry.read_bytes() and b"\0worker" in command
             except OSError:
                 continue
-            if mine:
+            if is_worker:
                 found.append(int(entry.parent.name))
         return found
 
     def kill_worker(self) -> None:
-        """SIGKILL to the whole tree at once, as when the power goes."""
+        """Kill the whole process tree with SIGKILL, as in a power failure."""
         for pid in self.worker_pids():
             os.kill(pid, signal.SIGKILL)
         assert self.worker
@@ -148,7 +150,7 @@ class Stack:
         wait_for(lambda: not self.worker_pids(), "the end of the worker")
 
     def stop_worker(self) -> int:
-        """SIGTERM, as any process manager does; return the exit code."""
+        """Stop the worker with SIGTERM, as a process manager does; return the exit code."""
         assert self.worker
         self.worker.terminate()
         return self.worker.wait(30)
@@ -158,12 +160,13 @@ class Stack:
         return Api(f"{self.url}/api/v1", token)
 
     def fresh_api(self) -> "Api":
-        """The API for the administrator. What an earlier test left running is over; the sandbox forgets it all."""
+        """The API for the administrator, after removing what earlier tests left behind, also in the sandbox."""
         api = self.api(self.api().call("POST", "/tokens", 201, email=EMAIL, password=PASSWORD)["token"])
         for (campaign,) in self.rows("SELECT id FROM campaigns_campaign WHERE status = 'running' AND NOT direct"):
             api.post(f"{api.root}/campaigns/{campaign}/cancel", timeout=20)
         open_ones = "SELECT id FROM campaigns_campaign WHERE status = 'running'"
         left = f"SELECT id FROM campaigns_run WHERE sending > 0 OR pending > 0 AND campaign_id IN ({open_ones})"
+        self.rows("DELETE FROM campaigns_unsaved RETURNING id")
         self.sandbox.faults = Faults()
         wait_for(lambda: not self.rows(left), "the end of what an earlier test sends")
         self.log = io.StringIO()
@@ -172,7 +175,7 @@ class Stack:
 
 
 class Api(requests.Session):
-    """The JSON API of a stack."""
+    """A client of the JSON API of a stack."""
 
     def __init__(self, root: str, token: str | None) -> None:
         super().__init__()
@@ -181,34 +184,34 @@ class Api(requests.Session):
             self.headers["Authorization"] = f"Bearer {token}"
 
     def call(self, method: str, path: str, status: int = 200, /, **json: Any) -> Any:
-        """Call, see the expected status, and return the JSON."""
+        """Call the API, check the status, and return the JSON."""
         answer = self.request(method, self.root + path, json=json or None, timeout=20)
         assert answer.status_code == status, answer.text
         return answer.json() if answer.content else None
 
 
 def add_contacts(api: Api, tag: str, number: int) -> None:
-    """That many new contacts with the tag."""
+    """Create this many contacts with the tag."""
     for phone in itertools.islice(_phones, number):
         api.call("POST", "/contacts", 201, phone=str(phone), first_name="Ирина", tags=[tag])
 
 
 def launch(api: Api, tag: str, **fields: Any) -> int:
-    """A campaign to the contacts with that tag, at once unless `fields` say otherwise; its id."""
+    """Launch a campaign to the contacts with the tag; return its id."""
     ends_at = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     body = {"name": tag, "text": f"{tag}: {{first_name|друг}}!", "audience": {"tags": [tag]}, "ends_at": ends_at}
     return int(api.call("POST", "/campaigns", 201, **{**body, **fields})["id"])
 
 
 def finished(api: Api, campaign: int) -> Any:
-    """The campaign's figures if it has finished, else None."""
+    """The campaign's figures if it is finished, else None."""
     stats = api.call("GET", f"/campaigns/{campaign}/stats")
     return stats if stats["finished_at"] else None
 
 
 @contextmanager
 def running_stack(folder: Path, database_url: str | None = None) -> Iterator[Stack]:
-    """Everything migrated and running, on that database or a new one of the kind that the suite runs on."""
+    """Run a migrated stack on that database, or on a new one of the suite's kind."""
     with ExitStack() as context:
         url = database_url or context.enter_context(database(folder))
         stack = Stack(folder, url, context.enter_context(running_sandbox(token=TOKEN, seed=1)))
@@ -221,7 +224,7 @@ def running_stack(folder: Path, database_url: str | None = None) -> Iterator[Sta
 
 @contextmanager
 def processes(stack: Stack) -> Iterator[None]:
-    """Web and worker of that host, running."""
+    """Run the web and worker processes of a host."""
     bind = f"{stack.address}:{stack.port}"
     web = stack.start("web", "-m", "gunicorn", "project.wsgi", "--bind", bind, "--threads", "4")
     try:
@@ -244,7 +247,7 @@ def _answers(url: str) -> bool:
 
 @contextmanager
 def database(folder: Path) -> Iterator[str]:
-    """A fresh database beside the one that DATABASE_URL names, or a file of SQLite."""
+    """Create a database on the server of DATABASE_URL, or an SQLite file."""
     url = os.environ.get("DATABASE_URL", "")
     if not url.startswith("postgres"):
         yield f"sqlite:///{folder / 'stack.sqlite3'}"

@@ -1,4 +1,4 @@
-"""A client that a public generator makes from the API's description does the whole main job."""
+"""A client generated from the API's description does the whole main job."""
 
 import importlib
 import json
@@ -24,7 +24,7 @@ class Generated:
         self.modules = {path.stem: path.parent.name for path in folder.glob("api/*/*.py")}
 
     def call(self, operation: str, **arguments: Any) -> Any:
-        """Call it, and return the model of the answer."""
+        """Call an operation, and return the model of the response."""
         module = importlib.import_module(f"vestnik_client.api.{self.modules[operation]}.{operation}")
         return module.sync(**arguments)
 
@@ -48,7 +48,7 @@ def generated(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Generat
     return Generated(folder / "vestnik_client")
 
 
-def test_it_does_the_main_job(stack: Stack, api: Api, generated: Generated) -> None:
+def test_the_generated_client_does_the_main_job(stack: Stack, api: Api, generated: Generated) -> None:
     models = generated.models
     visitor = generated.root.Client(base_url=stack.url)
     token = generated.call("create_token", client=visitor, body=models.TokenIn(email=EMAIL, password=PASSWORD))
@@ -68,11 +68,11 @@ def test_it_does_the_main_job(stack: Stack, api: Api, generated: Generated) -> N
     again = generated.call("create_campaign", client=client, body=body, idempotency_key="generated-1")
     assert again.id == campaign.id
 
-    def over() -> Any:
+    def is_finished() -> Any:
         stats = generated.call("show_campaign_stats", campaign_id=campaign.id, client=client)
         return stats if stats.finished_at else None
 
-    stats = wait_for(over, "the campaign's end")
+    stats = wait_for(is_finished, "the campaign's end")
     assert (stats.total, stats.by_status["sent"]) == (2, 2)
     page = generated.call("list_messages", campaign_id=campaign.id, client=client, status=models.MessageStatus.SENT)
     message = generated.call("show_message", message_id=page.items[0].id, client=client)
@@ -86,4 +86,4 @@ def test_it_does_the_main_job(stack: Stack, api: Api, generated: Generated) -> N
         "the message",
     )
     refused = generated.call("create_contact", client=client, body=models.ContactIn(phone="+7 926 100-00-01"))
-    assert "exists already" in refused.detail
+    assert "already exists" in refused.detail

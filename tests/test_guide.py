@@ -1,4 +1,4 @@
-"""The guide to the API works as it is written."""
+"""The programs in the API guide work as printed."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def test_the_python_program_does_the_main_job(stack: Stack, api: Api) -> None:
     assert "79165550201 sent" in done.stdout
 
 
-def test_the_shell_does_it_too(stack: Stack, api: Api) -> None:
+def test_the_shell_program_does_the_main_job(stack: Stack, api: Api) -> None:
     script = "set -e\n" + "\n".join(blocks("sh"))
     script = script.replace("http://localhost:8000", stack.url)
     script = script.replace("anna@example.org", EMAIL).replace("vestnik-demo", PASSWORD)

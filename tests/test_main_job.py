@@ -1,4 +1,4 @@
-"""The main job on the real thing: processes, HTTP and signals, by API alone as an integrator would."""
+"""The main job on a real stack: processes, HTTP and signals, through the API only."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -17,7 +17,7 @@ def test_a_campaign_goes_from_nothing_to_the_last_message(stack: Stack, api: Api
     assert {row["id"] for row in page["items"]} == set(stack.sandbox.ledger.messages)
 
 
-def test_the_worker_is_killed_in_the_middle_and_nothing_is_lost(stack: Stack, api: Api) -> None:
+def test_killing_the_worker_loses_nothing(stack: Stack, api: Api) -> None:
     add_contacts(api, "killed", 80)
     stack.sandbox.faults = stack.sandbox.faults.updated({"latency": 0.3})
     campaign = launch(api, "killed", rate_limit=40)
@@ -25,7 +25,7 @@ def test_the_worker_is_killed_in_the_middle_and_nothing_is_lost(stack: Stack, ap
     stack.kill_worker()
     accepted = stack.sandbox.ledger.accepted
     assert accepted < 80
-    # As if the leases of the dead had run out: nobody wants to wait a minute for that.
+    # Expire the leases of the killed worker now instead of waiting a minute.
     past = "from campaigns.models import Lease; from django.utils.timezone import now; "
     stack.manage("shell", "-v0", "-c", past + "Lease.objects.update(until=now())")
     stack.start_worker()

@@ -1,4 +1,4 @@
-"""Two hundred requests at the same moment, on the real web processes."""
+"""Two hundred simultaneous requests to real web processes."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -13,7 +13,7 @@ NUMBER = 200
 
 
 def at_once(stack: Stack, api: Api, path: str, body: dict[str, Any], **headers: str) -> list[requests.Response]:
-    """The same POST from so many threads, each with a connection of its own."""
+    """Send the same POST from many threads, each with its own connection."""
     sent = {**api.headers, **headers}
 
     def post(_: int) -> requests.Response:
@@ -23,7 +23,7 @@ def at_once(stack: Stack, api: Api, path: str, body: dict[str, Any], **headers: 
         return list(pool.map(post, range(NUMBER)))
 
 
-def test_with_one_key_one_object_is_made_and_everyone_gets_the_same_answer(stack: Stack, api: Api) -> None:
+def test_one_idempotency_key_creates_one_object_and_one_response(stack: Stack, api: Api) -> None:
     body = {"phone": "+7 903 123-45-67", "text": "Once."}
     answers = at_once(stack, api, "/messages", body, **{"Idempotency-Key": str(uuid4())})
     assert Counter(answer.status_code for answer in answers) == {202: NUMBER}
@@ -31,7 +31,7 @@ def test_with_one_key_one_object_is_made_and_everyone_gets_the_same_answer(stack
     assert sum("Idempotent-Replayed" not in answer.headers for answer in answers) == 1
 
 
-def test_of_campaigns_that_are_twins_one_is_made_without_any_key(stack: Stack, api: Api) -> None:
+def test_only_one_of_simultaneous_duplicate_campaigns_is_created(stack: Stack, api: Api) -> None:
     body = {
         "name": "Twins",
         "text": f"Twins {uuid4()}",

@@ -1,4 +1,4 @@
-"""From the JSON log of all processes alone: the story of a message, of a contact, and nothing that must not be told."""
+"""The JSON log of all processes has the history of a message and a contact, and no secrets."""
 
 import json
 import re
@@ -17,18 +17,18 @@ PHONE = "79995550142"
 
 @dataclass(frozen=True)
 class TwoFaults(Faults):
-    """The first request meets an error, the second a reset; then all goes well."""
+    """The first request gets an error, the second a reset; later ones succeed."""
 
     def pick(self, number: float) -> str | None:
         met = self.__dict__.setdefault("met", ["reset", "error"])
         return met.pop() if met else None
 
 
-def told(log: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
+def columns(log: list[dict[str, Any]], *names: str) -> list[tuple[Any, ...]]:
     return [tuple(event.get(name) for name in names) for event in log]
 
 
-def test_the_log_alone_tells_the_story_of_a_message_and_of_a_contact(stack: Stack, api: Api) -> None:
+def test_the_log_contains_the_history_of_a_message_and_a_contact(stack: Stack, api: Api) -> None:
     contact = api.call("POST", "/contacts", 201, phone=PHONE, first_name="Ипполит", tags=["story"])["id"]
     api.call("PATCH", f"/contacts/{contact}", first_name="Ипполита")
     stack.sandbox.faults = TwoFaults()
@@ -45,7 +45,7 @@ def test_the_log_alone_tells_the_story_of_a_message_and_of_a_contact(stack: Stac
     assert len(log) == len(lines), [line for line in lines if not line.startswith("{")][:5]
 
     attempts = [event for event in story("message", str(message), log) if event["event"] == "attempt"]
-    assert told(
+    assert columns(
         attempts, "attempt", "outcome", "reason", "http_status", "status", "gateway", "contact", "campaign"
     ) == [
         (1, "retry", "http_500", 500, "pending", "probe", contact, campaign),
@@ -53,17 +53,19 @@ def test_the_log_alone_tells_the_story_of_a_message_and_of_a_contact(stack: Stac
         (3, "sent", None, 200, None, "probe", contact, campaign),
     ]
     rows = stack.rows(f"SELECT reason, duration_ms FROM campaigns_attempt WHERE message_id = {message} ORDER BY id")
-    assert told(attempts[:2], "reason", "ms") == rows
+    assert columns(attempts[:2], "reason", "ms") == rows
     assert all(earlier["due"] <= later["timestamp"] for earlier, later in pairwise(attempts))
     milestones = [event["event"] for event in story("message", str(message), log)]
     wanted = ["run started", "recipients added", "attempt", "attempt", "attempt", "run finished", "campaign finished"]
     assert [event for event in milestones if event in wanted] == wanted
 
     of_contact = story("contact", str(contact), log)
-    assert ("POST", "/api/v1/contacts", 201, user) in told(of_contact, "method", "path", "status", "user")
-    assert ("PATCH", f"/api/v1/contacts/{contact}", 200, user) in told(of_contact, "method", "path", "status", "user")
-    assert ("created", None, user) in told(of_contact, "event", "fields", "user")
-    assert ("changed", ["first_name"], user) in told(of_contact, "event", "fields", "user")
+    assert ("POST", "/api/v1/contacts", 201, user) in columns(of_contact, "method", "path", "status", "user")
+    assert ("PATCH", f"/api/v1/contacts/{contact}", 200, user) in columns(
+        of_contact, "method", "path", "status", "user"
+    )
+    assert ("created", None, user) in columns(of_contact, "event", "fields", "user")
+    assert ("changed", ["first_name"], user) in columns(of_contact, "event", "fields", "user")
     assert {event["message"] for event in of_contact if event["event"] == "attempt"} == {message, single}
 
     command = [sys.executable, "-m", "tools.story", "message", str(message), *map(str, files)]

@@ -1,4 +1,4 @@
-"""What web processes know of each other: gunicorn runs two, and they share one database."""
+"""State shared between web processes: gunicorn runs two with one database."""
 
 import requests
 
@@ -7,7 +7,7 @@ from tests.stack import Api, Stack
 EMAIL, PASSWORD = "two@example.org", "correct horse battery"
 
 
-def test_guesses_are_counted_together(stack: Stack, api: Api) -> None:
+def test_failed_sign_ins_are_counted_across_processes(stack: Stack, api: Api) -> None:
     api.call("POST", "/users", 201, email=EMAIL, password=PASSWORD, first_name="Two", last_name="Guesses")
     answers = []
     for password in [*("a wrong guess",) * 5, PASSWORD]:

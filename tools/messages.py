@@ -1,7 +1,7 @@
 """Translations without GNU gettext: `python -m tools.messages update | check | compile`.
 
-update   takes every translatable string of code and templates into the .po files, and keeps what is translated
-check    names what is not translated, fuzzy, out of date, or loses a placeholder; exits 1 if there is any
+update   collects every translatable string of code and templates into the .po files, and keeps translations
+check    names what is not translated, fuzzy, out of date, or loses a placeholder; exits with 1 if there are any
 compile  writes the .mo files that Django reads
 """
 
@@ -37,12 +37,12 @@ PLACEHOLDER = re.compile(r"%\(\w+\)[a-z]|%[a-z](?![a-z])|\{[\w|.:]*\}")
 
 
 def po_file(language: str, root: Path = ROOT) -> Path:
-    """Where a language's translations stand."""
+    """Return the path of a language's translations."""
     return root / "locale" / language / "LC_MESSAGES" / "django.po"
 
 
 def sources(root: Path) -> Iterator[tuple[str, bytes]]:
-    """The program's files that may hold strings, by their path, as Python source."""
+    """Yield the path and Python source of each file that may have strings."""
     for app in APPS:
         for path in sorted(root.glob(f"{app}/**/*.py")):
             if "migrations" not in path.parts:
@@ -50,13 +50,13 @@ def sources(root: Path) -> Iterator[tuple[str, bytes]]:
     for path in sorted(root.glob("templates/**/*")):
         if path.suffix in {".html", ".txt"}:
             name = path.relative_to(root).as_posix()
-            # Django turns a template into calls of gettext amid noise; indents would upset Python's tokenizer.
+            # Django turns a template into gettext calls and other text, whose indents would upset Python's tokenizer.
             lines = templatize(path.read_text(), origin=name).splitlines()
             yield name, "\n".join(line.strip() for line in lines).encode()
 
 
 def template_catalog(root: Path = ROOT) -> Catalog:
-    """Every translatable string with the files that use it, without lines, so that moving one changes nothing."""
+    """Return all strings with their files, but without line numbers, so that moving a string changes nothing."""
     catalog = Catalog(project="Vestnik", charset="utf-8")
     for name, source in sources(root):
         options = {"encoding": "utf-8"}
@@ -66,7 +66,7 @@ def template_catalog(root: Path = ROOT) -> Catalog:
 
 
 def read(path: Path, language: str) -> Catalog:
-    """The translations that there are."""
+    """Read the existing translations."""
     if not path.exists():
         return Catalog(
             locale=language,
@@ -84,14 +84,14 @@ def read(path: Path, language: str) -> Catalog:
 
 
 def write(path: Path, catalog: Catalog) -> None:
-    """Store the translations, file by file."""
+    """Write the translations, ordered by file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("wb") as file:
         write_po(file, catalog, width=100, sort_by_file=True, include_lineno=False)
 
 
 def update(language: str, root: Path = ROOT) -> list[str]:
-    """Write the strings of the source into the language's file; translations of strings that are gone are dropped."""
+    """Update a language's file with the strings of the source. Unused translations are dropped."""
     path = po_file(language, root)
     catalog = read(path, language)
     catalog.update(template_catalog(root), no_fuzzy_matching=True, update_creation_date=False)
@@ -101,7 +101,7 @@ def update(language: str, root: Path = ROOT) -> list[str]:
 
 
 def check(language: str, root: Path = ROOT) -> list[str]:
-    """What is wrong with the language's translations, one line each."""
+    """Return the problems of a language's translations, one line each."""
     catalog, needed = read(po_file(language, root), language), template_catalog(root)
     problems = []
     for message in needed:
@@ -115,12 +115,12 @@ def check(language: str, root: Path = ROOT) -> list[str]:
 
 
 def first(message: Message) -> str:
-    """The English text, in the singular if it has two forms."""
+    """Return the English text, the singular if there are two forms."""
     return message.id if isinstance(message.id, str) else message.id[0]
 
 
 def problem_of(message: Message) -> str | None:
-    """Why this translation can't be used, or None."""
+    """Return why a translation is unusable, or None."""
     forms = [message.string] if isinstance(message.string, str) else list(message.string or [""])
     if not all(forms):
         return "not translated"
@@ -134,7 +134,7 @@ def problem_of(message: Message) -> str | None:
 
 
 def compile_mo(language: str, root: Path = ROOT) -> list[str]:
-    """Write the binary file that Django reads."""
+    """Write the binary file for Django."""
     path = po_file(language, root)
     with path.with_suffix(".mo").open("wb") as file:
         write_mo(file, read(path, language))
@@ -145,7 +145,7 @@ COMMANDS: dict[str, Callable[[str], list[str]]] = {"update": update, "check": ch
 
 
 def main() -> None:
-    """Run one command for every language."""
+    """Run one command for all languages."""
     command = COMMANDS.get(sys.argv[1]) if len(sys.argv) == 2 else None
     if command is None:
         sys.exit(__doc__)

@@ -1,4 +1,4 @@
-"""`make run`: the processes of the Procfile side by side. Ctrl-C, SIGTERM or a closed terminal stops them all."""
+"""`make run`: all processes of the Procfile. Ctrl-C, SIGTERM or a closed terminal stops them."""
 
 import os
 import signal
@@ -19,10 +19,10 @@ STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)
 
 
 def main() -> None:
-    """Run until one process ends or somebody asks to stop."""
-    for port, remedy in ((PORT, "set PORT to another"), (SANDBOX_PORT, "the sandbox gateway needs it")):
-        if taken(port):
-            sys.exit(f"Port {port} is in use: {remedy}, or stop what listens there.")
+    """Run until one process ends or a stop is requested."""
+    for port, advice in ((PORT, "set PORT to another"), (SANDBOX_PORT, "the sandbox gateway needs it")):
+        if port_in_use(port):
+            sys.exit(f"Port {port} is in use: {advice}, or stop what listens there.")
     manager = Manager()
     for name, command in parse_procfile((ROOT / "Procfile").read_text()).processes.items():
         manager.add_process(name, command, env={**os.environ, "PORT": str(PORT)}, cwd=ROOT)
@@ -32,16 +32,16 @@ def main() -> None:
     sys.exit(0 if manager.returncode in STOPPED else manager.returncode)
 
 
-def taken(port: int) -> bool:
-    """Whether another process listens on that port of this machine."""
+def port_in_use(port: int) -> bool:
+    """Whether another process listens on that port."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def stop_with_make(parent: int) -> None:
-    """Pass on a SIGINT that reached make alone: unlike SIGTERM make keeps it to itself, and waits for us for ever.
+    """Forward a SIGINT that only make received: unlike SIGTERM, make does not forward it, and waits for this process.
 
-    Make is seen to have had it when it catches the signal no more, as far as the system tells (Linux does).
+    Make has received it once it no longer handles the signal (visible on Linux only).
     """
     if not catches_interrupt(parent):
         return
@@ -51,7 +51,7 @@ def stop_with_make(parent: int) -> None:
 
 
 def catches_interrupt(process: int) -> bool:
-    """Whether that process is a make with a handler for SIGINT."""
+    """Whether that process is a make that handles SIGINT."""
     try:
         lines = Path(f"/proc/{process}/status").read_text().splitlines()
     except OSError:

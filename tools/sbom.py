@@ -1,4 +1,4 @@
-"""`python -m tools.sbom`: what the program is made of, as CycloneDX 1.6 JSON, for scanners of known weaknesses.
+"""`python -m tools.sbom`: the bill of materials as CycloneDX 1.6 JSON, for vulnerability scanners.
 
 Reads what is locked: the packages for this platform with their versions, licences and the hashes that pip has checked.
 """
@@ -17,30 +17,30 @@ _HASH: Final = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 
 
 class Pin(NamedTuple):
-    """A locked package: of every file that the index has of this version, the SHA-256."""
+    """A locked package, with the SHA-256 of each file of this version in the index."""
 
     version: str
     hashes: list[str]
 
 
 def pins(file: Path) -> dict[str, Pin]:
-    """The packages of a file of locked requirements, by their normalised names (PEP 503)."""
+    """Return the packages in a file of locked requirements, by normalised name (PEP 503)."""
     blocks = re.split(r"\n(?=\S)", file.read_text())
     return {normal(found[1]): Pin(found[2], _HASH.findall(block)) for block in blocks if (found := _PIN.match(block))}
 
 
 def normal(name: str) -> str:
-    """As PEP 503 compares names."""
+    """Normalise a name (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def component(name: str, pin: Pin) -> dict[str, Any] | None:
-    """One package, or None where this platform does not need it."""
+    """Return a package, or None if this platform does not need it."""
     try:
         about = metadata(name)
     except PackageNotFoundError:
         return None
-    told = about.get_all("License-Expression") or about.get_all("License") or ["unknown"]
+    licences = about.get_all("License-Expression") or about.get_all("License") or ["unknown"]
     purl = f"pkg:pypi/{name}@{pin.version}"
     return {
         "type": "library",
@@ -48,13 +48,13 @@ def component(name: str, pin: Pin) -> dict[str, Any] | None:
         "name": name,
         "version": pin.version,
         "purl": purl,
-        "licenses": [{"license": {"name": told[0].partition("\n")[0]}}],
+        "licenses": [{"license": {"name": licences[0].partition("\n")[0]}}],
         "properties": [{"name": "vestnik:sha256", "value": value} for value in pin.hashes],
     }
 
 
 def bill() -> dict[str, Any]:
-    """See the module."""
+    """Return the bill of materials."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     found = (component(name, pin) for name, pin in sorted(pins(ROOT / "requirements.txt").items()))
     return {

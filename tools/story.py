@@ -1,4 +1,4 @@
-"""Tell the story of one message, contact, campaign, run or request from the JSON log alone, the lines in their order.
+"""Show all events of one message, contact, campaign, run or request from the JSON log, in order.
 
 python -m tools.story message 123 web.log worker.log
 docker compose logs --no-log-prefix web worker | python -m tools.story contact 45
@@ -16,19 +16,19 @@ Event = dict[str, Any]
 
 
 def main() -> None:
-    """Print a line for each event that belongs to the story."""
-    parser = argparse.ArgumentParser(prog="python -m tools.story", description="The story of one thing, from the log.")
+    """Print a line for each event of the story."""
+    parser = argparse.ArgumentParser(prog="python -m tools.story", description="All log events of one object.")
     parser.add_argument("kind", choices=KINDS)
     parser.add_argument("id")
     parser.add_argument("files", nargs="*", metavar="FILE", help="JSON logs of all processes; standard input without")
     options = parser.parse_args()
     with fileinput.input(options.files, encoding="utf-8", errors="replace") as lines:
         for event in story(options.kind, options.id, events(lines)):
-            print(told(event))
+            print(format_event(event))
 
 
 def events(lines: Iterable[str]) -> list[Event]:
-    """What the lines tell; what is no JSON, a prefix before it included, is passed over."""
+    """Parse the events in the lines. Prefixes before the JSON are skipped, as are other lines."""
     found = []
     for line in lines:
         try:
@@ -39,7 +39,7 @@ def events(lines: Iterable[str]) -> list[Event]:
 
 
 def story(kind: str, value: str, log: list[Event]) -> list[Event]:
-    """The events that name it, those of requests that do, and the milestones of the runs and campaigns it was in."""
+    """Return the events that name it, those of its requests, and the milestones of its runs and campaigns."""
     own = [event for event in log if str(event.get(kind)) == value]
     requests = {event["request_id"] for event in own if "request_id" in event}
     messages = {event["message"] for event in own if "message" in event} if kind == "contact" else set()
@@ -53,8 +53,8 @@ def story(kind: str, value: str, log: list[Event]) -> list[Event]:
     return sorted(filter(belongs, log), key=lambda event: str(event["timestamp"]))
 
 
-def told(event: Event) -> str:
-    """One event as people read it."""
+def format_event(event: Event) -> str:
+    """Format an event for people."""
     facts = " ".join(f"{name}={value}" for name, value in event.items() if name not in _ASIDE and value is not None)
     return f"{event['timestamp']}  {event['event']:<22} {facts}"
 

@@ -23,7 +23,7 @@ class Migration(migrations.Migration):
                 ('password', models.CharField(max_length=128, verbose_name='password')),
                 ('last_login', models.DateTimeField(blank=True, null=True, verbose_name='last login')),
                 ('is_superuser', models.BooleanField(default=False, help_text='Designates that this user has all permissions without explicitly assigning them.', verbose_name='superuser status')),
-                ('email', models.EmailField(error_messages={'unique': 'This e-mail is already registered.'}, max_length=254, unique=True, verbose_name='e-mail')),
+                ('email', models.EmailField(error_messages={'unique': 'This e-mail address is already registered.'}, max_length=254, unique=True, verbose_name='e-mail')),
                 ('first_name', models.CharField(blank=True, max_length=150, validators=[accounts.models.validate_person_name], verbose_name='first name')),
                 ('last_name', models.CharField(blank=True, max_length=150, validators=[accounts.models.validate_person_name], verbose_name='last name')),
                 ('timezone', models.CharField(default=accounts.models.default_timezone, max_length=64, validators=[accounts.models.validate_timezone], verbose_name='time zone')),

@@ -13,7 +13,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='user',
             name='empty_reports',
-            field=models.BooleanField(default=False, verbose_name='reports also when there is nothing to tell'),
+            field=models.BooleanField(default=False, verbose_name='send reports even when there is no activity'),
         ),
         migrations.AddField(
             model_name='user',

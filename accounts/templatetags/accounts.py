@@ -1,4 +1,4 @@
-"""What account pages say of browsers and of sign-up."""
+"""Template tags of account pages: browsers, sign-in methods, and whether sign-up is open."""
 
 from typing import Final
 
@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 
 register = template.Library()
 
-# The first that a User-Agent holds is meant: all of Chromium call themselves Safari too, and Edge Chrome.
+# The first match counts: all Chromium browsers also call themselves Safari, and Edge also calls itself Chrome.
 _BROWSERS: Final = (
     ("Edg", "Edge"),
     ("OPR/", "Opera"),
@@ -33,26 +33,28 @@ _SYSTEMS: Final = (
 
 @register.filter
 def browser(user_agent: str) -> str:
-    """`Firefox, Windows`, as far as the header tells."""
-    found = [next((name for sign, name in signs if sign in user_agent), None) for signs in (_BROWSERS, _SYSTEMS)]
+    """Return browser and system, such as `Firefox, Windows`, as far as the header names them."""
+    found = [
+        next((name for marker, name in markers if marker in user_agent), None) for markers in (_BROWSERS, _SYSTEMS)
+    ]
     return ", ".join(filter(None, found)) or _("Unknown browser")
 
 
 @register.filter
-def way(method: str) -> str:
-    """How somebody signs in, in words."""
+def sign_in_method(method: str) -> str:
+    """Return the name of a sign-in method."""
     words = {
         "password": _("password"),
-        "password_reset": _("link in a letter"),
+        "password_reset": _("e-mail link"),
         "totp": _("authenticator app"),
         "recovery_codes": _("recovery code"),
         "webauthn": _("passkey"),
         "socialaccount": settings.OIDC_NAME,
     }
-    return words.get(method) or _("link in a letter")
+    return words.get(method) or _("e-mail link")
 
 
 @register.simple_tag
 def signup_open() -> bool:
-    """Whether anyone may register."""
+    """Whether anyone may sign up."""
     return settings.OPEN_SIGNUP

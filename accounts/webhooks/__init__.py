@@ -1,1 +1,1 @@
-"""Webhooks: a user's own server is told what happens, by the Standard Webhooks scheme."""
+"""Webhooks: events are posted to a user's own server, following Standard Webhooks."""

@@ -1,4 +1,4 @@
-"""The Django admin's view of webhooks: to be looked at and deleted, without their secrets."""
+"""Webhooks in the Django admin: view and delete, without their secrets."""
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -8,16 +8,16 @@ from accounts.webhooks.models import Webhook
 
 @admin.register(Webhook)
 class WebhookAdmin(admin.ModelAdmin[Webhook]):
-    """Where users have events posted to."""
+    """Users' webhooks."""
 
     list_display = ("url", "owner", "failures", "disabled_at", "created_at")
     search_fields = ("url", "owner__email")
     list_select_related = ("owner",)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        """The secret is for the owner's eyes."""
+        """Webhooks can't be added here: only the owner may see the secret."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Webhook | None = None) -> bool:
-        """An address that nobody has checked is told nothing."""
+        """Webhooks can't be edited here: the address would not be checked."""
         return False

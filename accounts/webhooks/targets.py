@@ -1,7 +1,7 @@
-"""Where deliveries may go: to public addresses only, unless a setting allows others.
+"""Allowed targets of webhooks: public addresses only, unless a setting allows others.
 
-A name is resolved once for each attempt; what is checked is what is connected to, so that a name which changes its
-address in between (DNS rebinding) gains nothing. Redirects are not followed, and no proxy of the environment is asked.
+A name is resolved once per attempt. The checked address is the one that is connected to, so DNS rebinding gains
+nothing. Redirects are not followed, and proxies of the environment are ignored.
 """
 
 import socket
@@ -9,7 +9,7 @@ import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Any, Final
 from urllib.parse import SplitResult, urlsplit
 
@@ -21,17 +21,31 @@ from urllib3.exceptions import HTTPError
 
 CONNECT_SECONDS: Final = 5.0
 TOTAL_SECONDS: Final = 15.0
-KEPT_ANSWER: Final = 500
-_TRANSLATED: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+MAX_ANSWER: Final = 500
+_NAT64: Final = IPv6Network("64:ff9b::/96")
+_UNICAST: Final = IPv6Network("2000::/3")
+"""The only IPv6 range in which global addresses are assigned."""
+_SPECIAL: Final = tuple(
+    ip_network(block)
+    for block in (
+        # https://www.iana.org/assignments/iana-ipv4-special-registry, with what is deprecated, and multicast
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+        *("192.0.0.0/24", "192.0.2.0/24", "192.31.196.0/24", "192.52.193.0/24", "192.88.99.0/24", "192.168.0.0/16"),
+        *("192.175.48.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4", "240.0.0.0/4"),
+        # https://www.iana.org/assignments/iana-ipv6-special-registry, as far as they lie in `_UNICAST`
+        *("2001::/23", "2001:db8::/32", "2002::/16", "2620:4f:8000::/48", "3fff::/20"),
+    )
+)
+"""Special-purpose blocks. No receiver is there, even if an address can be reached."""
 
 
 class Refused(Exception):
-    """Nothing is sent there; the text says why, in a word."""
+    """The target is not allowed; the text is the reason, one word."""
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one attempt: a status, or the reason why there is none."""
+    """The result of one attempt: a status, or the reason why there is none."""
 
     status: int | None
     reason: str
@@ -39,13 +53,13 @@ class Answer:
     duration_ms: int
 
     @property
-    def good(self) -> bool:
-        """Whether the receiver took it."""
+    def accepted(self) -> bool:
+        """Whether the receiver accepted the request."""
         return self.status is not None and 200 <= self.status < 300
 
 
-def parsed(url: str) -> SplitResult:
-    """The parts of an address that can be posted to; Refused (`address`, `https`)."""
+def parse_address(url: str) -> SplitResult:
+    """Return the parts of a usable address. Raises Refused (`address`, `https`)."""
     try:
         parts = urlsplit(url)
         usable = parts.hostname and parts.scheme in ("http", "https") and parts.port != 0
@@ -59,8 +73,8 @@ def parsed(url: str) -> SplitResult:
 
 
 def resolve(url: str) -> str:
-    """The IP address to connect to; Refused (`address`, `https`, `dns`, `private`)."""
-    parts = parsed(url)
+    """Return the IP address to connect to. Raises Refused (`address`, `https`, `dns`, `private`)."""
+    parts = parse_address(url)
     try:
         found = socket.getaddrinfo(parts.hostname, parts.port or 443, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
@@ -72,24 +86,26 @@ def resolve(url: str) -> str:
 
 
 def is_public(address: str) -> bool:
-    """Whether it is one of the internet at large, and hides none that is not."""
+    """Whether the address is public, and embeds no IPv4 address that is not."""
     found = ip_address(address.partition("%")[0])
     if isinstance(found, IPv6Address):
-        inner = _inside(found)
-        if inner is not None:
-            return is_public(str(inner))
-    return found.is_global and not (found.is_multicast or found.is_reserved or found.is_unspecified)
+        embedded = _embedded_ipv4(found)
+        if embedded is not None:
+            return is_public(str(embedded))
+        if found not in _UNICAST:
+            return False
+    return found.is_global and not any(found in block for block in _SPECIAL)
 
 
-def _inside(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address that an IPv6 one stands for."""
-    if any(address in network for network in _TRANSLATED):
+def _embedded_ipv4(address: IPv6Address) -> IPv4Address | None:
+    """Return the IPv4 address that is embedded in an IPv6 one."""
+    if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else None)
 
 
 class PinnedAdapter(HTTPAdapter):
-    """Connects to one address, whatever the name says; Host header, SNI and certificate stay the name's."""
+    """Connects to one address, whatever the name resolves to. Host header, SNI and certificate use the name."""
 
     def __init__(self, address: str) -> None:
         self.address = address
@@ -97,35 +113,35 @@ class PinnedAdapter(HTTPAdapter):
         super().__init__()
 
     def get_connection_with_tls_context(self, request: Any, verify: Any, proxies: Any = None, cert: Any = None) -> Any:
-        """The pool of the address."""
+        """Return the connection pool of the address."""
         host, pool = self.build_connection_pool_key_attributes(request, verify, cert)
         options: dict[str, Any] = {**pool}
         if host["scheme"] == "https":
             options |= {"server_hostname": host["host"], "assert_hostname": host["host"]}
         found = self.poolmanager.connection_from_host(self.address, host["port"], host["scheme"], pool_kwargs=options)
-        found.ConnectionCls = self._noted(found.ConnectionCls)
+        found.ConnectionCls = self._tracked(found.ConnectionCls)
         return found
 
-    def _noted(self, kind: type[Any]) -> type[Any]:
-        """The same kind of connection, kept in `opened`."""
+    def _tracked(self, kind: type[Any]) -> type[Any]:
+        """Return a connection class that adds its instances to `opened`."""
         opened = self.opened
 
-        class Noted(kind):  # type: ignore[misc]
+        class Tracked(kind):  # type: ignore[misc]
             def connect(self) -> None:
                 opened.append(self)
                 super().connect()
 
-        return Noted
+        return Tracked
 
-    def cut(self) -> None:
-        """End whatever goes on: an answer that comes byte by byte would outlast any time-out between two bytes."""
+    def close_all(self) -> None:
+        """Close all connections. An answer that arrives byte by byte never reaches the read timeout."""
         for connection in self.opened:
             with suppress(OSError, AttributeError):
                 connection.sock.shutdown(socket.SHUT_RDWR)
 
 
 def post(url: str, body: bytes, headers: dict[str, str]) -> Answer:
-    """Post, and read no more of the answer than is kept; a failure is an `Answer` too."""
+    """Post, and read only as much of the answer as is stored. A failure is an `Answer` too."""
     started = time.monotonic()
     status, text = None, ""
     try:
@@ -143,12 +159,12 @@ def post(url: str, body: bytes, headers: dict[str, str]) -> Answer:
 
 
 def _post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
-    parts = parsed(url)
+    parts = parse_address(url)
     with requests.Session() as session:
         session.trust_env = False
         adapter = PinnedAdapter(resolve(url))
         session.mount(f"{parts.scheme}://", adapter)
-        guard = threading.Timer(TOTAL_SECONDS, adapter.cut)
+        guard = threading.Timer(TOTAL_SECONDS, adapter.close_all)
         guard.start()
         try:
             answer = session.post(
@@ -159,7 +175,7 @@ def _post(url: str, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
                 allow_redirects=False,
                 stream=True,
             )
-            text = answer.raw.read(KEPT_ANSWER, decode_content=True) or b""
+            text = answer.raw.read(MAX_ANSWER, decode_content=True) or b""
         finally:
             guard.cancel()
-    return answer.status_code, text.decode("utf-8", "replace").replace("\0", "�")[:KEPT_ANSWER]
+    return answer.status_code, text.decode("utf-8", "replace").replace("\0", "�")[:MAX_ANSWER]

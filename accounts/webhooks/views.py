@@ -1,4 +1,4 @@
-"""The pages of webhooks, below the account's."""
+"""The webhook pages, below the account page."""
 
 from typing import Final
 
@@ -14,16 +14,17 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.webhooks import services
 from accounts.webhooks.forms import DeliveryListForm, WebhookForm
 from accounts.webhooks.models import Delivery, EventType, Webhook
-from project.http import Conflict, Signed, refusal_shown
-from project.lists import holding, list_shown, tidied
+from project.http.client import UserRequest
+from project.http.errors import Conflict, show_refusal
+from project.http.lists import clean_query, contains_words, render_list
 
-_PAGE: Final = 30
+_PAGE_SIZE: Final = 30
 
 
 @never_cache
 @login_required
-def webhooks(request: Signed) -> HttpResponse:
-    """One's own webhooks, and a form for another; a new one's secret is shown in the answer itself, this once."""
+def webhooks(request: UserRequest) -> HttpResponse:
+    """List the user's webhooks, with a form to add one. The new secret is shown once, in the response itself."""
     form, new = WebhookForm(request.POST or None), None
     if form.is_valid():
         try:
@@ -39,46 +40,46 @@ def webhooks(request: Signed) -> HttpResponse:
 
 @require_safe
 @login_required
-def webhook(request: Signed, pk: int) -> HttpResponse:
-    """One of them: what it is told of, and the log of its deliveries, newest first."""
+def webhook(request: UserRequest, pk: int) -> HttpResponse:
+    """Show a webhook: its events, and the log of its deliveries, newest first."""
     row = get_object_or_404(Webhook, pk=pk, owner=request.user)
-    form = DeliveryListForm(tidied(request))
-    asked = form.read()
-    found = row.deliveries.defer("events").filter(holding(asked["q"] or "", "uid"))
-    if asked["status"]:
-        found = found.filter(status=asked["status"])
-    everything = set(row.events) == set(EventType.values)
-    labels = [] if everything else [EventType(event).label for event in row.events]
-    context = {"webhook": row, "labels": labels, "form": form, "page": form.page(found, _PAGE)}
-    return list_shown(request, "webhooks/webhook.html", context)
+    form = DeliveryListForm(clean_query(request))
+    values = form.read()
+    deliveries_found = row.deliveries.defer("events").filter(contains_words(values["q"] or "", "uid"))
+    if values["status"]:
+        deliveries_found = deliveries_found.filter(status=values["status"])
+    all_events = set(row.events) == set(EventType.values)
+    labels = [] if all_events else [EventType(event).label for event in row.events]
+    context = {"webhook": row, "labels": labels, "form": form, "page": form.page(deliveries_found, _PAGE_SIZE)}
+    return render_list(request, "webhooks/webhook.html", context)
 
 
 @require_POST
 @login_required
-def webhook_delete(request: Signed, pk: int) -> HttpResponse:
-    """Tell it nothing more."""
+def webhook_delete(request: UserRequest, pk: int) -> HttpResponse:
+    """Delete a webhook."""
     row = get_object_or_404(Webhook, pk=pk, owner=request.user)
     services.webhook_delete(webhook=row, by=request.user)
-    messages.success(request, _("The webhook is deleted."))
+    messages.success(request, _("Webhook deleted."))
     return redirect("webhooks:webhooks")
 
 
 @require_POST
 @login_required
-def webhook_enable(request: Signed, pk: int) -> HttpResponse:
-    """Turn a disabled one on again."""
+def webhook_enable(request: UserRequest, pk: int) -> HttpResponse:
+    """Enable a disabled webhook again."""
     row = get_object_or_404(Webhook, pk=pk, owner=request.user)
     services.webhook_enable(webhook=row, by=request.user)
-    messages.success(request, _("The webhook is on again. Failed deliveries can be sent again below."))
+    messages.success(request, _("The webhook is on again. You can resend failed deliveries below."))
     return redirect("webhooks:webhook", pk)
 
 
 @require_POST
 @login_required
-def delivery_resend(request: Signed, pk: int, delivery_pk: int) -> HttpResponse:
+def delivery_resend(request: UserRequest, pk: int, delivery_pk: int) -> HttpResponse:
     """Send one delivery again."""
     delivery = get_object_or_404(Delivery, pk=delivery_pk, webhook=pk, webhook__owner=request.user)
-    with refusal_shown(request):
+    with show_refusal(request):
         services.delivery_resend(delivery=delivery, by=request.user)
-        messages.success(request, _("It is sent again."))
+        messages.success(request, _("The delivery is being sent again."))
     return redirect("webhooks:webhook", pk)

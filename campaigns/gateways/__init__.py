@@ -1,1 +1,1 @@
-"""The languages of gateways, by kind. A new one is a file beside these and a line in `campaigns/connections.py`."""
+"""Gateways: their drivers, how they are set up, which messages each carries, and their pages."""

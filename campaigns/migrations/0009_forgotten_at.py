@@ -13,6 +13,6 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='run',
             name='forgotten_at',
-            field=models.DateTimeField(editable=False, null=True, verbose_name='messages removed'),
+            field=models.DateTimeField(editable=False, null=True, verbose_name='messages deleted'),
         ),
     ]

@@ -4,7 +4,7 @@ import django.db.models.deletion
 from django.db import migrations, models
 from django.db.models import Index, Q
 
-from project.sql import IndexAlongside
+from project.core.sql import IndexAlongside
 
 _WAITING = Q(listed_status="pending")
 

@@ -1,13 +1,15 @@
-"""What campaigns keep, a file for each of: the definition, its runs, their messages, the gateways."""
+"""The models of campaigns: definition, runs, messages, gateways."""
 
-from campaigns.models.campaign import MAX_TEXT_LENGTH, RECORDED, Campaign, CampaignQuerySet, fingerprint_of
-from campaigns.models.gateway import GATEWAY_RECORDED, Gateway, GatewayHour, GatewayQuerySet, Kind, Pace
+from campaigns.models.campaign import MAX_TEXT_LENGTH, RECORDED, Campaign, CampaignQuerySet
+from campaigns.models.gateway import GATEWAY_RECORDED, Gateway, GatewayHour, GatewayQuerySet, RateLimitState
 from campaigns.models.message import Attempt, Lease, Message, MessageQuerySet, WaitingReceipt
-from campaigns.models.run import Run, RunMinute, RunQuerySet, RunReason
+from campaigns.models.run import NOTHING_OPEN, Run, RunMinute, RunQuerySet, RunReason
+from campaigns.models.unsaved import Unsaved
 
 __all__ = [
     "GATEWAY_RECORDED",
     "MAX_TEXT_LENGTH",
+    "NOTHING_OPEN",
     "RECORDED",
     "Attempt",
     "Campaign",
@@ -15,15 +17,14 @@ __all__ = [
     "Gateway",
     "GatewayHour",
     "GatewayQuerySet",
-    "Kind",
     "Lease",
     "Message",
     "MessageQuerySet",
-    "Pace",
+    "RateLimitState",
     "Run",
     "RunMinute",
     "RunQuerySet",
     "RunReason",
+    "Unsaved",
     "WaitingReceipt",
-    "fingerprint_of",
 ]

@@ -1,64 +1,68 @@
-"""One contact in one run, who holds it, each try that failed, and receipts that came before their time."""
+"""Messages, leases, failed attempts, and receipts that are not applied yet."""
 
 from datetime import datetime
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce
-from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
-from campaigns.states import QUARANTINED, RARE, RESENT, SMOOTH, MessageStatus
+from accounts.models import User
+from campaigns.states import QUARANTINED, RARE, RESENT, SUCCESS_PATH, MessageStatus
 from directory.models import Contact
-from project import clock
+from project.core import clock
+from project.core.clock import now
+
+if TYPE_CHECKING:
+    from campaigns.models.run import Run
 
 
 class MessageQuerySet(models.QuerySet["Message"]):
-    """Messages by what can be asked of them."""
+    """Queries for messages."""
 
     def in_status(self, status: str) -> "MessageQuerySet":
-        """Those in that state, by index where there is one."""
-        return self.filter(status=status) if status in SMOOTH else self.filter(listed_status=status)
+        """Messages in that status, found by index where there is one."""
+        return self.filter(status=status) if status in SUCCESS_PATH else self.filter(listed_status=status)
 
     def waiting(self) -> "MessageQuerySet":
-        """Those that wait for their time or their next attempt."""
+        """Messages that wait for their due time or their next attempt."""
         return self.in_status(MessageStatus.PENDING)
 
     def due(self, now: datetime) -> "MessageQuerySet":
-        """Those whose time has come."""
+        """Pending messages that are due."""
         return self.waiting().filter(due_at__lte=now)
 
     def free_for(self, gateway: str) -> "MessageQuerySet":
-        """Those that it may carry: no other one has had them, or it is certain that none has accepted them."""
+        """Messages that this gateway may send: no other gateway may have accepted them."""
         uncertain = models.Exists(Attempt.objects.filter(message=models.OuterRef("pk"), uncertain=True))
         return self.filter(Q(gateway=None) | Q(gateway=gateway) | ~uncertain)
 
     def leased_by(self, token: Any) -> "MessageQuerySet":
-        """Those that this lease still holds: the fence around every outcome."""
+        """Messages that this lease still holds: the fence for writing outcomes."""
         return self.filter(status=MessageStatus.SENDING, lease_token=token)
 
     def to(self, contact: Contact) -> "MessageQuerySet":
-        """Those to a contact, and those to its phone alone; few enough to be sorted by hand."""
+        """Messages to a contact, and transactional messages to its phone; few enough to sort without an index."""
         return self.filter(Q(contact=contact) | Q(contact=None, phone=contact.phone))
 
-    def learned(self, **values: Any) -> int:
-        """Write what was learned of messages that had come to an end before; return how many. See `ended_at`."""
-        return self.update(ended_at=Coalesce("ended_at", "changed_at"), changed_at=clock.now(), **values)
+    def update_ended(self, moment: datetime, **values: Any) -> int:
+        """Update messages that had ended before, keeping the time of the end in `ended_at`; return how many."""
+        return self.update(ended_at=Coalesce("ended_at", "changed_at"), changed_at=moment, **values)
 
-    def wait_again(self) -> int:
-        """Let them wait as if never tried, and return how many."""
+    def transactional_of(self, owner: User) -> "MessageQuerySet":
+        """The transactional messages of a user."""
+        return self.filter(run__campaign__owner=owner, run__campaign__transactional=True)
+
+    def reset_to_pending(self) -> int:
+        """Make them pending as if never attempted; return how many."""
         return self.update(
             status=MessageStatus.PENDING, reason="", attempts=0, leases=0, changed_at=clock.now(), ended_at=None
         )
 
     def unresolved(self) -> "MessageQuerySet":
-        """Those whose outcome nobody knows, and that nobody has sent again."""
+        """Unknown messages that nobody has resent."""
         return self.in_status(MessageStatus.UNKNOWN).exclude(reason=RESENT)
-
-    def quarantined(self) -> "MessageQuerySet":
-        """Those that were stopped after too many leases without an outcome."""
-        return self.in_status(MessageStatus.UNKNOWN).filter(reason=QUARANTINED)
 
 
 _WAITING = Q(listed_status=MessageStatus.PENDING)
@@ -67,29 +71,29 @@ _WAITING = Q(listed_status=MessageStatus.PENDING)
 class Message(models.Model):
     """One contact in one run. Its primary key is the gateway's `msgId`: global and never reused.
 
-    `phone`, `text` and `parts` are frozen at the first attempt, so that every retry sends the same payload. A message
-    to a single phone, outside any campaign, has them from the start, and no contact.
+    `phone`, `text` and `parts` are frozen at the first attempt, so that every retry sends the same payload. A
+    transactional message has them from the start, and no contact.
 
-    Indexes know the state by `listed_status`, which stays the same when a request succeeds: PostgreSQL then writes the
-    success beside the row and into no index (a heap-only tuple), at half the cost.
+    Indexes use `listed_status`, which does not change when a request succeeds. PostgreSQL then writes a success as a
+    heap-only tuple, without touching an index, at half the cost.
 
-    `gateway` is the one that had it last. If it may have accepted the message, no other one ever gets it.
+    `gateway` is the last one that got the message. If it may have accepted the message, no other one ever gets it.
 
-    When a receipt or a person tells more of a message that has come to an end, `changed_at` moves, and `ended_at` keeps
-    when the end was. Figures by day and hour go by it, so that what happened on a day stays there.
+    When a receipt or a user changes a message that has ended, `changed_at` moves and `ended_at` keeps the time of the
+    end. Figures by day and hour use `ended_at`, so they do not move to another day.
 
-    A run has one message for each contact, and one more for each time that a person has sent an unknown one again.
+    A run has one message for each contact, and one more for each time that a user has resent an unknown one.
     """
 
-    # Other indexes serve both foreign keys: each one less makes sending faster.
+    # Other indexes serve both foreign keys; fewer indexes make sending faster.
     run = models.ForeignKey("Run", on_delete=models.CASCADE, related_name="messages", db_index=False)
-    # Without a constraint in the database, which took half of a freeze: that locks the contacts itself, see `audience`.
+    # No constraint in the database: it took half the time of a freeze, which locks the contacts (see `recipients`).
     contact = models.ForeignKey(
         Contact, on_delete=models.PROTECT, related_name="messages", null=True, db_index=False, db_constraint=False
     )
-    status = models.CharField(_("state"), max_length=11, choices=MessageStatus.choices, default=MessageStatus.PENDING)
+    status = models.CharField(_("status"), max_length=11, choices=MessageStatus.choices, default=MessageStatus.PENDING)
     listed_status = models.GeneratedField(
-        expression=models.Case(models.When(status__in=SMOOTH, then=None), default=F("status")),
+        expression=models.Case(models.When(status__in=SUCCESS_PATH, then=None), default=F("status")),
         output_field=models.CharField(max_length=11, null=True),
         db_persist=True,
     )
@@ -101,7 +105,7 @@ class Message(models.Model):
     phone = models.BigIntegerField(_("phone"), null=True)
     text = models.TextField(_("text"), default="", blank=True)
     parts = models.PositiveSmallIntegerField(_("parts"), default=0)
-    # Without an index or a constraint of its own, which each message would pay for.
+    # No index or constraint of its own: each message would pay for it.
     resend_of = models.ForeignKey(
         "self", on_delete=models.DO_NOTHING, related_name="+", null=True, db_index=False, db_constraint=False
     )
@@ -137,8 +141,13 @@ class Message(models.Model):
 
     @property
     def recipient(self) -> int:
-        """The phone it goes to: as frozen, or else as the contact has it now."""
+        """The phone that it is sent to: as frozen, or else the contact's current one."""
         return self.phone if self.phone is not None else cast("Contact", self.contact).phone
+
+    @property
+    def planned_run(self) -> "Run | None":
+        """Its run; None for a transactional message, because its campaign is hidden."""
+        return None if self.run.campaign.transactional else self.run
 
     @property
     def unresolved(self) -> bool:
@@ -147,12 +156,12 @@ class Message(models.Model):
 
     @property
     def quarantined(self) -> bool:
-        """See `MessageQuerySet.quarantined`."""
+        """Whether it was stopped after too many leases without an outcome."""
         return self.status == MessageStatus.UNKNOWN and self.reason == QUARANTINED
 
 
 class Lease(models.Model):
-    """A batch of messages that one sender holds; the sweeper takes back what it still holds after `until`."""
+    """A batch of messages that one sender holds until `until`; then the rescuer takes back the rest."""
 
     token = models.UUIDField(db_index=True)
     until = models.DateTimeField(db_index=True)
@@ -163,16 +172,16 @@ class Lease(models.Model):
 
 
 class Attempt(models.Model):
-    """One try that did not end well. A successful one is told by the message itself.
+    """A failed attempt. A successful one has no row: the message shows it.
 
-    `uncertain` says that the gateway may have accepted the message all the same.
+    `uncertain` means that the gateway may have accepted the message nevertheless.
     """
 
     message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="failures")
     at = models.DateTimeField(_("time"))
     reason = models.CharField(_("reason"), max_length=40)
     http_status = models.PositiveSmallIntegerField(null=True)
-    answer = models.TextField(_("answer"), default="", blank=True)
+    answer = models.TextField(_("response"), default="", blank=True)
     duration_ms = models.PositiveIntegerField(default=0)
     uncertain = models.BooleanField(default=False)
 
@@ -185,7 +194,7 @@ class Attempt(models.Model):
 
 
 class WaitingReceipt(models.Model):
-    """A receipt that has come and is not applied yet. Its message may not be sent yet, or not be there at all."""
+    """A receipt that is not applied yet. Its message may not be recorded as sent yet, or may not exist."""
 
     gateway = models.CharField(max_length=40)
     message_id = models.BigIntegerField()

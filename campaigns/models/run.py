@@ -1,4 +1,4 @@
-"""One execution of a campaign, and its counters: of all its time, by minute, and by reason of failure."""
+"""Runs (executions of campaigns) and their counters: in total, by minute, and by reason of failure."""
 
 from datetime import datetime
 from typing import Final
@@ -6,29 +6,35 @@ from typing import Final
 from django.db import models
 from django.db.models import F, Q, Sum
 from django.db.models.functions import Coalesce
-from django.utils.timezone import now
 from django.utils.translation import gettext_lazy as _
 
+from campaigns.gateways.routing import Route
 from campaigns.models.campaign import Campaign
 from campaigns.models.message import Message, MessageQuerySet
-from campaigns.routing import Route
-from campaigns.states import OPEN, CampaignStatus, MessageStatus, Remedy
-from project import clock
+from campaigns.states import OPEN, CampaignStatus, MessageStatus, Resolution
+from project.core import clock
+from project.core.clock import now
 
-MANY: Final = 10_000
+MAX_COUNTED: Final = 10_000
+NOTHING_OPEN: Final = Q(**dict.fromkeys(OPEN, 0))
+"""Runs whose messages have all ended."""
 
 
 class RunQuerySet(models.QuerySet["Run"]):
-    """Runs by what can be asked of them."""
+    """Queries for runs."""
+
+    def planned(self) -> "RunQuerySet":
+        """Runs of campaigns that users created."""
+        return self.filter(campaign__transactional=False)
 
     def active(self) -> "RunQuerySet":
-        """Those that are not finished yet."""
+        """Runs that are not finished."""
         return self.filter(finished_at=None)
 
     def sendable(self, route: Route | None = None) -> "RunQuerySet":
-        """Those whose messages may leave, each with `first_due`: when the first that waits may; None if none waits.
+        """Runs whose messages may be sent. `first_due` is the first due time of their pending messages, or None.
 
-        With a route, as far as its gateway may carry them.
+        With a route, only messages that its gateway may send count.
         """
         moment = clock.now()
         running = self.active().filter(
@@ -40,28 +46,28 @@ class RunQuerySet(models.QuerySet["Run"]):
             return running.annotate(first_due=_first_due(Message.objects.waiting()))
         free = _first_due(Message.objects.waiting().free_for(route.gateway))
         returned = _first_due(Message.objects.waiting().filter(gateway=route.gateway))
-        first_due = models.Case(models.When(route.serves(), then=free), default=returned)
-        return running.filter(route.serves() | route.visits()).annotate(first_due=first_due)
+        first_due = models.Case(models.When(route.runs_served(), then=free), default=returned)
+        return running.filter(route.runs_served() | route.runs_recovered()).annotate(first_due=first_due)
 
-    def told(self, since: datetime) -> "RunQuerySet":
-        """Each with what its counters don't tell, newest first, by one query at a cost that has a bound.
+    def with_progress(self, since: datetime) -> "RunQuerySet":
+        """Runs, newest first, with figures that counters don't have; one query at a bounded cost.
 
-        `ended`: messages that came to an end since that moment, to the minute. Of a run that is not finished:
-        `first_due`; `retrying`: messages that wait for another attempt (counted up to `MANY`), and `retry_at`: when
-        the first of these may leave.
+        `ended`: messages that ended since `since`, to the minute. For a run that is not finished also: `first_due`;
+        `retrying`: messages that wait for another attempt (counted up to `MAX_COUNTED`); `retry_at`: the first time
+        at which one of these is due.
         """
         minutes = RunMinute.objects.filter(run=models.OuterRef("pk"), minute__gte=since).order_by().values("run")
         ended = minutes.annotate(number=Sum(F("sent") + F("failed"))).values("number")
-        again = Message.objects.waiting().filter(run=models.OuterRef("pk"), attempts__gt=0).order_by()[:MANY]
+        retried = Message.objects.waiting().filter(run=models.OuterRef("pk"), attempts__gt=0).order_by()[:MAX_COUNTED]
         return self.order_by("-occurrence").annotate(
             ended=Coalesce(models.Subquery(ended), 0),
             first_due=_while_active(_first_due(Message.objects.waiting())),
-            retrying=Coalesce(_while_active(_Count(again.values("pk"))), 0),
-            retry_at=_while_active(_Earliest(again.values("due_at"))),
+            retrying=Coalesce(_while_active(_Count(retried.values("pk"))), 0),
+            retry_at=_while_active(_Earliest(retried.values("due_at"))),
         )
 
     def next_due(self, route: Route | None = None) -> datetime | None:
-        """When the first message of these runs may leave."""
+        """The first time at which a message of these runs is due."""
         first: datetime | None = self.sendable(route).aggregate(first=models.Min("first_due"))["first"]
         return first
 
@@ -71,21 +77,21 @@ class RunQuerySet(models.QuerySet["Run"]):
         return due[number:].exists()
 
     def backlog(self) -> tuple[int, float]:
-        """How many messages wait in those of these runs of which one is due, and for how many seconds it has been.
+        """The number of pending messages in runs with a due message, and for how many seconds the oldest has been due.
 
-        Read from the runs' counters, for counting the messages would take as long as there are many.
+        The number comes from the runs' counters, because counting messages takes longer the more there are.
         """
         moment = clock.now()
-        waiting = self.sendable().values_list(F("first_due"), "pending")
-        late = [(first_due, pending) for first_due, pending in waiting if first_due and first_due <= moment]
-        oldest = min((first_due for first_due, _pending in late), default=moment)
-        return sum(pending for _first_due, pending in late), (moment - oldest).total_seconds()
+        pending_runs = self.sendable().values_list(F("first_due"), "pending")
+        overdue = [(first_due, pending) for first_due, pending in pending_runs if first_due and first_due <= moment]
+        oldest = min((first_due for first_due, _pending in overdue), default=moment)
+        return sum(pending for _first_due, pending in overdue), (moment - oldest).total_seconds()
 
     def figures(self) -> dict[str, int]:
-        """The counters of all these runs added up, by status, with `total`, `attempts` and `parts`."""
-        names = [*MessageStatus.values, "attempts", "parts"]
-        sums = self.aggregate(**{f"sum_{name}": Coalesce(Sum(name), 0) for name in names})
-        figures = {name: sums[f"sum_{name}"] for name in names}
+        """The sums of these runs' counters by status, with `total`, `attempts` and `parts`."""
+        counters = [*MessageStatus.values, "attempts", "parts"]
+        sums = self.aggregate(**{f"sum_{name}": Coalesce(Sum(name), 0) for name in counters})
+        figures = {name: sums[f"sum_{name}"] for name in counters}
         return {"total": sum(figures[status] for status in MessageStatus.values), **figures}
 
 
@@ -98,14 +104,14 @@ def _while_active(subquery: models.Subquery) -> models.Case:
 
 
 class _Count(models.Subquery):
-    """How many rows a subquery has; unlike an aggregate it respects its limit."""
+    """The number of rows of a subquery; unlike an aggregate it respects the limit."""
 
     template = "(SELECT COUNT(*) FROM (%(subquery)s) AS picked)"
     output_field = models.IntegerField()
 
 
 class _Earliest(models.Subquery):
-    """The least value of a subquery's only column."""
+    """The minimum of a subquery's only column."""
 
     template = "(SELECT MIN(due_at) FROM (%(subquery)s) AS picked)"
     output_field = models.DateTimeField()
@@ -114,33 +120,38 @@ class _Earliest(models.Subquery):
 class Run(models.Model):
     """One execution of a campaign, with a counter for each status of its messages.
 
-    The counters change in the same transaction as the messages they count, so that they always add up to the total.
+    The counters change in the same transaction as the messages they count, so they always add up to the total.
 
-    `replan_from` asks for messages to be planned anew, from that id on; `retry_before` asks that, with them, those that
-    failed until then wait again. `remedy` asks that those be made up for that were unknown at `remedy_before`.
+    `replan_from` is a mark to plan messages again, from that id on. With `retry_before`, messages that failed until
+    then become pending, too. `resolution` is a mark to resolve the messages that were unknown at `resolution_before`.
 
-    `noted` accepted messages were told to the directory at `noted_at`; while that goes on, it has come to `noted_to`.
+    `contacted_messages` is the number of accepted messages that "last contacted" included at `contacted_updated_at`.
+    During an update, `contacted_to` is the last processed message id.
 
-    Since `forgotten_at` its messages are removed, or being removed (`retention.py`); the counters stay.
+    From `forgotten_at` on, its messages are removed or being removed (`retention.py`); the counters stay.
 
-    `reached` is the last message whose first attempt has been recorded: what happened lately, happened just before it.
+    `reached` is the last message whose first attempt is recorded. The latest changes are near this id.
     """
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="runs")
     occurrence = models.DateTimeField(_("planned for"))
-    ends_at = models.DateTimeField(_("superseded"), null=True, help_text=_("when the next run has begun everywhere"))
+    ends_at = models.DateTimeField(
+        _("superseded"), null=True, help_text=_("when the next run has started in all time zones")
+    )
     started_at = models.DateTimeField(_("started"), default=now)
-    joined_at = models.DateTimeField(_("joiners seen until"), null=True)
+    joined_at = models.DateTimeField(_("new contacts included until"), null=True)
     finished_at = models.DateTimeField(_("finished"), null=True)
     replan_from = models.BigIntegerField(null=True, editable=False)
     retry_before = models.DateTimeField(null=True, editable=False)
-    remedy = models.CharField(max_length=6, choices=Remedy.choices, default="", blank=True, editable=False)
-    remedy_before = models.DateTimeField(null=True, editable=False)
-    noted = models.PositiveIntegerField(default=0, editable=False)
-    noted_at = models.DateTimeField(null=True, editable=False)
-    noted_to = models.BigIntegerField(default=0, editable=False)
+    resolution = models.CharField(
+        max_length=6, choices=Resolution.choices, default="", blank=True, editable=False, db_column="remedy"
+    )
+    resolution_before = models.DateTimeField(null=True, editable=False, db_column="remedy_before")
+    contacted_messages = models.PositiveIntegerField(default=0, editable=False, db_column="noted")
+    contacted_updated_at = models.DateTimeField(null=True, editable=False, db_column="noted_at")
+    contacted_to = models.BigIntegerField(default=0, editable=False, db_column="noted_to")
     reached = models.BigIntegerField(null=True, editable=False)
-    forgotten_at = models.DateTimeField(_("messages removed"), null=True, editable=False)
+    forgotten_at = models.DateTimeField(_("messages deleted"), null=True, editable=False)
 
     pending = models.PositiveIntegerField(default=0)
     sending = models.PositiveIntegerField(default=0)
@@ -167,12 +178,12 @@ class Run(models.Model):
 
     @property
     def deadline(self) -> datetime:
-        """No message leaves from here on: the campaign's end, or the next run's beginning."""
+        """When sending stops: at the campaign's end, or when the next run begins."""
         return min(self.ends_at or self.campaign.ends_at, self.campaign.ends_at)
 
     @property
     def retryable(self) -> bool:
-        """Whether messages that came to their end may leave once more."""
+        """Whether ended messages may be sent again."""
         return self.campaign.retryable and clock.now() < self.deadline
 
     @property
@@ -182,12 +193,12 @@ class Run(models.Model):
 
     @property
     def open(self) -> int:
-        """Messages that may still leave."""
+        """Messages that may still be sent."""
         return sum(getattr(self, status) for status in OPEN)
 
 
 class RunMinute(models.Model):
-    """What one run did in one minute (UTC): the chart and the rate come from here."""
+    """The counters of one run in one minute (UTC), for the chart and the rate."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="minutes")
     minute = models.DateTimeField()
@@ -205,7 +216,7 @@ class RunMinute(models.Model):
 
 
 class RunReason(models.Model):
-    """How many attempts of one run failed for one reason; those that were repeated count, too."""
+    """The number of a run's attempts that failed for one reason, including those that were retried."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="reasons", db_index=False)
     reason = models.CharField(max_length=40)

@@ -1,1 +1,1 @@
-"""A stand-in for the probe gateway: accepts messages, keeps a ledger of them, and misbehaves on request."""
+"""A stand-in for the probe gateway: accepts messages, records them in a ledger, and simulates faults."""

@@ -1,4 +1,4 @@
-"""What the sandbox answers: whole answers made once, and the ways to give none."""
+"""The sandbox's answers: prepared ones, and ways to give none."""
 
 import json
 import socket
@@ -13,10 +13,10 @@ from campaigns.sandbox.ledger import ACCEPTED, CONFLICT, REPEAT
 
 
 class Answer(web.StreamResponse):
-    """An answer whose bytes are ready and are written at one stroke.
+    """A prepared answer, written in one call.
 
-    Twice as fast as one whose headers are put together for each request; so it holds for HTTP/1.1 with keep-alive
-    only, and `suited` makes an ordinary one for any other client.
+    That is twice as fast as building headers for each request. It works only for HTTP/1.1 with keep-alive; for other
+    clients `suited` returns an ordinary response.
     """
 
     def __init__(self, status: int, body: bytes, content_type: str = "application/json", **headers: str) -> None:
@@ -28,24 +28,24 @@ class Answer(web.StreamResponse):
         self._raw = "\r\n".join([*lines, "", ""]).encode() + body
 
     def suited(self, request: web.BaseRequest) -> web.StreamResponse:
-        """This answer in a form that fits `request`."""
+        """This answer in a form that suits `request`."""
         if request.keep_alive and request.version == HttpVersion11:
             return self
         return web.Response(status=self.status, body=self._content, headers=self._fields)
 
     @property
     def keep_alive(self) -> bool:
-        """The connection stays."""
+        """The connection stays open."""
         return True
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
-        """Write everything."""
+        """Write the whole answer."""
         if request.transport is not None:
             request.transport.write(self._raw)
         return None
 
     async def write_eof(self, data: bytes = b"") -> None:
-        """Everything has been written."""
+        """Do nothing: `prepare` has written everything."""
 
 
 class Silence(web.StreamResponse):
@@ -53,7 +53,7 @@ class Silence(web.StreamResponse):
 
     @property
     def keep_alive(self) -> bool:
-        """The connection goes."""
+        """The connection is closed."""
         return False
 
     async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
@@ -65,15 +65,15 @@ class Silence(web.StreamResponse):
 
 
 def verdict(status: int, code: int, message: str, **headers: str) -> Answer:
-    """The gateway's own JSON."""
+    """An answer in the gateway's JSON."""
     return Answer(status, json.dumps({"code": code, "message": message}).encode(), **headers)
 
 
 def reset(request: web.BaseRequest) -> Silence:
-    """Cut the connection with a TCP reset, so that the client sees an error and not an end."""
+    """Abort the connection with a TCP reset, so that the client sees an error instead of an end."""
     if request.transport is not None:
-        linger_not = struct.pack("ii", 1, 0)
-        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger_not)
+        no_linger = struct.pack("ii", 1, 0)
+        request.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
         request.transport.abort()
     return Silence()
 

@@ -19,7 +19,7 @@ async def stats(gateway: Gateway, request: web.BaseRequest) -> web.StreamRespons
 
 
 async def clear(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse:
-    """`DELETE /stats`: forget every message and count."""
+    """`DELETE /stats`: delete all messages and counts."""
     gateway.ledger.clear()
     return await stats(gateway, request)
 
@@ -41,7 +41,7 @@ async def faults(gateway: Gateway, request: web.BaseRequest) -> web.StreamRespon
 
 
 async def change_faults(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse:
-    """`PUT /faults` with the settings that are to change; the others stay. 422 tells what is wrong, by name."""
+    """`PUT /faults` with the settings to change; 422 lists errors by name."""
     return _change(gateway, await _json_object(request))
 
 

@@ -1,4 +1,4 @@
-"""How the sandbox misbehaves: one frozen value, checked when it is changed."""
+"""The faults of the sandbox: an immutable value, validated on change."""
 
 import dataclasses
 import json
@@ -14,7 +14,7 @@ DAY: Final = 86_400
 
 
 class FaultsError(ValueError):
-    """Names or values that can't be; `errors` tells them by name."""
+    """Invalid names or values; `errors` has them by name."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:
         super().__init__("; ".join(f"{name}: {reason}" for name, reason in errors.items()))
@@ -22,63 +22,67 @@ class FaultsError(ValueError):
 
 
 def _share(meaning: Any) -> Any:
-    """A field that holds the share of requests (0 to 1) to which one kind of fault happens."""
+    """A field with the share of requests (0 to 1) that get this kind of fault."""
     return field(default=0.0, metadata={"meaning": meaning, "limit": 1, "share": True})
 
 
 def _setting(default: float, meaning: Any, limit: float = DAY) -> Any:
-    """A field that shapes the faults, or the answers as a whole."""
+    """A field that configures faults or answers."""
     return field(default=default, metadata={"meaning": meaning, "limit": limit, "share": False})
 
 
 @dataclass(frozen=True)
 class Faults:
-    """Shares of the kinds of fault, of which each request meets one at most, and what shapes them.
+    """Shares of the kinds of fault, and their settings. A request gets one fault at most.
 
-    Every name here is the name on the command line, in `PUT /faults` and on the page.
+    The names are the same on the command line, in `PUT /faults` and on the page.
     """
 
-    error: float = _share(gettext_lazy("500, the gateway's own error"))
+    error: float = _share(gettext_lazy("500, internal error of the gateway"))
     unavailable: float = _share(gettext_lazy("503 with Retry-After"))
     throttle: float = _share(gettext_lazy("429 with Retry-After"))
-    unauthorized: float = _share(gettext_lazy("401, although the token is right"))
-    refuse: float = _share(gettext_lazy("400, refused for good"))
-    hang: float = _share(gettext_lazy("no answer for a long time, then the connection closes"))
+    unauthorized: float = _share(gettext_lazy("401, although the token is correct"))
+    refuse: float = _share(gettext_lazy("400, permanently rejected"))
+    hang: float = _share(gettext_lazy("no response for a long time, then the connection closes"))
     reset: float = _share(gettext_lazy("connection reset, message not accepted"))
     html: float = _share(gettext_lazy("200 with an HTML page, message not accepted"))
-    broken: float = _share(gettext_lazy("200 with JSON that is cut off, message not accepted"))
+    broken: float = _share(gettext_lazy("200 with truncated JSON, message not accepted"))
     code: float = _share(gettext_lazy("200 with code 17, message not accepted"))
     huge: float = _share(gettext_lazy("200 with more than 64 KiB, message not accepted"))
-    drip: float = _share(gettext_lazy("message accepted, the answer comes at one byte a second"))
-    redirect: float = _share(gettext_lazy("302 to a page that nobody should follow it to"))
-    lost: float = _share(gettext_lazy("message accepted, the answer lost in a connection reset"))
+    drip: float = _share(gettext_lazy("message accepted, response sent at one byte per second"))
+    redirect: float = _share(gettext_lazy("302 redirect that clients must not follow"))
+    lost: float = _share(gettext_lazy("message accepted, response lost in a connection reset"))
 
-    latency: float = _setting(0.0, gettext_lazy("seconds before every answer"))
-    jitter: float = _setting(0.0, gettext_lazy("at most so many seconds more, at random"))
-    retry_after: int = _setting(1, gettext_lazy("seconds that 429 and 503 ask to wait"))
-    retry_after_date: bool = _setting(False, gettext_lazy("half of the Retry-After headers are dates"))
+    latency: float = _setting(0.0, gettext_lazy("seconds before every response"))
+    jitter: float = _setting(0.0, gettext_lazy("maximum extra seconds, chosen at random"))
+    retry_after: int = _setting(1, gettext_lazy("seconds to wait in the Retry-After of 429 and 503"))
+    retry_after_date: bool = _setting(False, gettext_lazy("send half of the Retry-After headers as dates"))
     hang_seconds: float = _setting(30.0, gettext_lazy("seconds until a hanging connection closes"))
-    early_grace: float = _setting(0.25, gettext_lazy("seconds in which requests already under way aren't early"))
-    outage: bool = _setting(False, gettext_lazy("every request meets a connection reset"))
+    early_grace: float = _setting(0.25, gettext_lazy("grace period in seconds before requests count as too early"))
+    outage: bool = _setting(False, gettext_lazy("every request ends in a connection reset"))
 
     def updated(self, changes: Mapping[str, object]) -> Self:
-        """These faults with `changes` made; FaultsError if a name is unknown, a value wrong or the shares exceed 1."""
+        """Return a copy with `changes`; FaultsError if a name or value is invalid or the shares exceed 1."""
         errors = {name: reason for name, value in changes.items() if (reason := _wrong(name, value))}
         if errors:
             raise FaultsError(errors)
         faults = dataclasses.replace(self, **changes)  # type: ignore[arg-type]
         if faults.total > 1:
             raise FaultsError(
-                {name: _("all shares together must not exceed 1") for name in changes if FIELDS[name].metadata["share"]}
+                {
+                    name: _("the sum of all shares must not exceed 1")
+                    for name in changes
+                    if FIELDS[name].metadata["share"]
+                }
             )
         return faults
 
     def updated_from_text(self, changes: Mapping[str, str]) -> Self:
-        """`updated` for values as people type them: `0.05`, `true`."""
+        """`updated` for values as users type them: `0.05`, `true`."""
         return self.updated({name: _value(text) for name, text in changes.items()})
 
     def pick(self, number: float) -> str | None:
-        """The kind of fault that `number`, drawn evenly from [0, 1), stands for; None if all goes well."""
+        """The kind of fault for `number`, drawn uniformly from [0, 1); None for no fault."""
         for share, kind in self._shares:
             if number < share:
                 return kind
@@ -91,12 +95,12 @@ class Faults:
 
     @property
     def total(self) -> float:
-        """The share of requests that meet any fault, rounded so that 0.1 + 0.2 + 0.7 is 1."""
+        """The share of requests with any fault, rounded so that 0.1 + 0.2 + 0.7 is 1."""
         return round(sum(share for share, kind in self._shares), 9)
 
     @cached_property
     def _shares(self) -> list[tuple[float, str]]:
-        """The kinds that happen at all."""
+        """The kinds with a share above 0."""
         return [(share, kind) for kind in KINDS if (share := getattr(self, kind))]
 
 
@@ -105,7 +109,7 @@ KINDS: Final = [name for name, each in FIELDS.items() if each.metadata["share"]]
 
 
 def _wrong(name: str, value: object) -> str:
-    """Why `name` can't be set to `value`, or nothing."""
+    """Why `name` can't be set to `value`, or an empty string."""
     if name not in FIELDS:
         return _("no such setting")
     kind, limit = FIELDS[name].type, FIELDS[name].metadata["limit"]
@@ -120,7 +124,7 @@ def _wrong(name: str, value: object) -> str:
 
 
 def _value(text: str) -> object:
-    """What `text` means in JSON; the text itself if nothing, so that the check can refuse it by name."""
+    """`text` parsed as JSON; if invalid, the text itself, for the validation to refuse."""
     try:
         return json.loads(text)
     except ValueError:

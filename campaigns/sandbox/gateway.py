@@ -1,4 +1,4 @@
-"""The probe gateway's protocol, strict about what it is sent and unreliable where the faults say so."""
+"""The probe gateway's protocol: strict about requests, with simulated faults."""
 
 import asyncio
 import json
@@ -16,13 +16,13 @@ from campaigns.sandbox.faults import Faults
 from campaigns.sandbox.ledger import CONFLICT, DENIED, GONE, INVALID, OUTAGE, Ledger, Message, digest_of
 
 INT64: Final = range(-(2**63), 2**63)
-PHONES: Final = range(10**10, 10**11)
-# The gateway accepts the message before these faults happen to its answer.
+PHONES: Final = range(10**7, 10**15)  # E.164: 8 to 15 digits
+# With these faults the gateway accepts the message, but its answer fails.
 ACCEPTING: Final = frozenset({"drip", "lost"})
 
 
 class Refused(Exception):
-    """The request itself is wrong: `answer` says how, `outcome` is its name in the ledger."""
+    """The request is invalid: `answer` says why, `outcome` is its name in the ledger."""
 
     def __init__(self, status: int, message: str, outcome: str = INVALID) -> None:
         super().__init__(message)
@@ -31,9 +31,9 @@ class Refused(Exception):
 
 
 class Gateway:
-    """One sandbox: its faults, which may be replaced at any time, its ledger, and its one call.
+    """One sandbox: its faults, which can be replaced at any time, its ledger, and its one call.
 
-    With a `seed` the same requests in the same order meet the same faults.
+    With a `seed`, the same requests in the same order get the same faults.
     """
 
     def __init__(self, faults: Faults, *, token: str, seed: int | None = None, log: IO[str] | None = None) -> None:
@@ -43,7 +43,7 @@ class Gateway:
         self._random = random.Random(seed)  # noqa: S311 — faults, not secrets
 
     async def send(self, request: web.BaseRequest, raw_id: str) -> web.StreamResponse:
-        """`POST /v1/send/{msgId}`: decide, write it down, then answer, so that no answer outruns the ledger."""
+        """`POST /v1/send/{msgId}`: decide, record, then answer, so that no answer precedes its record."""
         arrived, at = time.monotonic(), time.time()
         self.ledger.arrive(arrived, self.faults.early_grace)
         msg_id, message = _int64(raw_id), None
@@ -64,7 +64,7 @@ class Gateway:
         return answer.suited(request) if isinstance(answer, Answer) else answer
 
     async def _message(self, request: web.BaseRequest, msg_id: int | None) -> Message:
-        """What `request` asks to send; Refused if it must not or can't."""
+        """The message in `request`; Refused if the request is invalid."""
         if request.headers.get("Authorization") != self._authorization:
             raise Refused(401, "The token is missing or wrong", DENIED)
         if msg_id is None:
@@ -76,7 +76,7 @@ class Gateway:
         return _checked(body, msg_id)
 
     async def _outcome(self, message: Message) -> str:
-        """Wait out the latency, then draw what becomes of `message`: a fault, or what the ledger says."""
+        """Wait for the latency, then draw the outcome: a fault, or the ledger's decision."""
         faults = self.faults
         fault = faults.pick(self._random.random())
         delay = faults.latency + faults.jitter * self._random.random() if faults.jitter else faults.latency
@@ -88,7 +88,7 @@ class Gateway:
         return outcome if fault is None or outcome == CONFLICT else fault
 
     async def _answer(self, request: web.BaseRequest, outcome: str) -> web.StreamResponse:
-        """What the client gets to see of `outcome`."""
+        """The answer for `outcome`."""
         match outcome:
             case "unavailable":
                 return verdict(503, 503, "Down for maintenance", Retry_After=self._hold())
@@ -104,7 +104,7 @@ class Gateway:
         return CANNED[outcome]
 
     def _hold(self) -> str:
-        """Ask to wait: the value of Retry-After, in seconds or as a date."""
+        """Start a hold; return the value of Retry-After, in seconds or as a date."""
         seconds: float = self.faults.retry_after
         text = str(seconds)
         if self.faults.retry_after_date and self._random.random() < 0.5:
@@ -115,14 +115,14 @@ class Gateway:
 
 
 def _int64(raw: str) -> int | None:
-    """`raw` as an id in a path, if it is one."""
+    """`raw` as a 64-bit id, or None."""
     if raw.isascii() and raw.removeprefix("-").isdigit() and len(raw) <= 20 and (number := int(raw)) in INT64:
         return number
     return None
 
 
 def _checked(body: bytes, msg_id: int) -> Message:
-    """The message in `body`, if a strict gateway would take it; else Refused."""
+    """The message in `body`; Refused if a strict gateway would not accept it."""
     try:
         payload = json.loads(body.decode())
     except (ValueError, RecursionError):
@@ -131,7 +131,7 @@ def _checked(body: bytes, msg_id: int) -> Message:
         raise Refused(400, "id must be the integer in the path")
     phone, text = payload.get("phone"), payload.get("text")
     if type(phone) is not int or phone not in PHONES:
-        raise Refused(400, "phone must be an integer of 11 digits")
+        raise Refused(400, "phone must be an integer of 8 to 15 digits")
     if not isinstance(text, str) or not text:
         raise Refused(400, "text must be a string and not empty")
     try:
@@ -141,7 +141,7 @@ def _checked(body: bytes, msg_id: int) -> Message:
 
 
 async def _drip(request: web.BaseRequest) -> web.StreamResponse:
-    """The usual answer at one byte a second, for as long as the client bears it."""
+    """The normal answer at one byte per second, until the client disconnects."""
     body = b'{"code": 0, "message": "OK"}'
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
     with suppress(ConnectionError):

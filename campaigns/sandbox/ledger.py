@@ -1,4 +1,4 @@
-"""What reached the sandbox: the oracle that says which messages were accepted, how often, and with what payload."""
+"""The record of what reached the sandbox: which messages were accepted, how often, and with what payload."""
 
 import json
 import time
@@ -7,13 +7,13 @@ from hashlib import blake2b
 from typing import IO, Any, Final, NamedTuple
 
 LAST: Final = 50
-# What may come of a request, besides the kinds of fault.
+# The outcomes of a request, besides the kinds of fault.
 ACCEPTED, REPEAT, CONFLICT = "accepted", "repeat", "conflict"
 INVALID, DENIED, OUTAGE, GONE = "invalid", "denied", "outage", "gone"
 
 
 class Message(NamedTuple):
-    """One message as it came; `digest` tells whether two of the same id are the same."""
+    """A message as received; `digest` shows whether two with the same id are equal."""
 
     id: int
     phone: int
@@ -22,7 +22,7 @@ class Message(NamedTuple):
 
 
 class Acceptance(NamedTuple):
-    """How often a message was accepted, with what payload, and when first and last (seconds since the epoch)."""
+    """How often a message was accepted, its payload, and when first and last (seconds since the epoch)."""
 
     times: int
     digest: bytes
@@ -31,7 +31,7 @@ class Acceptance(NamedTuple):
 
 
 class Arrival(NamedTuple):
-    """One request of the last few: when (seconds since the epoch), what it asked for, and what came of it."""
+    """One of the last requests: time (seconds since the epoch), message and outcome."""
 
     at: float
     message: Message
@@ -39,14 +39,14 @@ class Arrival(NamedTuple):
 
 
 def digest_of(phone: int, text: str) -> bytes:
-    """Eight bytes that stand for a payload; UnicodeEncodeError if `text` isn't valid Unicode."""
+    """An eight-byte digest of a payload; UnicodeEncodeError if `text` is not valid Unicode."""
     return blake2b(f"{phone}:{text}".encode(), digest_size=8).digest()
 
 
 class Ledger:
-    """Counts and records, of all requests since the start or the last `clear`.
+    """Counts and records of all requests since the start or the last `clear`.
 
-    `log`, if given, gets one JSON line a request, to be joined with what the sender believes.
+    `log`, if given, gets one JSON line per request, to compare with the sender's database.
     """
 
     def __init__(self, log: IO[str] | None = None) -> None:
@@ -54,12 +54,12 @@ class Ledger:
         self.clear()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Delete all counts and records."""
         self.messages: dict[int, Acceptance] = {}
         self.last: deque[Arrival] = deque(maxlen=LAST)
         self.outcomes: Counter[str] = Counter()
         self.requests = self.repeats = self.conflicts = self.early = self.redirected = 0
-        self._hold_told_at = self._held_until = 0.0
+        self._hold_announced_at = self._held_until = 0.0
 
     @property
     def accepted(self) -> int:
@@ -67,19 +67,19 @@ class Ledger:
         return len(self.messages)
 
     def arrive(self, moment: float, grace: float) -> None:
-        """Count a request at `moment` (monotonic seconds): early if within a hold, and not just after it was told."""
+        """Count a request at `moment` (monotonic); it is early if it comes within a hold, after the grace period."""
         self.requests += 1
-        if self._hold_told_at + grace < moment < self._held_until:
+        if self._hold_announced_at + grace < moment < self._held_until:
             self.early += 1
 
     def hold(self, moment: float, seconds: float) -> None:
-        """Remember that a sender was told at `moment` to wait for `seconds`."""
+        """Record that a sender was asked at `moment` to wait for `seconds`."""
         if moment >= self._held_until:
-            self._hold_told_at = moment
+            self._hold_announced_at = moment
         self._held_until = max(self._held_until, moment + seconds)
 
     def accept(self, message: Message, at: float) -> str:
-        """Record that the gateway takes `message`, unless another payload has its id: ACCEPTED, REPEAT or CONFLICT."""
+        """Record an accepted `message`, unless its id has another payload: ACCEPTED, REPEAT or CONFLICT."""
         known = self.messages.get(message.id)
         if known is None:
             self.messages[message.id] = Acceptance(1, message.digest, at, at)
@@ -92,7 +92,7 @@ class Ledger:
         return REPEAT
 
     def conclude(self, outcome: str, at: float, moment: float, msg_id: int | None, message: Message | None) -> None:
-        """Count a request that is decided; it arrived `at` by the epoch, at `moment` by the monotonic clock."""
+        """Count the outcome of a request that arrived `at` (epoch) or `moment` (monotonic)."""
         self.outcomes[outcome] += 1
         if message is not None:
             self.last.append(Arrival(at, message, outcome))
@@ -103,7 +103,7 @@ class Ledger:
             self._log.write(json.dumps(entry) + "\n")
 
     def stats(self) -> dict[str, Any]:
-        """The counts: distinct ids accepted, and each request by what came of it."""
+        """The counts: distinct accepted ids, and requests by outcome."""
         return {
             "requests": self.requests,
             "accepted": self.accepted,

@@ -1,4 +1,4 @@
-"""The sandbox's page: the counts, the last messages, and a form for the faults."""
+"""The sandbox's page: counts, last messages, and a form for the faults."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from campaigns.sandbox.faults import FIELDS, KINDS, FaultsError
 from campaigns.sandbox.gateway import Gateway
 from campaigns.sandbox.ledger import ACCEPTED, CONFLICT, DENIED, INVALID, REPEAT, Ledger
-from project.logs import mask
+from project.observability.logs import mask
 
 ASSETS: Final = {
     "/vestnik.css": ("css/vestnik.css", "text/css"),
@@ -29,7 +29,7 @@ HEADERS: Final = {
     "Referrer-Policy": "same-origin",
     "X-Content-Type-Options": "nosniff",
 }
-# Anything that isn't here is a fault.
+# All other outcomes are faults.
 TONES: Final = {ACCEPTED: "good", REPEAT: "sent", CONFLICT: "bad", INVALID: "bad", DENIED: "bad"}
 
 
@@ -39,7 +39,7 @@ async def show(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse
 
 
 async def change(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse:
-    """`POST /` by the page's forms: settings to change, or `clear`. Leads back, or shows what is wrong."""
+    """`POST /` from the page's forms: settings to change, or `clear`. Redirects back, or shows the errors."""
     fields = dict(parse_qsl((await request.read()).decode(errors="replace"), keep_blank_values=True))
     if fields.pop("clear", ""):
         gateway.ledger.clear()
@@ -51,7 +51,7 @@ async def change(gateway: Gateway, request: web.BaseRequest) -> web.StreamRespon
 
 
 async def asset(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse:
-    """A style sheet or script of the project, which the sandbox serves by itself."""
+    """A style sheet or script of the project, which the sandbox serves itself."""
     name, content_type = ASSETS[request.path]
     path = finders.find(name)
     if path is None:
@@ -60,7 +60,7 @@ async def asset(gateway: Gateway, request: web.BaseRequest) -> web.StreamRespons
 
 
 def _page(gateway: Gateway, typed: Mapping[str, str], errors: Mapping[str, str]) -> web.Response:
-    """The page as it is now; with `errors`, its form as it was `typed` and refused."""
+    """The page; with `errors`, the form shows the values that were `typed`."""
     faults = gateway.faults
     values = faults.as_dict()
     context = {
@@ -70,8 +70,8 @@ def _page(gateway: Gateway, typed: Mapping[str, str], errors: Mapping[str, str])
         "groups": [
             (heading, [_setting(name, values[name], typed, errors) for name in names])
             for heading, names in (
-                (_("Shares of all requests: 0.05 is 5 %, and together they stay within 1"), KINDS),
-                (_("Times, in seconds"), [name for name in FIELDS if name not in {*KINDS, "outage"}]),
+                (_("Shares of all requests: 0.05 is 5 %; the sum must not exceed 1"), KINDS),
+                (_("Delays, in seconds"), [name for name in FIELDS if name not in {*KINDS, "outage"}]),
             )
         ],
         "has_errors": bool(errors),
@@ -92,23 +92,23 @@ def _page(gateway: Gateway, typed: Mapping[str, str], errors: Mapping[str, str])
 
 
 def _figures(ledger: Ledger) -> list[tuple[str, str, int, str]]:
-    """Label, tone, count and remark of each figure at the top; what has not happened has no colour."""
-    met = ", ".join(f"{kind} {ledger.outcomes[kind]}" for kind in KINDS if ledger.outcomes[kind])
+    """Label, tone, count and remark of each figure at the top; zeros have no colour."""
+    fault_counts = ", ".join(f"{kind} {ledger.outcomes[kind]}" for kind in KINDS if ledger.outcomes[kind])
     refused = ledger.outcomes[INVALID] + ledger.outcomes[DENIED]
     figures = [
         (_("Requests"), "wait", ledger.requests, ""),
-        (_("Messages accepted"), "good", ledger.accepted, _("distinct ids")),
-        (_("Repeats"), "sent", ledger.repeats, _("the same again, harmless")),
-        (_("Faults"), "warn", sum(ledger.outcomes[kind] for kind in KINDS), met),
-        (_("Refused"), "bad", refused, _("malformed, or a wrong token")),
-        (_("Conflicts"), "bad", ledger.conflicts, _("one id, two payloads")),
-        (_("Too early"), "bad", ledger.early, _("within a Retry-After")),
+        (_("Messages accepted"), "good", ledger.accepted, _("unique ids")),
+        (_("Retries"), "sent", ledger.repeats, _("same id and payload, harmless")),
+        (_("Faults"), "warn", sum(ledger.outcomes[kind] for kind in KINDS), fault_counts),
+        (_("Rejected"), "bad", refused, _("malformed, or wrong token")),
+        (_("Conflicts"), "bad", ledger.conflicts, _("same id, different payload")),
+        (_("Too early"), "bad", ledger.early, _("before Retry-After has passed")),
     ]
     return [(label, tone if count else "wait", count, remark) for label, tone, count, remark in figures]
 
 
 def _setting(name: str, value: object, typed: Mapping[str, str], errors: Mapping[str, str]) -> dict[str, Any]:
-    """One input of the form, as it was typed if that was wrong."""
+    """One input of the form, as typed if it has an error."""
     text = str(value).lower() if isinstance(value, bool) else f"{value:.9g}"
     return {
         "name": name,

@@ -1,4 +1,4 @@
-"""The sandbox as a server: its paths, and how to run it in this process, in front or in a thread."""
+"""The sandbox's server: its paths, and ways to run it in this process or in a thread."""
 
 import asyncio
 import threading
@@ -16,11 +16,11 @@ from campaigns.sandbox.faults import Faults
 from campaigns.sandbox.gateway import Gateway
 
 SEND: Final = "/v1/send/"
-BACKLOG: Final = 4_096  # a sender may open all its connections at once
+BACKLOG: Final = 4_096  # a sender may open all its connections at the same time
 
 
 async def redirected(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse:
-    """Where the redirect fault leads: answers as if all were well, and counts whom it has fooled."""
+    """The target of the redirect fault: answers with success, and counts clients that followed."""
     gateway.ledger.redirected += 1
     return OK.suited(request)
 
@@ -37,12 +37,12 @@ CALLS: Final[dict[str, dict[str, Callable[[Gateway, web.BaseRequest], Awaitable[
 
 
 class Sandbox(Gateway):
-    """A gateway that is served; `url` is what GATEWAY_URL has to be."""
+    """A gateway with a server; `url` is the value for GATEWAY_URL."""
 
     url = ""
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
-        """Any request: the send call by the shortest way, the rest by the table."""
+        """Handle any request: the send call on a fast path, others by the table."""
         path = request.path
         if path.startswith(SEND) and request.method == "POST":
             return await self.send(request, path.removeprefix(SEND))
@@ -60,9 +60,9 @@ class Sandbox(Gateway):
             return Silence()
 
     async def start(self, host: str, port: int) -> web.ServerRunner:
-        """Listen on `host` and `port` (0: any free one) until the runner's `cleanup`; OSError if that can't be."""
+        """Listen on `host` and `port` (0: any free one) until the runner's `cleanup`; OSError if that fails."""
         server = web.Server(self.handle, access_log=None)
-        # Zero would mean to wait forever for those that hang.
+        # Zero would mean to wait forever for hanging requests.
         runner = web.ServerRunner(server, shutdown_timeout=0.01)
         await runner.setup()
         try:
@@ -84,7 +84,7 @@ def running_sandbox(
     seed: int | None = None,
     log: IO[str] | None = None,
 ) -> Iterator[Sandbox]:
-    """A sandbox on loopback, or another address of this machine, served by a thread of its own until the block ends."""
+    """Serve a sandbox on loopback, or another local address, in a thread until the block ends."""
     sandbox = Sandbox(faults or Faults(), token=token or settings.GATEWAY_TOKEN, seed=seed, log=log)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="sandbox", daemon=True)
@@ -102,7 +102,7 @@ def running_sandbox(
 
 
 async def _end(runner: web.ServerRunner) -> None:
-    """Stop serving, and end those that still hang."""
+    """Stop serving, and cancel hanging requests."""
     await runner.cleanup()
     hanging = asyncio.all_tasks() - {asyncio.current_task()}
     for task in hanging:

@@ -1,1 +1,1 @@
-"""The way of a message to the gateway: lease → render → send → record, with pacing, breaker and sweeper."""
+"""Sends messages to the gateway: lease, render, send, record; with rate limit, circuit breaker and rescuer."""

@@ -1,6 +1,6 @@
-"""Statements over messages that the ORM can't write; see `project.sql`.
+"""SQL statements on messages that the ORM can't express; see `project.core.sql`.
 
-Thousands of messages a second leave no room for a query per message, nor for making objects of what is read.
+At thousands of messages per second there is no time for a query or a model object per message.
 """
 
 from collections.abc import Sequence
@@ -12,14 +12,14 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from campaigns.models import Message
-from project import sql
+from project.core import sql
 
 TABLE: Final = Message._meta.db_table
 table: Final = partial(sql.table, Message)
 
 
 def bare_rows(queryset: QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
-    """The rows of a `values_list` as the driver gives them: JSON is text, and SQLite's truth is 0 or 1."""
+    """The rows of a `values_list` as the driver returns them: JSON is text, and SQLite's booleans are 0 or 1."""
     with connection.cursor() as cursor:
         cursor.execute(*queryset.query.sql_with_params())
         return list(cursor.fetchall())

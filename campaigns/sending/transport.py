@@ -1,8 +1,10 @@
-"""The one transport: many HTTP requests in flight at once through libcurl, in a plain synchronous loop.
+"""The transport: many concurrent HTTP requests through libcurl, in a synchronous loop.
 
-libcurl brings what must not be home-made: total deadlines, TLS, keep-alive.
+libcurl provides total deadlines, TLS and keep-alive.
 """
 
+import errno
+import os
 import time
 from io import BytesIO
 from typing import Any, Final, Protocol
@@ -10,41 +12,43 @@ from typing import Any, Final, Protocol
 import pycurl
 import structlog
 
-from campaigns.gateways.base import MAX_ANSWER_BYTES, Adapter, Answer, Request, Trouble
+from campaigns.gateways.drivers.base import MAX_ANSWER_BYTES, Answer, Driver, Request, TransportFailure
 
 log = structlog.get_logger("vestnik.sending")
 
-_TROUBLES: Final = {
-    pycurl.E_COULDNT_CONNECT: Trouble.UNREACHABLE,
-    pycurl.E_COULDNT_RESOLVE_HOST: Trouble.UNRESOLVED,
-    pycurl.E_SSL_CONNECT_ERROR: Trouble.TLS,
-    pycurl.E_PEER_FAILED_VERIFICATION: Trouble.TLS,
-    pycurl.E_SSL_CACERT_BADFILE: Trouble.TLS,
-    pycurl.E_OPERATION_TIMEDOUT: Trouble.TIMEOUT,
-    pycurl.E_WRITE_ERROR: Trouble.OVERSIZED,
+_FAILURES: Final = {
+    pycurl.E_COULDNT_CONNECT: TransportFailure.UNREACHABLE,
+    pycurl.E_COULDNT_RESOLVE_HOST: TransportFailure.UNRESOLVED,
+    pycurl.E_SSL_CONNECT_ERROR: TransportFailure.TLS,
+    pycurl.E_PEER_FAILED_VERIFICATION: TransportFailure.TLS,
+    pycurl.E_SSL_CACERT_BADFILE: TransportFailure.TLS,
+    pycurl.E_OPERATION_TIMEDOUT: TransportFailure.TIMEOUT,
+    pycurl.E_WRITE_ERROR: TransportFailure.OVERSIZED,
 }
+
+_NOTHING_SENT: Final = (pycurl.E_COULDNT_CONNECT, pycurl.E_COULDNT_RESOLVE_HOST)
 
 
 class Transport(Protocol):
-    """Carries requests to the gateway, many at a time."""
+    """Sends requests to the gateway, many at a time."""
 
     in_flight: int
 
     def submit(self, key: Any, request: Request, timeout: float) -> None:
-        """Start a request that ends, one way or another, within `timeout` seconds."""
+        """Start a request; it ends within `timeout` seconds, with or without an answer."""
         ...
 
     def poll(self, wait: float) -> list[tuple[Any, Answer]]:
-        """The requests that have ended, by the key of their `submit`; waits up to `wait` seconds for the first."""
+        """Return the ended requests with the key of their `submit`; wait up to `wait` seconds for the first."""
         ...
 
     def close(self) -> None:
-        """Cut off what is still in flight."""
+        """Abort the requests in flight."""
         ...
 
 
 class _Exchange:
-    """A reusable handle with the request that it sends and the answer that it collects, cut off at the limit."""
+    """A reusable curl handle with its request and the answer read so far, which has a size limit."""
 
     __slots__ = ("chunks", "connection", "handle", "head", "key", "length", "request", "size", "timeout_ms")
 
@@ -67,17 +71,17 @@ class _Exchange:
         self.handle.setopt(pycurl.NOSIGNAL, 1)
         self.handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         self.handle.setopt(pycurl.PROXY, "")
-        # A connection of its own: in a pool of a thousand libcurl would search for a free one each time.
+        # Each handle has its own connection: in a pool of a thousand, libcurl would search for a free one each time.
         self.connection = pycurl.CurlShare()
         self.connection.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_CONNECT)
         self.handle.setopt(pycurl.SHARE, self.connection)
-        # A body that can't be rewound: libcurl would silently repeat a request when a reused connection dies.
+        # The body can't be rewound, because libcurl would silently repeat a request when a reused connection dies.
         self.handle.setopt(pycurl.READFUNCTION, self.read)
         self.handle.setopt(pycurl.HEADERFUNCTION, self.head.append)
         self.handle.setopt(pycurl.WRITEFUNCTION, self.write)
 
     def prepare(self, key: Any, request: Request, timeout_ms: int) -> pycurl.Curl:
-        """Load the next request, and return the handle that sends it. What stays the same is not set again."""
+        """Load the next request, and return the handle that sends it. Options that do not change are not set again."""
         self.key, self.request, self.chunks, self.size = key, BytesIO(request.body), [], 0
         self.head.clear()
         handle = self.handle
@@ -91,16 +95,16 @@ class _Exchange:
         return handle
 
     def close(self) -> None:
-        """Free the handle, which knows this exchange as this does it: no collector must come to part them."""
+        """Free the handle: it and this exchange refer to each other, so they would wait for the garbage collector."""
         self.handle.close()
         self.connection.close()
 
     def read(self, size: int) -> bytes:
-        """Hand libcurl the next bytes of the request."""
+        """Give libcurl the next bytes of the request."""
         return self.request.read(size)
 
     def write(self, chunk: bytes) -> int | None:
-        """Keep a piece of the answer; a short count makes libcurl end the transfer."""
+        """Store a chunk of the answer; returning a short count makes libcurl abort the transfer."""
         self.size += len(chunk)
         if self.size > MAX_ANSWER_BYTES:
             return 0
@@ -108,29 +112,29 @@ class _Exchange:
         return None
 
     def answer(self, error: int | None) -> Answer:
-        """What came back. Only an answer that is no success can ask to wait, and needs no body to be understood."""
+        """The gateway's answer. `Retry-After` is read from errors only; an error needs no complete body."""
         handle = self.handle
         status = handle.getinfo(pycurl.RESPONSE_CODE)
         return Answer(
             status=status,
             body=b"".join(self.chunks),
             retry_after=self.retry_after() if status >= 400 else None,
-            trouble=None if error is None or status >= 300 else _trouble(handle, error),
+            failure=None if error is None or status >= 300 else _failure_of(handle, error),
             duration_ms=int(handle.getinfo(pycurl.TOTAL_TIME) * 1000),
         )
 
     def retry_after(self) -> float | None:
-        """Seconds from now, None if it was not asked to wait; libcurl alone tells no zero, nor a date that is past."""
-        asked = any(line[:12].lower() == b"retry-after:" for line in self.head)
-        return float(self.handle.getinfo(pycurl.RETRY_AFTER)) if asked else None
+        """Seconds to wait; None if the header is missing. For libcurl alone that is the same as 0 or a past date."""
+        has_header = any(line[:12].lower() == b"retry-after:" for line in self.head)
+        return float(self.handle.getinfo(pycurl.RETRY_AFTER)) if has_header else None
 
 
 class CurlTransport:
-    """`Transport` over `CurlMulti`; handles and connections are reused for its whole life."""
+    """`Transport` over `CurlMulti`. Handles and connections are reused."""
 
     def __init__(self, headers: list[str], method: str = "POST") -> None:
         self.in_flight, self._method = 0, method
-        # As bytes, for pycurl takes no text but ASCII: a token of other letters is the gateway's to refuse.
+        # As bytes, because pycurl accepts only ASCII text: the gateway has to refuse a token with other characters.
         self._headers = [header.encode() for header in (*headers, "Expect:")]
         self._idle: list[_Exchange] = []
         self._busy: dict[pycurl.Curl, _Exchange] = {}
@@ -171,9 +175,9 @@ class CurlTransport:
     def _ended(self) -> list[tuple[Any, Answer]]:
         ended, queued = [], 1
         while queued:
-            queued, good, bad = self._multi.info_read()
-            ended += [self._end(handle, None) for handle in good]
-            ended += [self._end(handle, code) for handle, code, _ in bad]
+            queued, succeeded, failed = self._multi.info_read()
+            ended += [self._end(handle, None) for handle in succeeded]
+            ended += [self._end(handle, code) for handle, code, _ in failed]
         return ended
 
     def _end(self, handle: pycurl.Curl, error: int | None) -> tuple[Any, Answer]:
@@ -185,7 +189,7 @@ class CurlTransport:
 
 
 class ConsoleTransport:
-    """`Transport` for the console gateway: writes a line, and answers at once."""
+    """`Transport` for the console gateway: logs the message and answers at once."""
 
     def __init__(self) -> None:
         self.in_flight = 0
@@ -206,16 +210,27 @@ class ConsoleTransport:
         """See `Transport`."""
 
 
-def transport_for(adapter: Adapter) -> Transport:
-    """The transport that carries an adapter's requests."""
-    if adapter.kind == "console":
+def transport_for(driver: Driver) -> Transport:
+    """The transport for a driver's requests."""
+    if driver.offline:
         return ConsoleTransport()
-    return CurlTransport(adapter.headers, adapter.method)
+    return CurlTransport(driver.headers, driver.method)
 
 
-def _trouble(handle: pycurl.Curl, error: int) -> Trouble:
-    """A time-out before the request could leave is certain: nothing was handed over."""
-    trouble = _TROUBLES.get(error, Trouble.RESET)
-    if trouble == Trouble.TIMEOUT and handle.getinfo(pycurl.PRETRANSFER_TIME) == 0:
-        return Trouble.UNREACHABLE
-    return trouble
+def _failure_of(handle: pycurl.Curl, error: int) -> TransportFailure:
+    """Return the failure that a libcurl error stands for. After a time-out before the connection, nothing was sent."""
+    if error in _NOTHING_SENT and _out_of_files():
+        return TransportFailure.NO_FILES
+    failure = _FAILURES.get(error, TransportFailure.RESET)
+    if failure == TransportFailure.TIMEOUT and handle.getinfo(pycurl.PRETRANSFER_TIME) == 0:
+        return TransportFailure.UNREACHABLE
+    return failure
+
+
+def _out_of_files() -> bool:
+    """Whether the limit of open files is reached. libcurl does not report it, so this tries to open one."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        return error.errno in (errno.EMFILE, errno.ENFILE)
+    return False

@@ -1,1 +1,1 @@
-"""Contacts out of files: stored in pieces, looked at, matched to fields, written slice by slice, and undone."""
+"""Imports of contacts: files are stored in chunks, checked, mapped to fields, written in batches, and can be undone."""

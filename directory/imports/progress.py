@@ -1,30 +1,30 @@
-"""How far an import is, in figures and sentences for its page."""
+"""The progress of an import for its page."""
 
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
-from django.utils.timezone import now
 from django.utils.translation import gettext as _
 
 from directory.imports.models import Import
+from project.core.clock import now
 
 _GROUPS: Final = (
     ("created", "good"),
     ("updated", "sent"),
     ("unchanged", "same"),
-    ("folded", "same"),
+    ("duplicate", "same"),
     ("skipped", "same"),
-    ("left_alone", "warn"),
+    ("not_owned", "warn"),
     ("rejected", "bad"),
 )
-LISTED: Final = frozenset({"left_alone", "rejected"})
-_BAR: Final = 1000
+LISTED_OUTCOMES: Final = frozenset({"not_owned", "rejected"})
+_BAR_WIDTH: Final = 1000
 
 
 @dataclass(frozen=True)
 class Part:
-    """One outcome: how many rows had it, and where it lies on a bar 1000 wide."""
+    """One outcome: its number of rows, and its position on a bar that is 1000 wide."""
 
     name: str
     label: str
@@ -37,7 +37,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Progress:
-    """Rows that are done of all; `rate` a second, `left` until the end where both can be told."""
+    """Processed and total rows; `rate` per second and `left` until the end, where known."""
 
     done: int
     total: int | None
@@ -48,20 +48,20 @@ class Progress:
 
 
 def labels() -> dict[str, str]:
-    """What each outcome is called."""
+    """Return the labels of the outcomes."""
     return {
         "created": _("Created"),
         "updated": _("Updated"),
         "unchanged": _("Unchanged"),
-        "folded": _("Repeated"),
+        "duplicate": _("Duplicates"),
         "skipped": _("Skipped"),
-        "left_alone": _("Left alone"),
+        "not_owned": _("Added by others"),
         "rejected": _("Rejected"),
     }
 
 
 def progress_of(row: Import) -> Progress:
-    """The figures of an import that has been started."""
+    """Return the progress of a started import."""
     done, total = row.done, row.rows
     took = (row.finished_at or now()) - (row.started_at or row.created_at)
     rate = round(done / took.total_seconds()) if done and took else None
@@ -71,10 +71,10 @@ def progress_of(row: Import) -> Progress:
 
 def _parts(row: Import, whole: int) -> list[Part]:
     names, parts, before = labels(), [], 0
-    # What changed nothing comes last on the bar.
+    # Rows without changes come last on the bar.
     for name, tone in sorted(_GROUPS, key=lambda group: group[1] == "same"):
         number = getattr(row, name)
-        x, end = (_BAR * edge // max(whole, 1) for edge in (before, before + number))
-        parts.append(Part(name, names[name], tone, number, x, end - x, listed=name in LISTED))
+        x, end = (_BAR_WIDTH * edge // max(whole, 1) for edge in (before, before + number))
+        parts.append(Part(name, names[name], tone, number, x, end - x, listed=name in LISTED_OUTCOMES))
         before += number
     return parts

@@ -1,4 +1,4 @@
-"""The pages of imports."""
+"""Pages of imports."""
 
 import csv
 from collections.abc import Callable, Iterator
@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
+from django.forms import Form
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -15,30 +16,32 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect, HttpResponseClientRefresh
 
-from directory.cells import defused
-from directory.exports import Echo, attachment
+from accounts.policies import changeable_by, check_may_change
+from directory.exports.cells import escape_formula
+from directory.exports.contacts import Echo, attachment
 from directory.imports import files, services
-from directory.imports.forms import ImportListForm, LookForm, StartForm, UploadForm
-from directory.imports.models import AT_WORK, Import, ImportStatus, SetAside
+from directory.imports.forms import FileFormatForm, ImportListForm, StartForm, UploadForm
+from directory.imports.models import AT_WORK, Import, ImportStatus, RejectedRow
 from directory.imports.progress import progress_of
 from directory.models import Contact, Tag
-from project.http import Conflict, Signed, refusal_shown
-from project.lists import holding, list_shown, tidied
+from project.http.client import UserRequest
+from project.http.errors import Conflict, show_refusal
+from project.http.lists import check_understood, clean_query, contains_words, render_list
 
-_PAGE: Final = 30
-_ROWS: Final = 50
-_SAMPLES: Final = 3
+_PAGE_SIZE: Final = 30
+_ROWS_PER_PAGE: Final = 50
+_SAMPLE_ROWS: Final = 3
 _SUGGESTED_TAGS: Final = 200
 _ACTIONS: Final[dict[str, tuple[Callable[..., Any], Any]]] = {
-    "stop": (services.import_stop, gettext_lazy("“%(name)s” is stopped. What is written stays.")),
-    "undo": (services.import_undo, gettext_lazy("“%(name)s” is being undone.")),
-    "discard": (services.import_discard, gettext_lazy("“%(name)s” is discarded. Nothing was written.")),
+    "stop": (services.import_stop, gettext_lazy("Import of “%(name)s” stopped. Contacts imported so far are kept.")),
+    "undo": (services.import_undo, gettext_lazy("Import of “%(name)s” is being undone.")),
+    "discard": (services.import_discard, gettext_lazy("Import of “%(name)s” deleted.")),
 }
 
 
 @login_required
-def imports(request: Signed) -> HttpResponse:
-    """One's own imports, an administrator's view of all, and the place to drop a file."""
+def imports(request: UserRequest) -> HttpResponse:
+    """List the user's imports, or all for administrators, with a form to upload a file."""
     form = UploadForm(request.POST, request.FILES) if request.method == "POST" else UploadForm()
     if form.is_valid():
         file = form.cleaned_data["file"]
@@ -49,49 +52,48 @@ def imports(request: Signed) -> HttpResponse:
         else:
             address = reverse("directory:import", args=[row.pk])
             return HttpResponseClientRedirect(address) if request.htmx else redirect(address)
-    listed = ImportListForm(tidied(request))
-    asked = listed.read()
-    found = Import.objects.select_related("owner").filter(holding(asked["q"] or "", "name"))
-    if asked["status"]:
-        found = found.filter(status=asked["status"])
-    if not request.user.is_staff:
-        found = found.filter(owner=request.user)
-    context = {"upload": form, "form": listed, "page": listed.page(found, _PAGE), "most": services.MAX_SIZE}
+    listed = ImportListForm(clean_query(request))
+    values = listed.read()
+    rows_found = Import.objects.select_related("owner").filter(contains_words(values["q"] or "", "name"))
+    if values["status"]:
+        rows_found = rows_found.filter(status=values["status"])
+    rows_found = rows_found.filter(changeable_by(request.user))
+    context = {"upload": form, "form": listed, "page": listed.page(rows_found, _PAGE_SIZE), "most": services.MAX_SIZE}
     if request.method != "POST":
-        return list_shown(request, "directory/imports.html", context)
+        return render_list(request, "directory/imports.html", context)
     part = "#upload" if request.htmx else ""
-    return _varied(render(request, f"directory/imports.html{part}", context, status=422), "HX-Request")
+    return _vary(render(request, f"directory/imports.html{part}", context, status=422), "HX-Request")
 
 
 @login_required
-def import_(request: Signed, pk: int) -> HttpResponse:
-    """A draft with its columns, which a POST starts; then how far it is, and in the end the report."""
-    row = _own(request, pk)
+def import_(request: UserRequest, pk: int) -> HttpResponse:
+    """Show a draft with its columns, which a POST starts; then progress and result."""
+    row = _get_import(request, pk)
     if request.htmx and request.htmx.target == "progress":
         if request.GET.get("seen") != row.status:
             return HttpResponseClientRefresh()
-        return _varied(render(request, "directory/import.html#progress", _figures(row)), "HX-Request")
+        return _vary(render(request, "directory/import.html#progress", _progress_context(row)), "HX-Request")
     if row.status == ImportStatus.DRAFT:
         return _draft(request, row)
-    aside = row.rows_set_aside.order_by("row")
+    rejected_rows = row.rejected_rows.order_by("row")
     after = request.GET.get("after", "")
     if after.isdecimal() and len(after) < 10:
-        aside = aside.filter(row__gt=int(after))
-    rows = list(aside[: _ROWS + 1])
-    context = _figures(row) | {
-        "rows": rows[:_ROWS],
-        "next": rows[_ROWS - 1].row if len(rows) > _ROWS else None,
+        rejected_rows = rejected_rows.filter(row__gt=int(after))
+    rows = list(rejected_rows[: _ROWS_PER_PAGE + 1])
+    context = _progress_context(row) | {
+        "rows": rows[:_ROWS_PER_PAGE],
+        "next": rows[_ROWS_PER_PAGE - 1].row if len(rows) > _ROWS_PER_PAGE else None,
         "kept": Contact.objects.filter(pk__in=row.kept_contacts).order_by("pk"),
         "undoable": row.status not in AT_WORK and row.undoable,
     }
-    return _varied(render(request, "directory/import.html", context), "HX-Request")
+    return _vary(render(request, "directory/import.html", context), "HX-Request")
 
 
-def _figures(row: Import) -> dict[str, Any]:
+def _progress_context(row: Import) -> dict[str, Any]:
     return {"import": row, "progress": progress_of(row), "live": row.status in AT_WORK}
 
 
-def _draft(request: Signed, row: Import) -> HttpResponse:
+def _draft(request: UserRequest, row: Import) -> HttpResponse:
     form = StartForm(request.POST if request.method == "POST" else None, row)
     if form.is_valid():
         try:
@@ -100,56 +102,56 @@ def _draft(request: Signed, row: Import) -> HttpResponse:
             form.add_error(None, " ".join(error.messages))
         else:
             return redirect("directory:import", row.pk)
-    return _draft_page(request, row, form, LookForm(None, row))
+    return _draft_page(request, row, form, FileFormatForm(None, row))
 
 
-def _draft_page(request: Signed, row: Import, form: StartForm, look: LookForm) -> HttpResponse:
-    rows = files.first_rows(row, _SAMPLES + row.headed)[row.headed :]
+def _draft_page(request: UserRequest, row: Import, form: StartForm, format_form: FileFormatForm) -> HttpResponse:
+    rows = files.first_rows(row, _SAMPLE_ROWS + row.has_header)[row.has_header :]
     samples = [[each.cells[n] for each in rows if n < len(each.cells)] for n in range(len(row.header))]
     context = {
         "import": row,
         "form": form,
-        "look": look,
+        "format_form": format_form,
         "columns": list(zip(form.columns(), samples, strict=True)),
         "tags": Tag.objects.values_list("name", flat=True)[:_SUGGESTED_TAGS],
         "encoding": files.ENCODINGS.get(row.encoding, row.encoding),
         "delimiter": files.DELIMITERS.get(row.delimiter, row.delimiter),
     }
     part = "#draft" if request.htmx else ""
-    status = 422 if form.errors or look.errors else 200
-    return _varied(render(request, f"directory/import_draft.html{part}", context, status=status), "HX-Request")
+    status = 422 if form.errors or format_form.errors else 200
+    return _vary(render(request, f"directory/import_draft.html{part}", context, status=status), "HX-Request")
 
 
 @require_POST
 @login_required
-def import_look(request: Signed, pk: int) -> HttpResponse:
-    """Read a draft's file in another way."""
-    row = _own(request, pk)
-    look = LookForm(request.POST, row)
-    if look.is_valid():
+def import_format(request: UserRequest, pk: int) -> HttpResponse:
+    """Change how a draft's file is read."""
+    row = _get_import(request, pk)
+    format_form = FileFormatForm(request.POST, row)
+    if format_form.is_valid():
         try:
-            services.import_configure(row=row, by=request.user, **look.cleaned_data)
+            services.import_configure(row=row, by=request.user, **format_form.cleaned_data)
         except Conflict:
             return redirect("directory:import", pk)
         except ValidationError as error:
-            look.add_error(None, " ".join(error.messages))
+            format_form.add_error(None, " ".join(error.messages))
             row.refresh_from_db()
-    if not look.errors and not request.htmx:
+    if not format_form.errors and not request.htmx:
         return redirect("directory:import", pk)
-    return _draft_page(request, row, StartForm(None, row), look)
+    return _draft_page(request, row, StartForm(None, row), format_form)
 
 
 @require_POST
 @login_required
-def import_act(request: Signed, pk: int, action: str) -> HttpResponse:
-    """Stop, undo, or discard."""
-    row = _own(request, pk)
+def import_act(request: UserRequest, pk: int, action: str) -> HttpResponse:
+    """Stop, undo or discard an import."""
+    row = _get_import(request, pk)
     if action not in _ACTIONS:
         raise Http404
-    act, said = _ACTIONS[action]
-    with refusal_shown(request):
-        act(row=row, by=request.user)
-        messages.success(request, said % {"name": row})
+    service, message = _ACTIONS[action]
+    with show_refusal(request):
+        service(row=row, by=request.user)
+        messages.success(request, message % {"name": row})
         if action == "discard":
             return redirect("directory:imports")
     return redirect("directory:import", pk)
@@ -157,31 +159,32 @@ def import_act(request: Signed, pk: int, action: str) -> HttpResponse:
 
 @require_safe
 @login_required
-def import_rows(request: Signed, pk: int) -> StreamingHttpResponse:
-    """The rows that were not written, as a file that can be mended and imported again."""
-    row = _own(request, pk)
-    return attachment(_mendable(row), f"rows-{row.pk}.csv")
+def import_rows(request: UserRequest, pk: int) -> StreamingHttpResponse:
+    """Download the rows that were not written, to fix and import them again."""
+    row = _get_import(request, pk)
+    check_understood(Form(request.GET))
+    return attachment(_fixable_rows(row), f"rows-{row.pk}.csv")
 
 
-def _mendable(row: Import) -> Iterator[str]:
-    """As they stood in the file, with number and reason behind, in columns that an import passes over."""
+def _fixable_rows(row: Import) -> Iterator[str]:
+    """Return the rows as in the file. Number and reason follow in columns that an import ignores."""
     writer = csv.writer(Echo())
-    header = [*map(defused, row.header), "row", "reason"]
+    header = [*map(escape_formula, row.header), "row", "reason"]
     yield "\ufeff" + writer.writerow(header)
-    for aside in SetAside.objects.filter(of=row).order_by("row").iterator(2000):
-        cells = [defused(cell) for cell in aside.cells[: len(row.header)]]
+    for rejected_rows in RejectedRow.objects.filter(import_job=row).order_by("row").iterator(2000):
+        cells = [escape_formula(cell) for cell in rejected_rows.cells[: len(row.header)]]
         cells += [""] * (len(row.header) - len(cells))
-        yield writer.writerow([*cells, aside.row, defused(aside.reason)])
+        yield writer.writerow([*cells, rejected_rows.row, escape_formula(rejected_rows.reason)])
 
 
-def _own(request: Signed, pk: int) -> Import:
-    """The import, if the user may see it; else 403."""
+def _get_import(request: UserRequest, pk: int) -> Import:
+    """Return the import if the user may see it; otherwise 403."""
     row = get_object_or_404(Import.objects.select_related("owner"), pk=pk)
-    services.check_may_see(row, request.user)
+    check_may_change(request.user, row)
     return row
 
 
-def _varied(response: HttpResponse, *headers: str) -> HttpResponse:
-    """The same address answers htmx with a part: caches must not mix them up."""
+def _vary(response: HttpResponse, *headers: str) -> HttpResponse:
+    """Vary the cache by headers: the same URL answers htmx with a part of the page."""
     patch_vary_headers(response, headers)
     return response

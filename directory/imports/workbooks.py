@@ -1,7 +1,6 @@
-"""XLSX as CSV: read as a stream, so that its memory does not grow, and only as far as it may unfold."""
+"""XLSX as CSV, streamed in constant memory and within `workbook_limits`."""
 
 import csv
-import zipfile
 from collections.abc import Iterator
 from datetime import date, datetime, time
 from io import StringIO
@@ -10,77 +9,70 @@ from typing import IO, Any, Final
 import openpyxl
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
+from openpyxl.utils.escape import unescape
 
+from directory.imports.cells import TypedCell, encode_cell
 from directory.imports.files import MAX_CELL, MAX_COLUMNS
+from directory.imports.workbook_limits import DAMAGED, TOO_LARGE, Deadline, check_workbook
 
 SIGNATURE: Final = b"PK\x03\x04"
-MAX_UNPACKED: Final = 128 * 1024 * 1024
 MAX_ROWS: Final = 250_000
-_ROWS_AT_ONCE: Final = 1000
+_ROWS_PER_CHUNK: Final = 1000
 
 
 def to_csv(workbook: IO[bytes]) -> Iterator[bytes]:
-    """The first sheet as CSV in UTF-8, in pieces. Formulas are not run: their last results are read.
+    """Return the first sheet as UTF-8 CSV in chunks. Formulas are not run; their last results are used.
 
-    ValidationError where it is no workbook, damaged, or too large when unpacked.
+    Raises ValidationError if the file is not a workbook, is damaged, or is too large when unpacked.
     """
-    _check_unpacked(workbook)
+    deadline = Deadline()
+    check_workbook(workbook, deadline)
     try:
         book = openpyxl.load_workbook(workbook, read_only=True, data_only=True, keep_links=False)
         sheet = book.worksheets[0]
-        sheet.reset_dimensions()  # a file may claim any
-        yield from _written(sheet.iter_rows(values_only=True))
+        sheet.reset_dimensions()  # the file may claim any size
+        yield from _csv_chunks(sheet.iter_rows(values_only=True), deadline)
     except ValidationError:
         raise
-    except Exception as error:  # the library raises whatever the broken file makes its code stumble over
-        raise ValidationError(_("The workbook is damaged, or protected by a password.")) from error
+    except MemoryError as error:
+        raise ValidationError(TOO_LARGE) from error
+    except Exception as error:  # openpyxl raises all kinds of errors for broken files
+        raise ValidationError(DAMAGED) from error
 
 
-def _check_unpacked(workbook: IO[bytes]) -> None:
-    """Python unpacks no more of a member than the archive says, so what it says can be relied on."""
-    try:
-        with zipfile.ZipFile(workbook) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-            known = "xl/workbook.xml" in archive.namelist()
-    except (zipfile.BadZipFile, NotImplementedError, ValueError) as error:
-        raise ValidationError(_("The workbook is damaged, or protected by a password.")) from error
-    if not known:
-        raise ValidationError(_("This is neither a CSV file nor an XLSX workbook."))
-    if unpacked > MAX_UNPACKED:
-        raise ValidationError(_("The workbook is too large when unpacked. Save it as CSV, which may be larger."))
-
-
-def _written(rows: Iterator[tuple[Any, ...]]) -> Iterator[bytes]:
+def _csv_chunks(rows: Iterator[tuple[Any, ...]], deadline: Deadline) -> Iterator[bytes]:
     buffer = StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     for number, cells in enumerate(rows, 1):
+        deadline.check()
         if number > MAX_ROWS:
             raise ValidationError(
-                _("The sheet has more than %(n)d rows. Save it as CSV, which may have more."), params={"n": MAX_ROWS}
+                _("The sheet has more than %(n)d rows. Save it as CSV: CSV files can have more rows."),
+                params={"n": MAX_ROWS},
             )
         texts = [_text(cell) for cell in cells]
         while texts and not texts[-1]:
             texts.pop()
         _check_size(number, texts)
         writer.writerow(texts)
-        if number % _ROWS_AT_ONCE == 0:
-            yield _taken(buffer)
-    yield _taken(buffer)
+        if number % _ROWS_PER_CHUNK == 0:
+            yield _drain(buffer)
+    yield _drain(buffer)
 
 
 def _check_size(number: int, texts: list[str]) -> None:
     if len(texts) > MAX_COLUMNS:
         raise ValidationError(
-            _("Row %(row)d has %(n)d columns, and %(most)d are the most."),
+            _("Row %(row)d has %(n)d columns; the maximum is %(most)d."),
             params={"row": number, "n": len(texts), "most": MAX_COLUMNS},
         )
     if any(len(text) > MAX_CELL for text in texts):
         raise ValidationError(
-            _("Row %(row)d holds a cell of more than %(n)d characters."), params={"row": number, "n": MAX_CELL}
+            _("Row %(row)d has a cell with more than %(n)d characters."), params={"row": number, "n": MAX_CELL}
         )
 
 
-def _taken(buffer: StringIO) -> bytes:
+def _drain(buffer: StringIO) -> bytes:
     text = buffer.getvalue()
     buffer.seek(0)
     buffer.truncate()
@@ -88,17 +80,15 @@ def _taken(buffer: StringIO) -> bytes:
 
 
 def _text(cell: Any) -> str:
-    """A cell as people read it; a phone that the sheet holds as a number has no fraction."""
+    """Return a cell as text; numbers and booleans are encoded as such."""
     match cell:
         case None:
             return ""
-        case bool():
-            return "true" if cell else "false"
-        case float() if cell.is_integer():
-            return str(int(cell))
+        case bool() | int() | float():
+            return encode_cell(TypedCell.from_value(cell))
         case datetime():
             return cell.isoformat(" ", "seconds")
         case date() | time():
             return cell.isoformat()
         case _:
-            return str(cell)
+            return str(unescape(str(cell)))

@@ -18,7 +18,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('name', models.CharField(max_length=255, verbose_name='file')),
-                ('status', models.CharField(choices=[('reading', 'Reading'), ('draft', 'Not started'), ('running', 'Running'), ('finished', 'Finished'), ('stopped', 'Stopped'), ('failed', 'Failed'), ('undoing', 'Being undone'), ('undone', 'Undone')], db_index=True, default='draft', max_length=8)),
+                ('status', models.CharField(choices=[('reading', 'Reading'), ('draft', 'Not started'), ('running', 'Running'), ('finished', 'Finished'), ('stopped', 'Stopped'), ('failed', 'Failed'), ('undoing', 'Undoing'), ('undone', 'Undone')], db_index=True, default='draft', max_length=8)),
                 ('error', models.CharField(blank=True, max_length=500)),
                 ('created_at', models.DateTimeField(auto_now_add=True)),
                 ('started_at', models.DateTimeField(null=True)),

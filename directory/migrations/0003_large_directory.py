@@ -32,7 +32,7 @@ class Migration(migrations.Migration):
         migrations.AddField(
             model_name='tag',
             name='tone',
-            field=models.CharField(blank=True, choices=[('', 'Plain'), ('accent', 'Violet'), ('sent', 'Blue'), ('good', 'Green'), ('warn', 'Amber'), ('bad', 'Red')], default='', max_length=6, verbose_name='colour'),
+            field=models.CharField(blank=True, choices=[('', 'No colour'), ('accent', 'Violet'), ('sent', 'Blue'), ('good', 'Green'), ('warn', 'Amber'), ('bad', 'Red')], default='', max_length=6, verbose_name='colour'),
         ),
         migrations.AlterField(
             model_name='contact',
@@ -58,7 +58,7 @@ class Migration(migrations.Migration):
             name='BulkAction',
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('deed', models.CharField(choices=[('tag', 'Add a tag'), ('untag', 'Remove a tag'), ('deactivate', 'Deactivate'), ('reactivate', 'Bring back'), ('merge', 'Merge a tag'), ('delete_tag', 'Delete a tag')], max_length=10, verbose_name='action')),
+                ('deed', models.CharField(choices=[('tag', 'Add a tag'), ('untag', 'Remove a tag'), ('deactivate', 'Deactivate'), ('reactivate', 'Reactivate'), ('merge', 'Merge a tag'), ('delete_tag', 'Delete a tag')], max_length=10, verbose_name='action')),
                 ('tag', models.CharField(blank=True, max_length=50, verbose_name='tag')),
                 ('into', models.CharField(blank=True, max_length=50)),
                 ('ids', models.JSONField(null=True)),
@@ -67,8 +67,8 @@ class Migration(migrations.Migration):
                 ('last_id', models.BigIntegerField()),
                 ('position', models.BigIntegerField(default=0)),
                 ('changed', models.PositiveIntegerField(default=0, verbose_name='changed')),
-                ('unchanged', models.PositiveIntegerField(default=0, verbose_name='as they should be already')),
-                ('refused', models.PositiveIntegerField(default=0, verbose_name='left alone')),
+                ('unchanged', models.PositiveIntegerField(default=0, verbose_name='needed no change')),
+                ('refused', models.PositiveIntegerField(default=0, verbose_name='not changed')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='started')),
                 ('finished_at', models.DateTimeField(null=True, verbose_name='finished')),
                 ('owner', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='started by')),
@@ -99,13 +99,13 @@ class Migration(migrations.Migration):
             fields=[
                 ('phone', models.BigIntegerField(primary_key=True, serialize=False, verbose_name='phone')),
                 ('reason', models.CharField(blank=True, max_length=200, verbose_name='reason')),
-                ('source', models.CharField(choices=[('person', 'By hand'), ('import', 'Import'), ('api', 'API'), ('reply', 'Reply')], default='person', max_length=6, verbose_name='source')),
+                ('source', models.CharField(choices=[('person', 'Manual'), ('import', 'Import'), ('api', 'API'), ('reply', 'Reply')], default='person', max_length=6, verbose_name='source')),
                 ('created_at', models.DateTimeField(auto_now_add=True, verbose_name='since')),
-                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='put there by')),
+                ('by', models.ForeignKey(null=True, on_delete=django.db.models.deletion.SET_NULL, related_name='+', to=settings.AUTH_USER_MODEL, verbose_name='added by')),
             ],
             options={
-                'verbose_name': 'suppressed phone',
-                'verbose_name_plural': 'suppression list',
+                'verbose_name': 'opted-out phone number',
+                'verbose_name_plural': 'opt-out list',
             },
         ),
         # The table is there already: only now it has a model of its own.

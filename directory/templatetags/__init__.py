@@ -1,1 +1,1 @@
-"""Filters for templates that show contacts."""
+"""Template filters for contacts."""

@@ -1,4 +1,4 @@
-"""`{% load directory %}`: a contact's values as people read them."""
+"""`{% load directory %}`: formatted values of contacts."""
 
 from datetime import timedelta
 
@@ -6,17 +6,18 @@ from django import template
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from directory import attributes, phones
-from directory.saved import MOST_COUNTED
-from project.numbers import number
+from directory import phones
+from directory.audiences.services import MAX_COUNTED
+from directory.contacts import attributes
+from project.core.numbers import number
 
 register = template.Library()
-register.filter("written", attributes.written)
+register.filter("attribute_text", attributes.as_text)
 
 
 @register.filter
 def span(length: timedelta | None) -> str:
-    """A length of time in the unit that fits; a dash of None."""
+    """Format a duration in a fitting unit; a dash for None."""
     if length is None:
         return "—"
     seconds = max(round(length.total_seconds()), 1)
@@ -24,16 +25,18 @@ def span(length: timedelta | None) -> str:
 
 
 @register.filter
-def left_out(opted_out: int) -> str:
-    """How many of an audience get nothing because they opted out, as far as it was counted."""
-    if opted_out > MOST_COUNTED:
-        return _("More than %(number)s others opted out and are left out.") % {"number": number(MOST_COUNTED)}
+def opted_out_words(opted_out: int) -> str:
+    """Say how many of an audience are left out because they opted out, as far as they were counted."""
+    if opted_out > MAX_COUNTED:
+        return _("More than %(number)s others have opted out and are excluded.") % {"number": number(MAX_COUNTED)}
     return ngettext(
-        "%(number)s other opted out and is left out.", "%(number)s others opted out and are left out.", opted_out
+        "%(number)s other contact has opted out and is excluded.",
+        "%(number)s other contacts have opted out and are excluded.",
+        opted_out,
     ) % {"number": number(opted_out)}
 
 
 @register.filter
 def phone(value: int | None) -> str:
-    """`79991234567` → `+7 999 123-45-67`; a dash of None."""
+    """Format a phone: `79991234567` → `+7 999 123-45-67`; a dash for None."""
     return "—" if value is None else phones.pretty(value)

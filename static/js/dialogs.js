@@ -1,6 +1,6 @@
-// A button with data-dialog="id" opens that <dialog> instead of doing what it does without scripts;
-// a button with data-close closes the dialog around it. Esc is the browser's own, and so is the way of the focus back,
-// but for an opener that is not to be seen any more: then it goes to the button of the menu around it, or to its successor.
+// A button with data-dialog="id" opens that <dialog>; without scripts it does what it says. A button with data-close
+// closes its dialog. The browser handles Esc and returns the focus. If the opener is no longer visible, the focus moves to
+// the button of its menu, or to the opener that replaced it.
 document.addEventListener("click", (event) => {
   const opener = event.target.closest("[data-dialog]");
   if (opener) {

@@ -47,7 +47,7 @@ field.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 
-// Keys for everywhere. Those without Ctrl and ⌘ can be switched off, since speech input may press them unasked.
+// Keys for everywhere. Those without Ctrl and ⌘ can be switched off, since speech input may trigger them by accident.
 const singleKeys = document.querySelector("[data-single-keys]");
 singleKeys.checked = localStorage.getItem("single-keys") !== "off";
 singleKeys.addEventListener("change", () => localStorage.setItem("single-keys", singleKeys.checked ? "on" : "off"));

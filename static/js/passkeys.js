@@ -1,4 +1,4 @@
-// allauth's scripts tell of a passkey that was not used (cancelled, timed out, none here) by this event: say so on the page.
+// allauth's scripts report an unused passkey (cancelled, timed out, none here) by this event; show a message.
 document.addEventListener("allauth.error", (event) => {
   event.preventDefault();
   document.getElementById("passkey-failed").hidden = false;

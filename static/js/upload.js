@@ -1,4 +1,4 @@
-// A file that is chosen, or dropped on the field, is sent at once; the bar shows how much of it has arrived.
+// A file that is chosen, or dropped on the field, is uploaded at once; the bar shows the progress.
 const field = (target) => target.closest?.("#upload input[type=file]");
 
 document.addEventListener("change", (event) => {

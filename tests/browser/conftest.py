@@ -1,6 +1,5 @@
-"""A real browser against the whole program."""
+"""Fixtures for tests with a real browser against the whole program."""
 
-import os
 import re
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,8 @@ from playwright.sync_api import Browser, Page
 from tests.stack import EMAIL, PASSWORD, Stack
 from tools import browser as tool
 
-# Swagger UI is not ours to mend; what is in a frame is looked at by itself.
-LOOK_FOR_BARRIERS = """
+# Swagger UI is third-party; the contents of frames are tested separately.
+FIND_ACCESSIBILITY_PROBLEMS = """
 async () => {
     const found = await axe.run({ exclude: ["#swagger-ui"] }, { iframes: false, resultTypes: ["violations"] });
     const places = (rule) => rule.nodes.map((node) => `${node.target} ${node.failureSummary}`).slice(0, 3);
@@ -25,19 +24,21 @@ async () => {
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args(browser_type_launch_args: dict[str, Any]) -> dict[str, Any]:
-    """Drive the browser that `make test` has found; as root it runs only without its own sandbox."""
-    return {**browser_type_launch_args, "executable_path": tool.find(), "chromium_sandbox": os.geteuid() != 0}
+    """Use the browser that `make test` has found, with its sandbox where possible."""
+    path = tool.find()
+    sandboxed = path is not None and tool.can_sandbox(path)
+    return {**browser_type_launch_args, "executable_path": path, "chromium_sandbox": sandboxed}
 
 
 @pytest.fixture(scope="session")
 def base_url(stack: Stack) -> str:
-    """What addresses in the tests are relative to."""
+    """The base of relative addresses in the tests."""
     return stack.url
 
 
 @pytest.fixture(scope="session")
 def session(browser: Browser, base_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cookies of an administrator who has signed in."""
+    """The cookies of a signed-in administrator."""
     context = browser.new_context(base_url=base_url)
     sign_in(context.new_page())
     cookies = tmp_path_factory.mktemp("session") / "cookies.json"
@@ -47,7 +48,7 @@ def session(browser: Browser, base_url: str, tmp_path_factory: pytest.TempPathFa
 
 
 def sign_in(page: Page) -> None:
-    """As a person does, up to the start page."""
+    """Sign in as a user does, up to the home page."""
     page.goto("/")
     page.get_by_label(re.compile("e-?mail", re.IGNORECASE)).fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
@@ -55,19 +56,32 @@ def sign_in(page: Page) -> None:
     page.wait_for_url("/")
 
 
-def barriers(page: Page) -> list[str]:
-    """What axe-core finds on the page as it stands: whatever keeps somebody from using it."""
+def pick(page: Page, tag: str) -> None:
+    """Select a tag of an audience; if there are many, type its name first, without scripts in the field for others."""
+    tags = page.get_by_role("group").filter(has=page.locator("[name=tags]"))
+    search, box = tags.get_by_role("searchbox"), tags.get_by_role("checkbox", name=tag, exact=True)
+    if search.count():
+        search.fill(tag)
+    others = tags.get_by_label("Others, separated by commas")
+    if others.count() and not box.count():
+        others.fill(tag)
+    else:
+        box.check()
+
+
+def accessibility_problems(page: Page) -> list[str]:
+    """The accessibility problems that axe-core finds on the page."""
     if not page.evaluate("'axe' in window"):
         page.evaluate(AXE_SCRIPT)
-    found: list[str] = page.evaluate(LOOK_FOR_BARRIERS)
+    found: list[str] = page.evaluate(FIND_ACCESSIBILITY_PROBLEMS)
     return found
 
 
-def complaints_of(page: Page, base_url: str) -> list[str]:
-    """What happens from now on and must not: errors, refusals, requests to other hosts. Whoever asks sees it empty."""
+def collect_problems(page: Page, base_url: str) -> list[str]:
+    """A list that collects errors, refused requests and requests to other hosts from now on."""
     found: list[str] = []
     host = urlsplit(base_url).netloc
-    # What htmx says of requests that failed is told by "requestfailed", but for those that the next page broke off.
+    # htmx's messages about failed requests duplicate "requestfailed", except for requests aborted by the next page.
     known = ("htmx:afterRequest", "htmx:sendError", "htmx:sendAbort")
     page.on(
         "console",

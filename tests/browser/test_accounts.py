@@ -1,4 +1,4 @@
-"""Passkeys, codes and sessions, from the first set-up to the sign-in, by clicks."""
+"""Passkeys, codes and sessions, from set-up to sign-in, in a browser."""
 
 import re
 from collections.abc import Callable, Iterator
@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import BrowserContext, CDPSession, Page, expect
 
-from tests.browser.conftest import barriers, complaints_of
+from tests.browser.conftest import accessibility_problems, collect_problems
 from tests.factories import totp
 from tests.stack import PASSWORD, Stack
 
@@ -17,26 +17,26 @@ NEW_USER = f"from accounts.models import User; User.objects.create_superuser({EM
 
 @pytest.fixture
 def browser_context_args(browser_context_args: dict[str, object], stack: Stack) -> dict[str, object]:
-    """Browsers keep passkeys for a name only, and of an insecure one only for this."""
+    """Browsers store passkeys only for host names, and without TLS only for localhost."""
     return {**browser_context_args, "base_url": named(stack), "reduced_motion": "reduce"}
 
 
 def named(stack: Stack) -> str:
-    """The stack's address by its name."""
+    """The stack's address with the host name."""
     return stack.url.replace("127.0.0.1", "localhost")
 
 
 def look(page: Page, path: str) -> None:
-    """Open the page, and see that it fits a phone and keeps nobody out."""
+    """Open the page, and check that it fits a phone and is accessible."""
     page.goto(path)
     page.set_viewport_size({"width": 390, "height": 900})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
-    assert barriers(page) == [], path
+    assert accessibility_problems(page) == [], path
 
 
 @pytest.fixture
 def authenticator(page: Page) -> Iterator[Callable[..., Any]]:
-    """Commands to a device that keeps passkeys and always finds its user at hand."""
+    """Commands to a virtual authenticator whose user is always present."""
     session: CDPSession = page.context.new_cdp_session(page)
     session.send("WebAuthn.enable")
     options = {"protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True}
@@ -44,8 +44,8 @@ def authenticator(page: Page) -> Iterator[Callable[..., Any]]:
         "WebAuthn.addVirtualAuthenticator",
         {"options": {**options, "isUserVerified": True, "automaticPresenceSimulation": True}},
     )
-    yield lambda command, **told: session.send(
-        f"WebAuthn.{command}", {"authenticatorId": made["authenticatorId"], **told}
+    yield lambda command, **parameters: session.send(
+        f"WebAuthn.{command}", {"authenticatorId": made["authenticatorId"], **parameters}
     )
     session.detach()
 
@@ -63,28 +63,28 @@ def sign_in(page: Page, code: str | None = None) -> None:
 
 
 def add_passkey(page: Page, authenticator: Callable[..., Any]) -> list[str]:
-    """Add one, at the second try, from the page of second factors; return the recovery codes."""
+    """Add a passkey, at the second try, on the page of second factors; return the recovery codes."""
     page.get_by_role("link", name="Add a passkey").click()
     look(page, page.url)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Confirm").click()
     look(page, page.url)
     authenticator("setUserVerified", isUserVerified=False)
-    page.get_by_role("button", name="Add the passkey").click()
-    expect(page.get_by_role("alert")).to_contain_text("That did not work")
+    page.get_by_role("button", name="Add passkey").click()
+    expect(page.get_by_role("alert")).to_contain_text("The passkey did not work")
     authenticator("setUserVerified", isUserVerified=True)
     page.get_by_label("Name").fill("My laptop")
-    page.get_by_role("button", name="Add the passkey").click()
+    page.get_by_role("button", name="Add passkey").click()
     expect(page.get_by_role("heading", name="Recovery codes")).to_be_visible()
     look(page, page.url)
     return page.locator("#codes").inner_text().split()
 
 
 def turn_app_on(page: Page) -> None:
-    """Type the code of an app that has scanned what the page shows."""
+    """Enter the code of an authenticator app set up with the shown key."""
     secret = page.locator(".secret code").inner_text()
     page.get_by_label("code").fill(totp(secret))
-    page.get_by_role("button", name="Turn it on").click()
+    page.get_by_role("button", name="Turn on").click()
     expect(page.get_by_text("Authenticator app", exact=True)).to_be_visible()
 
 
@@ -94,7 +94,7 @@ def test_a_passkey_and_an_app_are_set_up_and_sign_in(
     authenticator: Callable[..., Any],
     new_context: Callable[..., BrowserContext],
 ) -> None:
-    complaints = complaints_of(page, named(stack))
+    complaints = collect_problems(page, named(stack))
     stack.manage("shell", "-v", "0", "-c", NEW_USER)
     sign_in(page)
     look(page, "/account/")
@@ -116,7 +116,7 @@ def test_a_passkey_and_an_app_are_set_up_and_sign_in(
     sign_in(elsewhere, recovery[0])
     look(page, "/accounts/sessions/")
     expect(page.get_by_role("listitem").filter(has_text="signed in")).to_have_count(2)
-    page.get_by_role("button", name="Sign out everywhere else").click()
+    page.get_by_role("button", name="Sign out all other sessions").click()
     expect(page.get_by_role("listitem").filter(has_text="signed in")).to_have_count(1)
     elsewhere.goto("/account/")
     expect(elsewhere).to_have_url(re.compile("/accounts/login/"))
@@ -139,7 +139,7 @@ def test_the_external_provider_signs_in(stack: Stack, page: Page) -> None:
     page.get_by_placeholder("sub").fill("office")
     page.get_by_role("button", name="Authorize").click()
     page.wait_for_url("/")
-    complaints = complaints_of(page, named(stack))
+    complaints = collect_problems(page, named(stack))
     look(page, "/account/")
     expect(page.get_by_role("heading", name="Olga Kim")).to_be_visible()
     look(page, "/accounts/3rdparty/")

@@ -1,4 +1,4 @@
-"""A saved audience from the first tick to a campaign's audience, by clicks."""
+"""Saving an audience and using it in a campaign, in a browser."""
 
 import re
 from pathlib import Path
@@ -14,14 +14,14 @@ def browser_context_args(browser_context_args: dict[str, object], session: Path)
     return {**browser_context_args, "storage_state": session}
 
 
-def test_an_audience_is_saved_and_begins_a_campaign_without_losing_what_is_written(api: Api, page: Page) -> None:
+def test_an_audience_is_saved_and_used_in_the_composer_without_losing_input(api: Api, page: Page) -> None:
     add_contacts(api, "audience", 3)
     page.goto("/contacts/audiences/new/")
     page.get_by_label("Name", exact=True).fill("Three of them")
     page.get_by_role("group", name="Tags").first.get_by_label("audience", exact=True).check()
-    expect(page.locator("#reach")).to_contain_text("3 contacts may be written to now.")
-    page.get_by_role("button", name="Save the audience").click()
-    expect(page.get_by_text("The audience “Three of them” is saved.")).to_be_visible()
+    expect(page.locator("#reach")).to_contain_text("3 contacts match now.")
+    page.get_by_role("button", name="Save audience").click()
+    expect(page.get_by_text("Audience “Three of them” saved.")).to_be_visible()
 
     page.goto("/campaigns/new/")
     page.get_by_label("Text", exact=True).fill("Written before the audience was chosen")

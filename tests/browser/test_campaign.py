@@ -1,4 +1,4 @@
-"""A campaign's page while it runs: it changes in place, moves nothing, and keeps what its reader holds."""
+"""A running campaign's page: it updates in place, without moving elements or losing open details."""
 
 import re
 from pathlib import Path
@@ -22,13 +22,13 @@ def browser_context_args(browser_context_args: dict[str, object], session: Path)
     return {**browser_context_args, "storage_state": session}
 
 
-def test_figures_change_in_place_and_what_is_open_stays_open_to_the_end(api: Api, page: Page) -> None:
+def test_figures_change_in_place_and_open_details_stay_open(api: Api, page: Page) -> None:
     add_contacts(api, TAG, NUMBER)
     campaign = launch(api, TAG, rate_limit=RATE)
     wait_for(lambda: api.call("GET", f"/campaigns/{campaign}/stats")["by_status"]["sent"], "the first message sent")
     page.goto(f"/campaigns/{campaign}/")
     page.evaluate(WATCH)
-    page.get_by_text("In numbers").click()
+    page.get_by_text("Show as table").click()
     page.get_by_role("link", name=re.compile("^All")).focus()
     progress = page.get_by_role("region", name="Progress")
     for _ in range(2):
@@ -37,7 +37,7 @@ def test_figures_change_in_place_and_what_is_open_stays_open_to_the_end(api: Api
     assert page.evaluate("window.shift") < 0.02
 
     expect(page.get_by_role("main").get_by_text("Finished", exact=True)).to_be_visible()
-    expect(page.locator("#toasts")).to_contain_text(f"“{TAG}” is finished now.")
+    expect(page.locator("#toasts")).to_contain_text(f"“{TAG}”: the status is now finished.")
     expect(progress).to_contain_text(f"{NUMBER} of {NUMBER} messages")
     assert page.evaluate("window.shift") is not None, "the page was loaded again"
     expect(page.locator("#chart-numbers")).to_have_attribute("open", "")
@@ -45,7 +45,7 @@ def test_figures_change_in_place_and_what_is_open_stays_open_to_the_end(api: Api
     expect(page.locator("#progress")).not_to_have_attribute("hx-get", re.compile("."))
 
 
-def test_what_is_open_when_the_campaign_finishes_stays_till_it_is_closed(api: Api, page: Page) -> None:
+def test_open_details_stay_open_when_the_campaign_finishes(api: Api, page: Page) -> None:
     add_contacts(api, "open", 4)
     campaign = launch(api, "open", rate_limit=1)
     wait_for(lambda: api.call("GET", f"/campaigns/{campaign}/stats")["by_status"]["sent"], "the first message sent")

@@ -1,10 +1,10 @@
-"""The main job by clicks alone: from the sign-in page to the last message."""
+"""The main job in a browser: from the sign-in page to the last message."""
 
 import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import sign_in
+from tests.browser.conftest import pick, sign_in
 from tests.stack import Api, Stack, add_contacts
 
 TAG, RATE, BEFOREHAND = "clicks", 5, 40
@@ -12,16 +12,16 @@ PHONE, NAME = "+7 999 765-43-21", "Поздняя"
 
 
 def section(page: Page, name: str) -> None:
-    page.get_by_role("navigation", name="Main").get_by_role("link", name=name).click()
+    page.get_by_role("navigation", name="Main menu").get_by_role("link", name=name).click()
 
 
 def add_contact(page: Page, phone: str, last_name: str) -> None:
     section(page, "Contacts")
-    page.get_by_role("link", name="Add a contact").click()
+    page.get_by_role("link", name="Add contact").click()
     page.get_by_label("Phone").fill(phone)
     page.get_by_label("Last name").fill(last_name)
     page.get_by_label("Tags").fill(TAG)
-    page.get_by_role("button", name="Add the contact").click()
+    page.get_by_role("button", name="Add contact").click()
     expect(page.get_by_role("heading", name=last_name)).to_be_visible()
 
 
@@ -30,8 +30,8 @@ def compose_and_launch(page: Page) -> None:
     page.get_by_role("link", name="New campaign").first.click()
     page.get_by_label("Name", exact=True).fill("By clicks")
     page.get_by_label("Text", exact=True).fill("{first_name|friend}, it works.")
-    page.get_by_role("checkbox", name=TAG).check()
-    page.get_by_label("Messages a second").fill(str(RATE))
+    pick(page, TAG)
+    page.get_by_label("Speed limit, messages per second").fill(str(RATE))
     page.get_by_role("button", name="Review and launch…").first.click()
     page.get_by_role("button", name=f"Launch to {BEFOREHAND + 1} contacts").click()
 

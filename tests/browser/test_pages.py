@@ -1,4 +1,4 @@
-"""Every page in a real browser: on a desk and on a phone, light and dark; and what works without scripts."""
+"""Every page in a real browser: on desktop and phone, light and dark; and without scripts."""
 
 import json
 import re
@@ -14,12 +14,12 @@ from django.urls import URLPattern, URLResolver, get_resolver, resolve
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from campaigns.sandbox.faults import Faults
-from tests.browser.conftest import barriers, complaints_of, sign_in
+from tests.browser.conftest import accessibility_problems, collect_problems, pick, sign_in
 from tests.stack import Api, Stack, add_contacts, finished, launch, wait_for
 
 NewContext = Callable[..., BrowserContext]
 
-ENTRANCE = (
+PUBLIC_PATHS = (
     "/accounts/login/",
     "/accounts/signup/",
     "/accounts/inactive/",
@@ -32,8 +32,9 @@ ENTRANCE = (
     "/accounts/3rdparty/login/cancelled/",
     "/accounts/invitation/of-no-use/",
 )
-INSIDE = (
+SIGNED_IN_PATHS = (
     "/",
+    "/account/password/changed/",
     "/campaigns/",
     "/campaigns/?q=nothing-is-called-so",
     "/campaigns/new/",
@@ -89,7 +90,7 @@ INSIDE = (
     "/docs/",
     "/styleguide/",
 )
-# Addresses of forms, which show another page; those that only some accounts come to; those behind a question.
+# Addresses of forms, which show another page; pages of special accounts; pages behind a confirmation.
 NO_PAGES = {
     "account_confirm_login_code",
     "account_set_password",
@@ -108,9 +109,10 @@ NO_PAGES = {
     "delivery_resend",
     "gateway_test",
     "import_act",
-    "import_look",
+    "import_format",
     "import_rows",
     "message_act",
+    "tokens_revoke",
     "mfa_activate_totp",  # this and what follows: tests/browser/test_accounts.py
     "mfa_add_webauthn",
     "mfa_authenticate",
@@ -145,43 +147,43 @@ NO_PAGES = {
     "unknown_call",  # JSON
 }
 WIDTHS = (1440, 390)
-# What the API does not make: ids to look at.
+# Rows that the API can't create.
 DIRECTORY = """
 import json
 from accounts.models import User
-from directory.bulk import bulk_start
-from directory.models import Deed, Tag
-from directory.saved import audience_save
-from directory.audience import Audience
-from directory.suppression import suppress
-from reports.letters import switch_of
-from reports.models import Rhythm
+from directory.bulk_actions.work import bulk_start
+from directory.models import BulkActionType, Tag
+from directory.audiences.services import audience_save
+from directory.audiences.audience import Audience
+from directory.suppression.services import suppress
+from reports.emails.rendering import unsubscribe_token
+from reports.models import ReportFrequency
 boss = User.objects.filter(is_staff=True).first()
 suppress([79001112233], by=boss, reason="asked by phone")
-action = bulk_start(by=boss, deed=Deed.TAG, tag="pages", filters={"tags": ["pages"]})
+action = bulk_start(by=boss, kind=BulkActionType.TAG, tag="pages", filters={"tags": ["pages"]})
 saved = audience_save(by=boss, name="Pages", audience=Audience(tags=("pages",)))
 tag = Tag.objects.get(name="pages")
 ids = {"user": boss.pk, "tag": tag.pk, "audience": saved.pk, "phone": 79001112233, "bulk": action.pk}
-print(json.dumps({**ids, "off": switch_of(boss, Rhythm.WEEKLY)}))
+print(json.dumps({**ids, "off": unsubscribe_token(boss, ReportFrequency.WEEKLY)}))
 """
 
 
 def imported(stack: Stack, session: Path, *, start: bool) -> int:
-    """An import with a good row and a bad one, as a draft or started."""
+    """An import with a valid row and an invalid one, as a draft or started."""
     cookies = {cookie["name"]: cookie["value"] for cookie in json.loads(session.read_text())["cookies"]}
     token = {"csrfmiddlewaretoken": cookies["csrftoken"]}
     file = {"file": ("people.csv", "phone,first_name\n79170000001,Анна\n12,a very long name of nobody\n" * 3)}
     answer = requests.post(f"{stack.url}/contacts/imports/", data=token, files=file, cookies=cookies, timeout=20)
     if start:
-        told = {"column_0": "phone", "column_1": "first_name", "policy": "update"}
-        requests.post(answer.url, data=token | told, cookies=cookies, timeout=20).raise_for_status()
+        mapping = {"column_0": "phone", "column_1": "first_name", "policy": "update"}
+        requests.post(answer.url, data=token | mapping, cookies=cookies, timeout=20).raise_for_status()
         wait_for(lambda: "Rejected" in requests.get(answer.url, cookies=cookies, timeout=20).text, "the import's end")
     return int(re.findall(r"\d+", urlsplit(answer.url).path)[0])
 
 
 @pytest.fixture(scope="module")
 def places(stack: Stack, session: Path) -> dict[str, Any]:
-    """Something to be seen on each page: a draft, a campaign that waits, one that is over with a failure."""
+    """Objects for the pages: a draft, a scheduled campaign, a finished one with a failure."""
     api = stack.fresh_api()
     add_contacts(api, "pages", 2)
     stack.sandbox.faults = stack.sandbox.faults.updated({"refuse": 1})
@@ -204,7 +206,7 @@ def places(stack: Stack, session: Path) -> dict[str, Any]:
 
 
 def look(page: Page, path: str) -> None:
-    """Open the page once, and see it on every screen, as axe does."""
+    """Open the page once, and check it with axe on every screen."""
     page.goto(path)
     assert urlsplit(page.url).path == urlsplit(path).path, "the page has sent us elsewhere"
     for width in WIDTHS:
@@ -213,53 +215,53 @@ def look(page: Page, path: str) -> None:
         assert wide <= width, f"{path} is {wide} px wide on a screen of {width}"
         for scheme in ("light", "dark"):
             page.emulate_media(color_scheme=scheme)
-            assert barriers(page) == [], f"{path}, {width} px, {scheme}"
+            assert accessibility_problems(page) == [], f"{path}, {width} px, {scheme}"
 
 
 @pytest.fixture(scope="module")
 def stranger(browser: Browser, base_url: str) -> Iterator[Page]:
-    """One page for all that a stranger looks at."""
+    """A browser page without a session, shared by tests."""
     with browser.new_context(base_url=base_url, reduced_motion="reduce") as context:
         yield context.new_page()
 
 
 @pytest.fixture(scope="module")
 def user(browser: Browser, base_url: str, session: Path) -> Iterator[Page]:
-    """One page for all that an administrator looks at."""
+    """A browser page of an administrator, shared by tests."""
     with browser.new_context(base_url=base_url, storage_state=session, reduced_motion="reduce") as context:
         yield context.new_page()
 
 
-@pytest.mark.parametrize("path", ENTRANCE)
-def test_a_stranger_sees(path: str, stranger: Page, base_url: str) -> None:
-    complaints = complaints_of(stranger, base_url)
+@pytest.mark.parametrize("path", PUBLIC_PATHS)
+def test_public_pages(path: str, stranger: Page, base_url: str) -> None:
+    complaints = collect_problems(stranger, base_url)
     look(stranger, path)
     assert complaints == []
 
 
-@pytest.mark.parametrize("path", INSIDE)
-def test_a_user_sees(path: str, user: Page, base_url: str, places: dict[str, Any]) -> None:
-    complaints = complaints_of(user, base_url)
+@pytest.mark.parametrize("path", SIGNED_IN_PATHS)
+def test_pages_of_signed_in_users(path: str, user: Page, base_url: str, places: dict[str, Any]) -> None:
+    complaints = collect_problems(user, base_url)
     look(user, path.format(**places))
     assert complaints == []
 
 
-def test_a_test_is_sent_in_a_dialog_and_seen_to_arrive(
+def test_a_test_message_is_sent_in_a_dialog_and_followed(
     user: Page, base_url: str, places: dict[str, Any], stack: Stack
 ) -> None:
-    complaints = complaints_of(user, base_url)
+    complaints = collect_problems(user, base_url)
     stack.sandbox.faults = Faults()
     user.goto(f"/campaigns/{places['draft']}/")
     user.get_by_role("button", name="Send a test…").click()
     dialog = user.get_by_role("dialog", name="Send a test")
     dialog.get_by_label("Phone").fill("8 (999) 123-45-67")
-    dialog.get_by_role("button", name="Send the test").click()
+    dialog.get_by_role("button", name="Send test").click()
     expect(dialog.get_by_text("Sent", exact=True)).to_be_visible()
     assert stack.sandbox.ledger.last[-1].message.phone == 79991234567
     assert complaints == []
 
 
-def test_no_page_is_forgotten() -> None:
+def test_every_page_is_listed() -> None:
     names = (
         "draft",
         "waiting",
@@ -277,15 +279,15 @@ def test_no_page_is_forgotten() -> None:
         "user",
     )
     ids = dict.fromkeys(names, 1)
-    seen = {resolve(urlsplit(path.format(**ids)).path).url_name for path in (*ENTRANCE, *INSIDE)}
+    seen = {resolve(urlsplit(path.format(**ids)).path).url_name for path in (*PUBLIC_PATHS, *SIGNED_IN_PATHS)}
     assert set(page_names(get_resolver().url_patterns)) - NO_PAGES == seen
 
 
 def page_names(patterns: Iterable[URLPattern | URLResolver]) -> Iterator[str]:
-    """The names of all addresses but those of the API and Django's own administration."""
+    """The names of all addresses except those of the API and the Django admin."""
     for pattern in patterns:
         if isinstance(pattern, URLPattern):
-            if pattern.name:  # the others lead on to these
+            if pattern.name:  # the others are includes
                 yield pattern.name
         elif pattern.app_name not in ("admin", "ninja"):
             yield from page_names(pattern.url_patterns)
@@ -295,11 +297,11 @@ def test_the_main_job_needs_no_script(stack: Stack, api: Api, new_context: NewCo
     add_contacts(api, "plain", 3)
     page = new_context(java_script_enabled=False).new_page()
     sign_in(page)
-    page.get_by_role("navigation", name="Main").get_by_role("link", name="Campaigns").click()
+    page.get_by_role("navigation", name="Main menu").get_by_role("link", name="Campaigns").click()
     page.get_by_role("link", name="New campaign").first.click()
     page.get_by_label("Name", exact=True).fill("Without a script")
     page.get_by_label("Text", exact=True).fill("Plain.")
-    page.get_by_role("checkbox", name="plain").check()
+    pick(page, "plain")
     page.get_by_role("button", name="Launch").first.click()
     expect(page.get_by_role("heading", name="Without a script")).to_be_visible()
     campaign = int(re.findall(r"\d+", urlsplit(page.url).path)[0])

@@ -1,17 +1,17 @@
-"""Put messages of a run where a page should show them, with counters as the engine keeps them."""
+"""Bring messages of a run into a status, and keep the counters as the engine does."""
 
 from django.utils.timezone import now
 
 from accounts.models import User
-from campaigns.counters import count, count_minute, moved
-from campaigns.lifecycle import campaign_advance
+from campaigns.counters import count, count_minute
 from campaigns.models import Attempt, Campaign, Message, Run
+from campaigns.planning.lifecycle import campaign_advance
 from campaigns.states import MessageStatus
 from tests import factories
 
 
 def started(owner: User, *, contacts: int = 0, **fields: object) -> tuple[Campaign, Run]:
-    """A campaign that runs, to so many new contacts and whoever else is there."""
+    """A running campaign to all contacts, including this many new ones."""
     for _ in range(contacts):
         factories.contact(owner)
     campaign = factories.campaign(owner, **fields)
@@ -21,20 +21,20 @@ def started(owner: User, *, contacts: int = 0, **fields: object) -> tuple[Campai
 
 
 def settle(run: Run, number: int, status: MessageStatus, reason: str = "") -> list[Message]:
-    """Move so many waiting messages to a status."""
+    """Move this many pending messages to a status."""
     messages = list(run.messages.filter(status=MessageStatus.PENDING).order_by("pk")[:number])
     assert len(messages) == number
     Message.objects.filter(pk__in=[message.pk for message in messages]).update(
         status=status, reason=reason, attempts=1, phone=79990001122, text="As sent", parts=1, changed_at=now()
     )
-    count(run.pk, {**moved(MessageStatus.PENDING, status, number), "attempts": number})
+    count(run.pk, {MessageStatus.PENDING.value: -number, MessageStatus(status).value: number, "attempts": number})
     failed = number if status == MessageStatus.FAILED else 0
     count_minute(run.pk, now(), sent=number - failed, failed=failed, retried=0)
     return messages
 
 
 def retry(run: Run, reason: str = "timeout") -> Message:
-    """One attempt of a waiting message has failed; it waits for the next."""
+    """Record a failed attempt of a pending message, which waits for the next one."""
     message = run.messages.filter(status=MessageStatus.PENDING).earliest("pk")
     message.attempts, message.reason = 1, reason
     message.save()

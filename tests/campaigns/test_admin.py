@@ -15,7 +15,7 @@ def chief(db: None) -> Client:
 
 
 @pytest.mark.parametrize("model", ["campaign", "run", "message", "gateway"])
-def test_everything_can_be_looked_at_and_nothing_changed(chief: Client, alice: User, model: str) -> None:
+def test_everything_can_be_viewed_and_nothing_changed(chief: Client, alice: User, model: str) -> None:
     campaign, run = started(alice, contacts=2)
     message = retry(run)
     gateway = Gateway.objects.create(name="probe")

@@ -1,25 +1,25 @@
-"""Commands for operators, and the checks of settings."""
+"""Management commands, and the checks of settings."""
 
 import pytest
 from django.core.management import CommandError, call_command
 from pytest_django import Settings
 
 from accounts.models import User
-from campaigns.checks import check_queue
-from campaigns.lifecycle import campaign_advance
 from campaigns.models import Attempt, Run, RunMinute
-from tests.campaigns.engine import assert_counters_true
+from campaigns.planning.lifecycle import campaign_advance
+from campaigns.sending.checks import check_queue
+from tests.campaigns.engine import assert_counters_match
 from tests.factories import campaign, contact
 
 
-def test_true_counters_are_told_to_be_true(alice: User, capsys: pytest.CaptureFixture[str]) -> None:
+def test_correct_counters_are_confirmed(alice: User, capsys: pytest.CaptureFixture[str]) -> None:
     contact(alice)
     campaign_advance(campaign(alice).pk)
     call_command("verify_counters")
     assert "agree" in capsys.readouterr().out
 
 
-def test_false_counters_are_found_and_repaired(alice: User, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_counters_are_found_and_repaired(alice: User, capsys: pytest.CaptureFixture[str]) -> None:
     contact(alice)
     running = campaign(alice)
     campaign_advance(running.pk)
@@ -28,10 +28,10 @@ def test_false_counters_are_found_and_repaired(alice: User, capsys: pytest.Captu
         call_command("verify_counters")
     assert "pending 5 ≠ 1, sent 7 ≠ 0" in capsys.readouterr().out
     call_command("verify_counters", "--repair")
-    assert_counters_true(running)
+    assert_counters_match(running)
 
 
-def test_made_up_messages_have_true_counters(alice: User, bob: User, capsys: pytest.CaptureFixture[str]) -> None:
+def test_generated_messages_have_correct_counters(alice: User, bob: User, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(CommandError, match="contacts"):
         call_command("make_messages", messages=10)
     for _ in range(50):

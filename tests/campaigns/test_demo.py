@@ -1,4 +1,4 @@
-"""The demo data that a newcomer finds."""
+"""The demo data."""
 
 from datetime import timedelta
 
@@ -12,12 +12,12 @@ from campaigns.demo import ADMIN, CONTACTS, PASSWORD, make_demo
 from campaigns.models import Campaign, Message
 from directory import phones
 from directory.models import Contact
-from tests.campaigns.engine import assert_counters_true
+from tests.campaigns.engine import assert_counters_match
 
 pytestmark = pytest.mark.django_db
 
 
-def test_it_is_made_once_and_holds_what_it_promises() -> None:
+def test_demo_data_is_created_once_and_completely() -> None:
     assert make_demo()
     assert not make_demo()
     assert Contact.objects.count() == CONTACTS
@@ -27,16 +27,16 @@ def test_it_is_made_once_and_holds_what_it_promises() -> None:
     assert {phones.normalise(phone) for phone in Contact.objects.values_list("phone", flat=True)}
 
 
-def test_its_history_is_consistent_and_gives_reports_something_to_compare() -> None:
+def test_the_demo_history_is_consistent_and_comparable() -> None:
     make_demo()
     for length in map(timedelta, (7, 30, 90)):
         assert Message.objects.filter(due_at__gte=now() - length).exists()
         assert Message.objects.filter(due_at__range=(now() - 2 * length, now() - length)).exists()
     for campaign in Campaign.objects.all():
-        assert_counters_true(campaign)
+        assert_counters_match(campaign)
         for run in campaign.runs.all():
-            for told in ("delivered", "undelivered", "failed"):
-                assert sum(run.minutes.values_list(told, flat=True)) == getattr(run, told)
+            for status in ("delivered", "undelivered", "failed"):
+                assert sum(run.minutes.values_list(status, flat=True)) == getattr(run, status)
             assert sum(run.minutes.values_list("sent", flat=True)) == run.sent + run.delivered + run.undelivered
 
 

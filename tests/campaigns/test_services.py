@@ -13,12 +13,12 @@ from django_q.models import OrmQ
 
 from accounts.models import User
 from campaigns import services
-from campaigns.audience import freeze
-from campaigns.lifecycle import campaign_advance
 from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message, Run
+from campaigns.planning.lifecycle import campaign_advance
+from campaigns.planning.recipients import freeze
 from campaigns.states import CampaignStatus
-from directory.audience import Audience
-from project.http import Conflict
+from directory.audiences.audience import Audience
+from project.http.errors import Conflict
 from tests import factories
 from tests.campaigns.engine import hints
 
@@ -35,7 +35,7 @@ ACTIONS: dict[str, Callable[..., Any]] = {
     "delete": services.campaign_delete,
     "duplicate": services.campaign_duplicate,
 }
-# From which states an action is allowed, and where it leads.
+# The states from which an action is allowed, and the state it leads to.
 LEADS = {
     "launch": {"draft": "scheduled"},
     "withdraw": {"scheduled": "draft"},
@@ -49,7 +49,7 @@ LEADS = {
 
 
 def in_state(owner: User, status: str, **fields: Any) -> Campaign:
-    """A campaign that stands in that state."""
+    """A campaign in that state."""
     campaign = factories.campaign(owner, draft=status == "draft", **fields)
     Campaign.objects.filter(pk=campaign.pk).update(status=status)
     campaign.refresh_from_db()
@@ -61,7 +61,7 @@ def errors_of(refused: pytest.ExceptionInfo[ValidationError]) -> set[str]:
 
 
 class TestCreate:
-    def test_it_starts_by_itself(self, alice: User) -> None:
+    def test_it_starts_automatically(self, alice: User) -> None:
         campaign = factories.campaign(alice)
         campaign.refresh_from_db()
         assert campaign.status == "scheduled"
@@ -79,11 +79,11 @@ class TestCreate:
         assert factories.campaign(alice, draft=True).status == "draft"
         assert hints(ADVANCE) == 0
 
-    def test_what_is_far_ahead_leaves_no_hint(self, alice: User) -> None:
+    def test_a_distant_start_leaves_no_hint(self, alice: User) -> None:
         factories.campaign(alice, starts_at=now() + DAY)
         assert hints(ADVANCE) == 0
 
-    def test_the_east_begins_before_the_campaigns_own_start(self, alice: User) -> None:
+    def test_eastern_zones_begin_before_the_campaigns_start(self, alice: User) -> None:
         factories.campaign(alice, starts_at=now() + 5 * HOUR, local_time=True)
         assert hints(ADVANCE) == 1
 
@@ -101,7 +101,7 @@ class TestCreate:
         }
         campaign = factories.campaign(alice, **fields)
         row = Campaign.objects.get(pk=campaign.pk)
-        assert row.picks == fields.pop("audience")
+        assert row.audience_filter == fields.pop("audience")
         assert {name: getattr(row, name) for name in fields} == fields
 
     @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ class TestCreate:
             ("window", (time(0), time(0)), "window"),
         ],
     )
-    def test_what_makes_no_sense_is_refused(self, alice: User, field: str, value: Any, blamed: str) -> None:
+    def test_invalid_values_are_refused(self, alice: User, field: str, value: Any, blamed: str) -> None:
         with pytest.raises(ValidationError) as refused:
             factories.campaign(alice, **{field: value})
         assert errors_of(refused) == {blamed}
@@ -135,11 +135,11 @@ class TestCreate:
         assert errors_of(refused) == {"ends_at"}
 
 
-class TestTwins:
+class TestDuplicates:
     SAME = {"text": "Sale", "audience": Audience(tags=("new", "vip"))}
 
     @pytest.mark.parametrize("status", CampaignStatus.values)
-    def test_one_is_refused_while_the_other_is_not_finished(self, alice: User, bob: User, status: str) -> None:
+    def test_a_duplicate_is_refused_while_the_other_is_unfinished(self, alice: User, bob: User, status: str) -> None:
         in_state(alice, status, **self.SAME)
         if status in ("scheduled", "running", "paused"):
             with pytest.raises(Conflict):
@@ -152,7 +152,7 @@ class TestTwins:
         [{"text": "Sale!"}, {"repeat": "daily"}, {"audience": Audience(tags=("vip",))}, {"draft": True}],
         ids=str,
     )
-    def test_another_text_audience_or_repeat_is_no_twin(self, alice: User, other: dict[str, Any]) -> None:
+    def test_another_text_audience_or_repeat_is_no_duplicate(self, alice: User, other: dict[str, Any]) -> None:
         factories.campaign(alice, **self.SAME)
         factories.campaign(alice, **{**self.SAME, **other})
         assert Campaign.objects.count() == 2
@@ -162,17 +162,17 @@ class TestTwins:
         with pytest.raises(Conflict):
             factories.campaign(alice, text="Sale", audience=Audience.from_json({"tags": ["VIP ", "new", "vip"]}))
 
-    def test_a_draft_that_has_a_twin_is_not_launched_and_stays_a_draft(self, alice: User) -> None:
+    def test_a_duplicate_draft_is_not_launched(self, alice: User) -> None:
         draft = factories.campaign(alice, draft=True, **self.SAME)
-        twin = factories.campaign(alice, **self.SAME)
+        duplicate = factories.campaign(alice, **self.SAME)
         with pytest.raises(Conflict):
             services.campaign_launch(campaign=draft, by=alice)
         draft.refresh_from_db()
         assert draft.status == "draft"
-        services.campaign_cancel(campaign=twin, by=alice)
+        services.campaign_cancel(campaign=duplicate, by=alice)
         assert services.campaign_launch(campaign=draft, by=alice).status == "scheduled"
 
-    def test_a_change_can_not_make_a_twin(self, alice: User) -> None:
+    def test_a_change_cannot_create_a_duplicate(self, alice: User) -> None:
         factories.campaign(alice, **self.SAME)
         other = factories.campaign(alice, text="Other", audience=self.SAME["audience"])
         with pytest.raises(Conflict):
@@ -182,7 +182,7 @@ class TestTwins:
 
     @pytest.mark.django_db(transaction=True)
     @pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
-    def test_of_requests_at_the_same_moment_one_passes(self, alice: User) -> None:
+    def test_only_one_of_simultaneous_requests_succeeds(self, alice: User) -> None:
         together, outcomes = threading.Barrier(8), []
 
         def request() -> None:
@@ -207,7 +207,7 @@ class TestTwins:
 class TestActions:
     @pytest.mark.parametrize("status", CampaignStatus.values)
     @pytest.mark.parametrize("action", ACTIONS)
-    def test_it_goes_where_the_table_says_or_stays(self, alice: User, action: str, status: str) -> None:
+    def test_an_action_follows_the_table_of_transitions(self, alice: User, action: str, status: str) -> None:
         campaign = in_state(alice, status)
         if status in LEADS[action]:
             ACTIONS[action](campaign=campaign, by=alice)
@@ -231,13 +231,13 @@ class TestActions:
         ACTIONS[action](campaign=campaign, by=admin)
 
     @pytest.mark.parametrize("action", ["pause", "resume", "cancel", "delete"])
-    def test_it_is_felt_at_once(self, alice: User, action: str) -> None:
+    def test_an_action_takes_effect_at_once(self, alice: User, action: str) -> None:
         campaign = in_state(alice, "paused" if action == "resume" else "running")
         OrmQ.objects.all().delete()
         ACTIONS[action](campaign=campaign, by=alice)
         assert hints(ADVANCE) == 1
 
-    def test_what_has_ended_can_not_be_launched_but_can_be_cancelled_and_deleted(self, alice: User) -> None:
+    def test_an_expired_draft_can_only_be_cancelled_and_deleted(self, alice: User) -> None:
         draft = factories.campaign(alice, draft=True)
         with time_machine.travel(now() + DAY):
             with pytest.raises(ValidationError) as refused:
@@ -247,7 +247,7 @@ class TestActions:
             services.campaign_delete(campaign=draft, by=alice)
         assert not Campaign.objects.visible().exists()
 
-    def test_a_copy_is_a_draft_of_its_own_that_lasts_as_long(self, alice: User, admin: User) -> None:
+    def test_a_copy_is_a_draft_with_the_same_duration(self, alice: User, admin: User) -> None:
         original = in_state(
             alice,
             "finished",
@@ -266,10 +266,10 @@ class TestActions:
         copy.refresh_from_db()
         assert (copy.status, copy.owner) == ("draft", admin)
         assert abs((copy.ends_at - copy.starts_at) - (original.ends_at - original.starts_at)) < timedelta(seconds=1)
-        same = ("text", "picks", "window", "repeat", "rate_limit", "local_time")
+        same = ("text", "audience_filter", "window", "repeat", "rate_limit", "local_time")
         assert [getattr(copy, name) for name in same] == [getattr(original, name) for name in same]
 
-    def test_a_copy_of_what_is_to_come_starts_with_it(self, alice: User) -> None:
+    def test_a_copy_of_a_future_campaign_has_the_same_start(self, alice: User) -> None:
         original = factories.campaign(alice, starts_at=now() + 3 * DAY)
         assert services.campaign_duplicate(campaign=original, by=alice).starts_at == original.starts_at
 
@@ -303,7 +303,7 @@ class TestUpdate:
         campaign = in_state(alice, status, ends_at=now() + 90 * 365 * DAY)
 
         def value() -> Any:
-            return campaign.picks if field == "audience" else getattr(campaign, field)
+            return campaign.audience_filter if field == "audience" else getattr(campaign, field)
 
         before = value()
         if field in CHANGEABLE[status]:
@@ -320,7 +320,7 @@ class TestUpdate:
     def test_equal_values_are_no_change(self, alice: User, status: str) -> None:
         campaign = in_state(alice, status, audience=Audience(tags=("vip",)), window=(time(9), time(21)))
         same = {name: getattr(campaign, name) for name in VALUES if name != "audience"}
-        services.campaign_update(campaign=campaign, by=alice, audience=campaign.picks, **same)
+        services.campaign_update(campaign=campaign, by=alice, audience=campaign.audience_filter, **same)
         campaign.refresh_from_db()
         assert {name: getattr(campaign, name) for name in same} == same
 
@@ -331,7 +331,7 @@ class TestUpdate:
         campaign.refresh_from_db()
         assert campaign.name != "New"
 
-    def test_a_window_can_be_taken_away(self, alice: User) -> None:
+    def test_a_window_can_be_removed(self, alice: User) -> None:
         campaign = in_state(alice, "running", window=(time(9), time(21)))
         assert services.campaign_update(campaign=campaign, by=alice, window=None).window is None
 
@@ -344,7 +344,7 @@ class TestUpdate:
             ("name", ""),
         ],
     )
-    def test_what_makes_no_sense_is_refused(self, alice: User, field: str, value: Any) -> None:
+    def test_invalid_values_are_refused(self, alice: User, field: str, value: Any) -> None:
         campaign = in_state(alice, "running")
         with pytest.raises(ValidationError) as refused:
             services.campaign_update(campaign=campaign, by=alice, **{field: value})
@@ -356,7 +356,7 @@ class TestUpdate:
             services.campaign_update(campaign=campaign, by=bob, name="Bob’s")
         assert services.campaign_update(campaign=campaign, by=admin, name="Admin’s").name == "Admin’s"
 
-    def test_a_new_window_plans_anew_what_has_not_left(self, alice: User) -> None:
+    def test_a_new_window_replans_unsent_messages(self, alice: User) -> None:
         with time_machine.travel(datetime(2026, 6, 1, 9, tzinfo=UTC), tick=False):  # noon in Moscow
             factories.contact(alice, timezone="Europe/Moscow")
             campaign = in_state(alice, "running", ends_at=now() + 2 * DAY)
@@ -368,7 +368,7 @@ class TestUpdate:
             campaign_advance(campaign.pk)
             assert Message.objects.get().due_at == now()
 
-    def test_a_new_window_costs_the_request_the_same_however_many_wait(self, alice: User) -> None:
+    def test_a_new_window_costs_a_constant_number_of_queries(self, alice: User) -> None:
         campaign = in_state(alice, "running")
         counts = []
         for number, opens in ((1, 8), (30, 9)):
@@ -381,7 +381,7 @@ class TestUpdate:
             assert not any(Message._meta.db_table in query["sql"] for query in queries)
         assert counts[0] == counts[1]
 
-    def test_a_new_audience_is_looked_for_everywhere(self, alice: User) -> None:
+    def test_a_new_audience_is_matched_against_the_whole_directory(self, alice: User) -> None:
         factories.contact(alice, tags=("old",))
         campaign = in_state(alice, "paused", audience=Audience(tags=("new",)))
         run = Run.objects.create(campaign=campaign, occurrence=campaign.starts_at)
@@ -391,14 +391,22 @@ class TestUpdate:
             assert freeze(Run.objects.get(pk=run.pk)) == 1
 
 
-def test_a_tags_new_name_does_not_undo_what_is_changed_meanwhile(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_renaming_a_tag_keeps_concurrent_changes(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = (factories.campaign(alice, audience=Audience(tags=("old",))) for _ in range(2))
 
     def changed_by_somebody(campaign: Campaign) -> None:
         if campaign == first:
             Campaign.objects.filter(pk=second.pk).update(audience=Audience(tags=("old", "more")).to_json())
 
-    monkeypatch.setattr(services, "_wake", changed_by_somebody)
-    services.campaigns_follow_tag(old="old", new="new")
-    found = {campaign.pk: set(campaign.picks.tags) for campaign in Campaign.objects.all()}
+    monkeypatch.setattr(services, "_leave_hint", changed_by_somebody)
+    services.rename_tag_in_campaigns(old="old", new="new")
+    found = {campaign.pk: set(campaign.audience_filter.tags) for campaign in Campaign.objects.all()}
     assert found == {first.pk: {"new"}, second.pk: {"new", "more"}}
+
+
+def test_the_refusal_of_a_duplicate_does_not_disclose_another_users_text(alice: User, bob: User) -> None:
+    campaign = factories.campaign(alice, text="Secret offer")
+    with pytest.raises(Conflict, match="conflicts with an unfinished campaign of another user"):
+        factories.campaign(bob, text=campaign.text)
+    with pytest.raises(Conflict, match="same text"):
+        factories.campaign(alice, text=campaign.text)

@@ -8,10 +8,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from campaigns.audience import freeze
 from campaigns.counters import count, count_minute, moved
 from campaigns.models import Campaign, Message, Run, RunMinute
 from campaigns.models import run as run_models
+from campaigns.planning.recipients import freeze
 from campaigns.states import MessageStatus
 from campaigns.statistics import campaign_statistics
 from tests import factories
@@ -28,7 +28,7 @@ def clock() -> Iterator[time_machine.Traveller]:
 
 @pytest.fixture
 def campaign(alice: User) -> Campaign:
-    """One that is running until 18:00."""
+    """A campaign that runs until 18:00."""
     campaign = factories.campaign(alice, ends_at=NOON + 6 * HOUR)
     Campaign.objects.filter(pk=campaign.pk).update(status="running")
     campaign.refresh_from_db()
@@ -40,14 +40,14 @@ def run_of(campaign: Campaign, **counters: Any) -> Run:
     return Run.objects.create(campaign=campaign, occurrence=NOON + number * MINUTE, **counters)
 
 
-def test_before_the_first_run_all_is_zero(campaign: Campaign) -> None:
+def test_before_the_first_run_all_figures_are_zero(campaign: Campaign) -> None:
     found = campaign_statistics(campaign)
     assert (found.total, found.attempts, found.parts, found.retrying, found.rate) == (0, 0, 0, 0, 0)
     assert found.by_status == dict.fromkeys(MessageStatus.values, 0)
     assert (found.started_at, found.finished_at, found.eta, found.runs) == (None, None, None, [])
 
 
-def test_all_runs_are_added_up_and_told_newest_first(campaign: Campaign) -> None:
+def test_runs_are_added_up_and_listed_newest_first(campaign: Campaign) -> None:
     first = run_of(campaign, sent=5, failed=1, attempts=9, parts=7, finished_at=NOON)
     second = run_of(campaign, pending=4, sending=2, sent=3, attempts=3, parts=3)
     found = campaign_statistics(campaign)
@@ -64,7 +64,7 @@ def test_all_runs_are_added_up_and_told_newest_first(campaign: Campaign) -> None
     assert found.started_at == first.started_at
 
 
-def test_messages_that_wait_for_another_attempt_are_told_apart(alice: User, campaign: Campaign) -> None:
+def test_retrying_messages_are_counted_separately(alice: User, campaign: Campaign) -> None:
     for _ in range(3):
         factories.contact(alice)
     run = run_of(campaign)
@@ -79,7 +79,9 @@ def test_messages_that_wait_for_another_attempt_are_told_apart(alice: User, camp
 
 
 class TestRate:
-    def test_it_is_that_of_the_last_minute_or_two(self, campaign: Campaign, clock: time_machine.Traveller) -> None:
+    def test_the_rate_is_that_of_the_last_minute_or_two(
+        self, campaign: Campaign, clock: time_machine.Traveller
+    ) -> None:
         run = run_of(campaign, pending=900)
         clock.shift(3 * MINUTE + 30 * SECOND)
         for minute, sent in enumerate((5000, 4000, 150, 120)):
@@ -88,21 +90,21 @@ class TestRate:
         assert found.rate == 3.0
         assert found.eta == NOON + 8 * MINUTE + 30 * SECOND
 
-    def test_it_begins_with_the_campaign(self, campaign: Campaign, clock: time_machine.Traveller) -> None:
+    def test_the_rate_begins_with_the_campaign(self, campaign: Campaign, clock: time_machine.Traveller) -> None:
         run = run_of(campaign, pending=100)
         clock.shift(10)
         count_minute(run.pk, NOON, sent=90, failed=10, retried=0)
         found = campaign_statistics(campaign)
         assert (found.rate, found.eta) == (10.0, NOON + 20 * SECOND)
 
-    def test_nothing_ends_after_the_end(self, campaign: Campaign, clock: time_machine.Traveller) -> None:
+    def test_the_eta_is_never_after_the_end(self, campaign: Campaign, clock: time_machine.Traveller) -> None:
         run = run_of(campaign, pending=1_000_000)
         clock.shift(10)
         count_minute(run.pk, NOON, sent=1, failed=0, retried=0)
         assert campaign_statistics(campaign).eta == campaign.ends_at
 
     @pytest.mark.parametrize(("status", "pending"), [("paused", 5), ("finished", 0), ("cancelled", 0), ("running", 0)])
-    def test_without_anything_to_come_there_is_no_eta(
+    def test_without_remaining_messages_there_is_no_eta(
         self, campaign: Campaign, clock: time_machine.Traveller, status: str, pending: int
     ) -> None:
         count_minute(run_of(campaign, pending=pending).pk, NOON, sent=100, failed=0, retried=0)
@@ -110,14 +112,14 @@ class TestRate:
         campaign.status = status
         assert campaign_statistics(campaign).eta is None
 
-    def test_an_old_rate_is_none(self, campaign: Campaign, clock: time_machine.Traveller) -> None:
+    def test_old_activity_gives_no_rate(self, campaign: Campaign, clock: time_machine.Traveller) -> None:
         count_minute(run_of(campaign, pending=5).pk, NOON, sent=100, failed=0, retried=0)
         clock.shift(HOUR)
         found = campaign_statistics(campaign)
         assert (found.rate, found.eta) == (0, None)
 
 
-def test_a_minute_is_one_row_to_which_all_workers_add(campaign: Campaign) -> None:
+def test_all_workers_add_to_one_row_per_minute(campaign: Campaign) -> None:
     run = run_of(campaign)
     for second in (0, 30, 59):
         count_minute(run.pk, NOON + second * SECOND, sent=3, failed=2, retried=1)
@@ -126,7 +128,7 @@ def test_a_minute_is_one_row_to_which_all_workers_add(campaign: Campaign) -> Non
     assert list(rows) == [(NOON, 9, 6, 3), (NOON + MINUTE, 1, 0, 0)]
 
 
-def test_it_costs_the_same_queries_whatever_the_number(alice: User, campaign: Campaign) -> None:
+def test_the_number_of_queries_is_constant(alice: User, campaign: Campaign) -> None:
     counts = []
     for number in (1, 10):
         for _ in range(number):
@@ -138,10 +140,10 @@ def test_it_costs_the_same_queries_whatever_the_number(alice: User, campaign: Ca
     assert counts[0] == counts[1] == 1
 
 
-def test_what_waits_for_another_attempt_is_counted_up_to_a_bound(
+def test_retrying_messages_are_counted_up_to_a_limit(
     alice: User, campaign: Campaign, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(run_models, "MANY", 2)
+    monkeypatch.setattr(run_models, "MAX_COUNTED", 2)
     for _ in range(3):
         factories.contact(alice)
     freeze(run_of(campaign))

@@ -8,7 +8,8 @@ from campaigns.text import (
     PLACEHOLDER,
     beyond_gsm7,
     measure,
-    plainer,
+    normalise,
+    plain_replacements,
     render,
     values_of,
 )
@@ -19,6 +20,30 @@ ANNA = values_of(
     phone=79991234567,
     attributes={"город": "Омск", "points": 12, "rate": 1.5, "gold": True, "none": False, "zero": 0, "note": ""},
 )
+
+
+class TestNormalise:
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("one\r\ntwo\rthree\u2028four\u2029five\x85six", "one\ntwo\nthree\nfour\nfive\nsix"),
+            ("one  \ntwo\t\u00a0\n\nthree", "one\ntwo\n\nthree"),
+            (" \n\tone\n ", "one"),
+            ("  one\n  two", "one\n  two"),
+            ("e\u0301 и\u0306 \u212b", "é й Å"),
+            (" \r\n ", ""),
+            ("\u200b\u200d\ufeff\u2060\n\u00ad", ""),
+            ("\u3164\u2800\ufe0f\u034f", ""),
+            ("a\u200db", "a\u200db"),
+            ("", ""),
+        ],
+    )
+    def test_equivalent_texts_are_normalised(self, text: str, expected: str) -> None:
+        assert normalise(text) == expected
+
+    @given(st.text())
+    def test_a_normalised_text_stays_as_it_is(self, text: str) -> None:
+        assert normalise(normalise(text)) == normalise(text)
 
 
 class TestRender:
@@ -62,10 +87,10 @@ class TestRender:
     def test_other_braces_are_text(self, text: str) -> None:
         assert render(text, {"a": 1, "b": 2, **ANNA}) == text
 
-    def test_what_a_contact_is_called_is_never_read_as_a_placeholder(self) -> None:
+    def test_a_contacts_name_is_never_read_as_a_placeholder(self) -> None:
         assert render("{a}{b}", {"a": "{b}", "b": "{phone|x}\\1"}) == "{b}{phone|x}\\1"
 
-    def test_an_attribute_hides_no_field_of_the_contact(self) -> None:
+    def test_an_attribute_does_not_override_a_contact_field(self) -> None:
         values = values_of(first_name="", last_name="Ким", phone=7, attributes={"first_name": "x", "phone": 8})
         assert render("{first_name|a}{last_name}{phone}", values) == "aКим7"
 
@@ -103,11 +128,11 @@ class TestMeasure:
         size = measure(text)
         assert (size.encoding, size.characters, size.parts, size.room) == (encoding, characters, parts, room)
 
-    def test_an_escape_pair_is_not_torn(self) -> None:
+    def test_an_escape_pair_is_not_split(self) -> None:
         assert measure("a" * 152 + "€" + "a" * 152).parts == 3
         assert measure("a" * 151 + "€" + "a" * 153).parts == 2
 
-    def test_a_surrogate_pair_is_not_torn(self) -> None:
+    def test_a_surrogate_pair_is_not_split(self) -> None:
         assert measure("я" * 66 + "😀" + "я" * 66).parts == 3
         assert measure("я" * 65 + "😀" + "я" * 67).parts == 2
 
@@ -118,7 +143,7 @@ class TestMeasure:
         assert measure("".join(GSM7_BASIC)).characters == 127
 
     @pytest.mark.parametrize("character", ["`", "’", "«", "—", "ç", "Á", "\t", "\u00a0", "ё", "№"])
-    def test_what_looks_latin_may_be_not(self, character: str) -> None:
+    def test_similar_characters_are_not_gsm7(self, character: str) -> None:
         assert measure(character).encoding == "UCS-2"
         assert beyond_gsm7(f"a{character}b{character}") == [character]
 
@@ -149,7 +174,5 @@ class TestMeasure:
         ("汉字", {}),
     ],
 )
-def test_what_could_be_written_more_plainly_is_found_where_that_saves_something(
-    text: str, plain: dict[str, str]
-) -> None:
-    assert plainer(text) == plain
+def test_plain_replacements_are_offered_if_they_save_parts(text: str, plain: dict[str, str]) -> None:
+    assert plain_replacements(text) == plain

@@ -1,7 +1,7 @@
 import pytest
 
 from accounts.models import User
-from directory.audience import Audience
+from directory.audiences.audience import Audience
 from directory.models import Contact
 from tests import factories
 
@@ -37,7 +37,7 @@ def names(found: "object") -> list[str]:
     ],
     ids=str,
 )
-def test_an_audience_picks_who_meets_every_condition(audience: dict[str, object], expected: list[str]) -> None:
+def test_audience_selects_contacts_that_meet_every_condition(audience: dict[str, object], expected: list[str]) -> None:
     assert names(Contact.objects.matching(Audience.from_json(audience))) == expected
 
 
@@ -47,11 +47,11 @@ def test_equal_audiences_compare_equal() -> None:
     assert one == two == Audience.from_json(one.to_json())
 
 
-def test_who_opted_out_or_was_deactivated_is_not_writable(alice: User) -> None:
+def test_opted_out_and_deactivated_contacts_are_not_contactable(alice: User) -> None:
     factories.contact(alice, opted_out=True)
     factories.contact(alice, is_active=False)
     reachable = factories.contact(alice)
-    assert list(Contact.objects.writable()) == [reachable]
+    assert list(Contact.objects.contactable()) == [reachable]
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_who_opted_out_or_was_deactivated_is_not_writable(alice: User) -> None:
         ("8 999 123-45-67", ["Иван"]),
         ("Иван 999", ["Иван"]),
         ("Sean 999", []),
-        (".*", ["Sean", "Иван"]),
+        (".*", []),
         ("a|b", []),
-        ("%", ["Sean", "Иван"]),
+        ("%", []),
     ],
 )
-def test_a_search_takes_words_of_the_name_and_digits_of_the_phone(alice: User, text: str, expected: list[str]) -> None:
+def test_search_matches_words_of_the_name_and_digits_of_the_phone(alice: User, text: str, expected: list[str]) -> None:
     factories.contact(alice, first_name="Иван", last_name="Петров", phone=79991234567)
     factories.contact(alice, first_name="Sean", last_name="O'Brien", phone=79035550112)
     assert names(Contact.objects.search(text)) == expected

@@ -1,5 +1,6 @@
 import phonenumbers
 import pytest
+from django.conf import LazySettings
 from django.core.exceptions import ValidationError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +25,7 @@ SEPARATORS = st.text(" ()-.\u00a0\u2011\u200b", max_size=2)
         9991234567,
     ],
 )
-def test_a_phone_is_read_as_people_write_it(written: str | int) -> None:
+def test_usual_notations_of_phones_are_accepted(written: str | int) -> None:
     assert phones.normalise(written) == 79991234567
 
 
@@ -86,13 +87,13 @@ def test_separators_and_prefixes_never_matter(phone: int, prefix: str, separator
 
 
 @given(MOBILES)
-def test_what_is_shown_can_be_typed_again(phone: int) -> None:
+def test_formatted_phone_can_be_typed_again(phone: int) -> None:
     assert phones.normalise(phones.pretty(phone)) == phone
     assert phones.operator_code(phone) == str(phone)[1:4]
 
 
 @given(st.text() | st.integers() | st.text("+789 -()", max_size=16))
-def test_no_input_gives_anything_but_a_phone_or_a_refusal(written: str | int) -> None:
+def test_any_input_gives_a_phone_or_an_error(written: str | int) -> None:
     try:
         phone = phones.normalise(written)
     except ValidationError:
@@ -100,7 +101,73 @@ def test_no_input_gives_anything_but_a_phone_or_a_refusal(written: str | int) ->
     assert 70000000000 <= phone <= 79999999999
 
 
-def test_a_city_line_tells_its_time_zone_and_a_mobile_does_not() -> None:
+@pytest.mark.parametrize(
+    ("phone", "country", "mobile", "zone"),
+    [
+        (79161234567, "RU", True, None),
+        (77011234567, "KZ", True, "Asia/Almaty"),
+        (77771234567, "KZ", True, "Asia/Almaty"),
+        (77122123456, "KZ", False, "Asia/Aqtobe"),
+        (78005553535, "RU", False, None),
+        (74951234567, "RU", False, "Europe/Moscow"),
+        (76001234567, "", True, None),
+        (380501234567, "UA", True, "Europe/Kyiv"),
+        (-5, "", True, None),
+    ],
+)
+def test_numbering_plan_gives_country_type_and_zone(phone: int, country: str, mobile: bool, zone: str | None) -> None:
+    assert (phones.country(phone), phones.is_mobile(phone), phones.timezone_of(phone)) == (country, mobile, zone)
+
+
+@pytest.mark.parametrize(
+    ("countries", "written", "phone"),
+    [
+        (["RU", "KZ"], "8 701 123 45 67", 77011234567),
+        (["RU", "UA"], "+380 50 123 45 67", 380501234567),
+        (["RU", "UA"], "380501234567", 380501234567),
+        (["UA", "RU"], "050 123-45-67", 380501234567),
+        (["UA", "RU"], "+7 916 123-45-67", 79161234567),
+        (["UA", "RU"], "79161234567", 79161234567),
+        (["*"], "+1 415 555 2671", 14155552671),
+        (["*"], "8 916 123-45-67", 79161234567),
+    ],
+)
+def test_the_first_country_reads_numbers_without_a_code(
+    settings: LazySettings, countries: list[str], written: str, phone: int
+) -> None:
+    settings.PHONE_COUNTRIES = countries
+    assert phones.normalise(written) == phone
+    assert phones.normalise(phones.pretty(phone)) == phone
+    assert phones.operator_code(phone) == (str(phone)[1:4] if str(phone).startswith("7") else "")
+
+
+@pytest.mark.parametrize(
+    ("countries", "written"),
+    [(["RU"], "+7 701 123 45 67"), (["KZ"], "+7 916 123-45-67"), (["RU", "KZ"], "+14155552671")],
+)
+def test_refused_country_is_named(settings: LazySettings, countries: list[str], written: str) -> None:
+    settings.PHONE_COUNTRIES = countries
+    with pytest.raises(ValidationError, match="Phone numbers of this country are not accepted"):
+        phones.normalise(written)
+
+
+@pytest.mark.parametrize(("rule", "refused", "warned"), [("accept", 0, False), ("warn", 0, True), ("refuse", 3, False)])
+def test_landlines_are_accepted_warned_about_or_refused(
+    settings: LazySettings, rule: str, refused: int, warned: bool
+) -> None:
+    settings.LANDLINES = rule
+    assert phones.deliverable("+7 916 123-45-67") == 79161234567
+    failures = 0
+    for phone in ("8 800 555-35-35", "+7 495 123-45-67", "+7 7122 12-34-56"):
+        assert phones.should_warn(phones.normalise(phone)) == warned
+        try:
+            phones.deliverable(phone)
+        except ValidationError:
+            failures += 1
+    assert (failures, phones.should_warn(79161234567)) == (refused, False)
+
+
+def test_landline_implies_a_time_zone_and_a_mobile_does_not() -> None:
     assert phones.timezone_of(74232123456) == "Asia/Vladivostok"
     assert phones.timezone_of(74951234567) == "Europe/Moscow"
     assert phones.timezone_of(79991234567) is None
@@ -117,12 +184,32 @@ def test_a_city_line_tells_its_time_zone_and_a_mobile_does_not() -> None:
         ("Ivan", []),
     ],
 )
-def test_a_search_for_digits_reads_the_8_as_a_7(text: str, variants: list[str]) -> None:
-    assert phones.searched(text) == variants
+def test_search_treats_a_leading_8_as_7(text: str, variants: list[str]) -> None:
+    assert phones.search_variants(text) == variants
+
+
+@pytest.mark.parametrize(
+    ("countries", "text", "variants"),
+    [
+        (["DE"], "0170 12", ["017012", "4917012"]),
+        (["RU", "DE"], "0170", ["0170", "49170"]),
+        (["RU", "DE"], "8 999", ["8999", "7999"]),
+        (["DE"], "+49 170", ["49170"]),
+        (["DE"], "0049 170", ["0049170", "49170"]),
+        (["BY"], "8 (029) 4", ["80294", "375294"]),
+        (["EE"], "5123", ["5123"]),
+        (["*"], "8 999", ["8999", "7999"]),
+    ],
+)
+def test_search_finds_the_national_notation(
+    settings: LazySettings, countries: list[str], text: str, variants: list[str]
+) -> None:
+    settings.PHONE_COUNTRIES = countries
+    assert phones.search_variants(text) == variants
 
 
 @given(st.integers(3 * 10**9, 10**10 - 1))
-def test_no_rule_of_the_numbering_plan_looks_at_the_last_digits(national: int) -> None:
+def test_last_digits_do_not_matter_to_the_numbering_plan(national: int) -> None:
     number = phonenumbers.PhoneNumber(country_code=7, national_number=national)
     try:
         assert phones.normalise(f"+7{national}") == 7 * 10**10 + national

@@ -1,4 +1,4 @@
-"""The oracle of the fault suite: what the gateway says it was sent, joined with what the database says became of it."""
+"""The oracle of the fault suite: joins the gateway's log with the database."""
 
 import json
 import os
@@ -17,17 +17,17 @@ TAKEN = {"accepted", "repeat", "lost", "drip"}
 
 @dataclass(frozen=True)
 class Scale:
-    """How long a test takes: a short form runs with the usual suite, the long one with `make soak`."""
+    """The size of a test: the short form runs in the normal suite, the long one with `make soak`."""
 
     recipients: int
     rate: float | None = None
     """Messages per second."""
     faults: tuple[float, ...] = ()
-    """How often, or for how many seconds, something is broken."""
+    """The faults: how many, or for how many seconds."""
 
 
 def long(recipients: int, *, rate: float | None = None, faults: tuple[float, ...] = ()) -> ParameterSet:
-    """The form for `make soak`; SQLite, with its one writer, gets a tenth of the recipients."""
+    """The long form, for `make soak`; on SQLite, which has one writer, a tenth of the recipients."""
     if not os.environ.get("DATABASE_URL", "").startswith("postgres"):
         recipients, rate = recipients // 10, rate and rate / 10
     return pytest.param(Scale(recipients, rate, faults), marks=pytest.mark.soak)
@@ -35,14 +35,14 @@ def long(recipients: int, *, rate: float | None = None, faults: tuple[float, ...
 
 @dataclass(frozen=True)
 class Evidence:
-    """Both sides of one campaign."""
+    """The gateway's and the database's view of one campaign."""
 
     messages: dict[int, tuple[str, int, int]]
-    """Status, attempts and phone by id, of the database."""
+    """Status, attempts and phone by id, from the database."""
     requests: list[dict[str, Any]]
     """The gateway's log of those ids, in order of arrival."""
     taken: Counter[int] = field(default_factory=Counter)
-    """How often the gateway took each id."""
+    """How often the gateway accepted each id."""
 
     @property
     def statuses(self) -> Counter[str]:
@@ -50,11 +50,11 @@ class Evidence:
         return Counter(status for status, _, _ in self.messages.values())
 
     def times(self, *outcomes: str) -> list[float]:
-        """When requests with these outcomes, or any, arrived; seconds since the epoch."""
+        """Times of requests with these outcomes (default: all), in seconds since the epoch."""
         return [entry["at"] for entry in self.requests if not outcomes or entry["outcome"] in outcomes]
 
-    def assert_whole(self, recipients: int) -> None:
-        """Nothing is lost and nothing doubled.
+    def assert_nothing_lost_or_doubled(self, recipients: int) -> None:
+        """Assert that no message is lost or duplicated.
 
         Each recipient has one message, what the gateway took is what the database takes for sent, and an id never came
         with two payloads.
@@ -73,7 +73,7 @@ class Evidence:
 
 
 def evidence(stack: Stack, campaign: int) -> Evidence:
-    """What both sides say now. The counters must agree with the messages, too."""
+    """Collect the evidence now. Asserts that counters agree with the messages."""
     assert "All counters agree" in stack.manage("verify_counters")
     rows = stack.rows(
         "SELECT m.id, m.status, m.attempts, m.phone FROM campaigns_message m "
@@ -87,7 +87,7 @@ def evidence(stack: Stack, campaign: int) -> Evidence:
 
 
 def add_recipients(stack: Stack, tag: str, number: int) -> None:
-    """That many new contacts with the tag, faster than by API."""
+    """Create this many contacts with the tag, faster than through the API."""
     stack.manage(
         "shell",
         "-v0",

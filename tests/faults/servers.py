@@ -1,4 +1,4 @@
-"""Servers of PostgreSQL that belong to a test."""
+"""PostgreSQL servers for single tests."""
 
 import os
 import shutil
@@ -14,7 +14,7 @@ from tests.stack import free_port
 
 
 class Server:
-    """A PostgreSQL server of the test's own, for nobody else's may be stopped."""
+    """A PostgreSQL server that only one test uses, so that it can be stopped."""
 
     def __init__(self, binaries: Path, folder: Path, address: str) -> None:
         self.binaries, self.folder, self.address = binaries, folder, address
@@ -29,22 +29,22 @@ class Server:
             trusted.write("host all all 10.77.0.0/16 trust\n")
 
     def run(self, program: str, *arguments: str) -> None:
-        """One of PostgreSQL's own programs, to its end."""
+        """Run one of PostgreSQL's programs."""
         command = [str(self.binaries / program), *arguments, "-D", str(self.folder / "data")]
         subprocess.run(command, cwd="/", user=self.user, check=True, stdout=subprocess.DEVNULL, timeout=120)
 
     def start(self) -> None:
-        """Listen on its address."""
+        """Start listening on its address."""
         options = f"-p {self.port} -h {self.address} -k '' -c fsync=off"
         self.run("pg_ctl", "start", "-w", "-o", options, "-l", str(self.folder / "log"))
 
     def stop(self) -> None:
-        """As after a crash: no goodbye to anyone."""
+        """Stop at once, as in a crash."""
         self.run("pg_ctl", "stop", "-w", "-m", "immediate")
 
     @contextmanager
-    def gone(self) -> Iterator[None]:
-        """Stopped for the length of the block."""
+    def unavailable(self) -> Iterator[None]:
+        """Stop the server for the duration of the block."""
         self.stop()
         try:
             yield
@@ -54,7 +54,7 @@ class Server:
 
 @contextmanager
 def running_server(address: str = "127.0.0.1") -> Iterator[Server]:
-    """A server from the newest programs on this machine, trusting the tests' own hosts (10.77.0.0/16)."""
+    """Run a server with the newest programs on this machine; it trusts the tests' hosts (10.77.0.0/16)."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
         pytest.skip("PostgreSQL's own programs are not here")

@@ -1,4 +1,4 @@
-"""The database is gone for a while: stopped, where it is a server, or locked by somebody else, where it is a file."""
+"""The database is unavailable for a while: a stopped server, or a locked SQLite file."""
 
 import os
 import sqlite3
@@ -20,7 +20,7 @@ RESUMES_WITHIN = 30
 
 @contextmanager
 def locked(url: str) -> Iterator[None]:
-    """Somebody else writes to the file for the length of the block."""
+    """Lock the SQLite file for the duration of the block."""
     connection = sqlite3.connect(urlsplit(url).path[1:], isolation_level=None, timeout=60)
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -30,25 +30,25 @@ def locked(url: str) -> Iterator[None]:
 
 
 class Breakable(NamedTuple):
-    """A stack, and what takes its database away."""
+    """A stack, and a way to make its database unavailable."""
 
     stack: Stack
-    gone: Callable[[], AbstractContextManager[None]]
+    unavailable: Callable[[], AbstractContextManager[None]]
 
 
 @pytest.fixture
 def breakable(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Breakable]:
-    """A stack of its own on a server of its own, or the one of all tests on its file."""
+    """A stack with its own server, or the shared stack with its SQLite file."""
     if os.environ.get("DATABASE_URL", "").startswith("postgres"):
         with running_server() as server, running_stack(tmp_path, server.url) as stack:
-            yield Breakable(stack, server.gone)
+            yield Breakable(stack, server.unavailable)
     else:
         stack = request.getfixturevalue("stack")
         yield Breakable(stack, lambda: locked(stack.environment["DATABASE_URL"]))
 
 
-def more_arrive(stack: Stack, number: int, seconds: float) -> None:
-    """So many messages that the gateway had not taken before."""
+def wait_for_more(stack: Stack, number: int, seconds: float) -> None:
+    """Wait until the gateway has accepted this many more messages."""
     before = stack.sandbox.ledger.accepted
     wait_for(lambda: stack.sandbox.ledger.accepted >= before + number, f"{number} more", seconds)
 
@@ -61,20 +61,20 @@ def more_arrive(stack: Stack, number: int, seconds: float) -> None:
     ],
     ids=["short", "long"],
 )
-def test_sending_goes_on_when_the_database_is_back(breakable: Breakable, scale: Scale) -> None:
+def test_sending_continues_when_the_database_is_back(breakable: Breakable, scale: Scale) -> None:
     stack = breakable.stack
     api = stack.fresh_api()
     processes = set(stack.worker_pids())
-    add_recipients(stack, "gone", scale.recipients)
-    campaign = launch(api, "gone", rate_limit=scale.rate)
+    add_recipients(stack, "unavailable", scale.recipients)
+    campaign = launch(api, "unavailable", rate_limit=scale.rate)
     for seconds in scale.faults:
-        more_arrive(stack, 20, 60)
-        with breakable.gone():
+        wait_for_more(stack, 20, 60)
+        with breakable.unavailable():
             time.sleep(seconds)
-        more_arrive(stack, 1, RESUMES_WITHIN)
+        wait_for_more(stack, 1, RESUMES_WITHIN)
     wait_for(lambda: finished(api, campaign), "the campaign's end", 120 + 2 * scale.recipients / (scale.rate or 1))
     found = evidence(stack, campaign)
-    found.assert_whole(scale.recipients)
+    found.assert_nothing_lost_or_doubled(scale.recipients)
     assert found.statuses == {"sent": scale.recipients}
     assert stack.worker
     assert stack.worker.pid in processes

@@ -1,21 +1,21 @@
-"""The gateway is down, or answers nonsense, or takes a message and does not say so."""
+"""The gateway is down, gives invalid answers, or accepts a message without an answer."""
 
 import time
 
 import pytest
 
-from campaigns.sending.breaker import FAILURES_TO_OPEN, LONGEST_PAUSE
+from campaigns.sending.circuit_breaker import FAILURES_TO_OPEN, MAX_PAUSE
 from tests.faults.oracle import Scale, add_recipients, evidence, long
 from tests.stack import Api, Stack, finished, launch, wait_for
 
 WORKERS, CONCURRENCY = 4, 100
-# Seconds in which all senders know what one of them was told.
+# Seconds until all senders know what one of them has learned.
 KNOWN_WITHIN = 0.5
 NONSENSE = ("error", "throttle", "unavailable", "reset", "hang", "html", "broken", "code", "huge", "redirect")
 
 
 @pytest.mark.parametrize("scale", [Scale(40), long(2000)], ids=["short", "long"])
-def test_nonsense_and_lost_answers_lose_and_double_nothing(stack: Stack, api: Api, scale: Scale) -> None:
+def test_invalid_and_lost_answers_neither_lose_nor_duplicate_messages(stack: Stack, api: Api, scale: Scale) -> None:
     shares = {**dict.fromkeys(NONSENSE, 0.3 / len(NONSENSE)), "lost": 0.2}
     stack.sandbox.faults = stack.sandbox.faults.updated(
         {**shares, "retry_after_date": True, "early_grace": KNOWN_WITHIN}
@@ -24,7 +24,7 @@ def test_nonsense_and_lost_answers_lose_and_double_nothing(stack: Stack, api: Ap
     campaign = launch(api, "nonsense")
     wait_for(lambda: finished(api, campaign), "the campaign's end", 120 + scale.recipients / 5)
     found = evidence(stack, campaign)
-    found.assert_whole(scale.recipients)
+    found.assert_nothing_lost_or_doubled(scale.recipients)
     assert found.statuses == {"sent": scale.recipients}
     assert stack.sandbox.ledger.early == 0
     assert stack.sandbox.ledger.redirected == 0
@@ -47,13 +47,13 @@ def test_an_outage_costs_a_few_probes_and_no_attempts(stack: Stack, api: Api, sc
     back_at = time.time()
     wait_for(lambda: finished(api, campaign), "the campaign's end", 120 + scale.recipients / 20)
     found = evidence(stack, campaign)
-    found.assert_whole(scale.recipients)
+    found.assert_nothing_lost_or_doubled(scale.recipients)
     assert found.statuses == {"sent": scale.recipients}
-    # Of each sender: what was in flight before its last success, those that tell it, and what was in flight then.
+    # Per sender: requests in flight before its last success, the failures that open the circuit, and those in flight.
     stragglers = scale.rate * KNOWN_WITHIN if scale.rate else (WORKERS - 1) * 2 * CONCURRENCY
-    probes = 6 + seconds / LONGEST_PAUSE.total_seconds()
+    probes = 6 + seconds / MAX_PAUSE.total_seconds()
     assert len(found.times("outage")) <= FAILURES_TO_OPEN * (WORKERS - 1) + stragglers + probes
-    # They have spent an attempt each, the probes none. On a busy machine some run out of time before and afterwards.
+    # These used an attempt each, the probes none. On a busy machine a few more time out before and after.
     ((late,),) = stack.rows(
         "SELECT COUNT(*) FROM campaigns_attempt a JOIN campaigns_message m ON m.id = a.message_id "
         f"JOIN campaigns_run r ON r.id = m.run_id WHERE r.campaign_id = {campaign} AND a.reason <> 'reset'"
@@ -62,4 +62,4 @@ def test_an_outage_costs_a_few_probes_and_no_attempts(stack: Stack, api: Api, sc
         FAILURES_TO_OPEN * (WORKERS - 1) + stragglers + late
     )
     first = min(at for at in found.times("accepted") if at > back_at)
-    assert first < back_at + LONGEST_PAUSE.total_seconds() + 2
+    assert first < back_at + MAX_PAUSE.total_seconds() + 2

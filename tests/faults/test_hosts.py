@@ -1,4 +1,4 @@
-"""Two hosts, each with web and worker in a network of its own, share one PostgreSQL; then one of them is cut off."""
+"""Two hosts with their own networks share one PostgreSQL; then one of them is disconnected."""
 
 import itertools
 import os
@@ -12,18 +12,18 @@ from pathlib import Path
 import pytest
 
 from campaigns.sandbox.server import Sandbox, running_sandbox
-from campaigns.sending.breaker import FAILURES_TO_OPEN
+from campaigns.sending.circuit_breaker import FAILURES_TO_OPEN
 from tests.faults.oracle import add_recipients, evidence
 from tests.faults.servers import running_server
 from tests.stack import EMAIL, PASSWORD, TOKEN, Stack, finished, launch, processes, wait_for
 
 SHARED = "10.77.0.1"
-"""Where the hosts find PostgreSQL and the gateway."""
+"""The address of PostgreSQL and the gateway."""
 RECIPIENTS, RATE = 9000, 100.0
 SENDERS = 2 * 3
 KNOWN_WITHIN = 0.5
 GONE_WITHIN = 60
-"""Seconds until PostgreSQL has ended the sessions of a host that vanished, and let go of what they had locked."""
+"""Seconds until PostgreSQL ends the sessions of a vanished host and releases their locks."""
 
 pytestmark = [
     pytest.mark.soak,
@@ -32,7 +32,7 @@ pytestmark = [
 
 
 class Host(Stack):
-    """A namespace with an address of its own, a cable to where the shared ones are, and a folder of its own."""
+    """A network namespace with its own address, a link to the shared services, and its own folder."""
 
     def __init__(self, number: int, folder: Path, database_url: str, sandbox: Sandbox) -> None:
         super().__init__(folder, database_url, sandbox)
@@ -49,7 +49,7 @@ class Host(Stack):
 
     @contextmanager
     def network(self) -> Iterator[None]:
-        """There for the length of the block."""
+        """Create the network for the duration of the block."""
         ip("netns", "add", self.name)
         try:
             ip("link", "add", self.cable, "type", "veth", "peer", "name", "eth0", "netns", self.name)
@@ -62,32 +62,32 @@ class Host(Stack):
             ip("netns", "del", self.name)
 
     def plug_in(self) -> None:
-        """Connect the cable."""
+        """Connect the host."""
         ip("link", "set", self.cable, "up")
         ip("-n", self.name, "link", "set", "eth0", "up")
         ip("-n", self.name, "route", "replace", "default", "via", self.gate)
 
     def unplug(self) -> None:
-        """From now on packets vanish, and nobody is told."""
+        """Disconnect the host: packets are silently dropped."""
         ip("link", "set", self.cable, "down")
 
     def attempts(self) -> int:
-        """How many requests its worker has sent, by its log."""
+        """The number of requests that its worker has logged."""
         return (self.folder / "worker.log").read_text().count('"event": "attempt"')
 
     def sessions(self) -> int:
-        """How many PostgreSQL believes it has."""
+        """The number of its sessions according to PostgreSQL."""
         return int(self.rows(f"SELECT count(*) FROM pg_stat_activity WHERE client_addr = '{self.address}'")[0][0])
 
 
 def ip(*arguments: str) -> None:
-    """The command of iproute2."""
+    """Run iproute2's `ip`."""
     subprocess.run(["ip", *arguments], check=True)
 
 
 @pytest.fixture
 def hosts(tmp_path: Path) -> Iterator[list[Host]]:
-    """Two of them, with web and worker running, and nothing known to each but the shared address."""
+    """Two running hosts that know only the shared address."""
     with ExitStack() as context:
         ip("addr", "add", f"{SHARED}/32", "dev", "lo")
         context.callback(ip, "addr", "del", f"{SHARED}/32", "dev", "lo")
@@ -123,7 +123,9 @@ def test_one_of_two_hosts_is_cut_off_and_the_other_finishes(
     shares = [host.attempts() for host in hosts]
 
     first.sandbox.faults = first.sandbox.faults.updated({"outage": True})
-    wait_for(lambda: first.rows("SELECT 1 FROM campaigns_gateway WHERE open_until IS NOT NULL"), "an open breaker")
+    wait_for(
+        lambda: first.rows("SELECT 1 FROM campaigns_gateway WHERE open_until IS NOT NULL"), "an open circuit breaker"
+    )
     opened = time.time()
     wait_for(lambda: time.time() > opened + 5, "five seconds")
     first.sandbox.faults = first.sandbox.faults.updated({"outage": False})
@@ -137,7 +139,7 @@ def test_one_of_two_hosts_is_cut_off_and_the_other_finishes(
     wait_for(lambda: finished(other, campaign), "the campaign's end", 300 + RECIPIENTS / RATE)
     took = time.time() - cut
     found = evidence(second, campaign)
-    found.assert_whole(RECIPIENTS)
+    found.assert_nothing_lost_or_doubled(RECIPIENTS)
     assert found.statuses == {"sent": RECIPIENTS}
     assert found.taken.total() <= RECIPIENTS + 3 * 100
 
@@ -157,6 +159,6 @@ def test_one_of_two_hosts_is_cut_off_and_the_other_finishes(
     again = launch(other, "back")
     wait_for(lambda: finished(other, again), "a campaign of the host that is back", 120)
     found_again = evidence(second, again)
-    found_again.assert_whole(300)
+    found_again.assert_nothing_lost_or_doubled(300)
     figures = {"shares": shares, "rate": len(in_calm) / 20, "outage": len(outage), "gone": gone, "still": still}
     record_property("figures", {**figures, "finished": took, **ledger.stats()})

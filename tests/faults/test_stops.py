@@ -1,4 +1,4 @@
-"""Somebody stops a campaign at full speed, or its end comes."""
+"""A campaign is stopped at full speed, or its end comes."""
 
 import time
 from datetime import UTC, datetime, timedelta
@@ -19,12 +19,12 @@ def test_no_request_begins_after_the_end(stack: Stack, api: Api, scale: Scale) -
     campaign = launch(api, "ended", rate_limit=scale.rate, ends_at=end.isoformat())
     wait_for(lambda: finished(api, campaign), "the campaign's end", 60)
     found = evidence(stack, campaign)
-    found.assert_whole(scale.recipients)
+    found.assert_nothing_lost_or_doubled(scale.recipients)
     assert found.statuses.keys() <= {"sent", "expired", "unknown"}
     assert found.statuses["sent"]
     assert found.statuses["expired"]
     assert max(found.times()) < end.timestamp()
-    # A request may not outlive the end either, so nobody hears the last answers.
+    # A request must not outlast the end, so the last answers are not received.
     unheard = end.timestamp() - 1.5
     uncertain = {each["id"] for each in found.requests if each["outcome"] != "accepted" or each["at"] > unheard}
     assert {pk for pk, (status, _, _) in found.messages.items() if status == "unknown"} <= uncertain
@@ -32,7 +32,7 @@ def test_no_request_begins_after_the_end(stack: Stack, api: Api, scale: Scale) -
 
 @pytest.mark.parametrize("action", ["pause", "cancel"])
 @pytest.mark.parametrize("scale", SCALES, ids=["short", "long"])
-def test_nothing_begins_a_second_after_a_stop(stack: Stack, api: Api, scale: Scale, action: str) -> None:
+def test_no_request_begins_a_second_after_a_stop(stack: Stack, api: Api, scale: Scale, action: str) -> None:
     add_recipients(stack, action, scale.recipients)
     campaign = launch(api, action, rate_limit=scale.rate)
     wait_for(lambda: stack.sandbox.ledger.accepted >= scale.recipients / 10, "the first messages")
@@ -50,4 +50,4 @@ def test_nothing_begins_a_second_after_a_stop(stack: Stack, api: Api, scale: Sca
         assert found.statuses == {"sent": scale.recipients}
     else:
         assert found.statuses.keys() == {"sent", "cancelled"}
-    found.assert_whole(scale.recipients)
+    found.assert_nothing_lost_or_doubled(scale.recipients)

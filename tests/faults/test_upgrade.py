@@ -22,7 +22,7 @@ PAGES = ("/", "/contacts/", "/campaigns/", "/reports/", "/account/", "/api/v1/ca
 
 
 class Visitor:
-    """Somebody who uses pages and API all the while, and adds contacts to the campaign that runs."""
+    """Uses pages and API during the upgrade, and adds contacts to the running campaign."""
 
     def __init__(self) -> None:
         self.answers: Counter[int] = Counter()
@@ -30,7 +30,7 @@ class Visitor:
         self._phones = iter(range(79180000000, 79180100000))
 
     def visit(self, stack: Stack, seconds: float) -> None:
-        """Look at everything for so long, by this host's web process."""
+        """Visit all pages for this many seconds, through this host's web process."""
         session, api = signed_in(stack), stack.api(stack.api().call("POST", "/tokens", 201, **ACCOUNT)["token"])
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -50,7 +50,7 @@ ACCOUNT = {"email": EMAIL, "password": PASSWORD}
 
 
 def signed_in(stack: Stack) -> requests.Session:
-    """A browser of the administrator."""
+    """A signed-in session of the administrator."""
     session = requests.Session()
     address = f"{stack.url}/accounts/login/"
     session.get(address, timeout=20)
@@ -60,7 +60,7 @@ def signed_in(stack: Stack) -> requests.Session:
 
 
 def old_commit() -> str:
-    """Where the upgrade begins: UPGRADE_FROM, or the last commit before the newest migration."""
+    """The commit to upgrade from: UPGRADE_FROM, or the last one before the newest migration."""
     command = ["git", "log", "-1", "--diff-filter=A", "--format=%H^", "--", "*/migrations/0*.py"]
     newest = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
     return os.environ.get("UPGRADE_FROM", newest)
@@ -68,7 +68,7 @@ def old_commit() -> str:
 
 @pytest.fixture
 def old_code(tmp_path: Path) -> Path:
-    """The program as it was then, with the libraries of today."""
+    """The code of that commit, with the current libraries."""
     folder = tmp_path / "code"
     folder.mkdir()
     archive = subprocess.run(["git", "archive", old_commit()], cwd=ROOT, check=True, capture_output=True).stdout
@@ -77,17 +77,17 @@ def old_code(tmp_path: Path) -> Path:
 
 
 def errors(folder: Path) -> list[str]:
-    """What its processes complained about."""
+    """The errors in its processes' logs."""
     lines = [line for log in folder.glob("*.log") for line in log.read_text().splitlines()]
     assert any('"level": "info"' in line for line in lines)
-    # Whoever waits for a worker asks /readyz, whose 503 Django logs as an error.
+    # Waiting for a worker polls /readyz, whose 503 Django logs as an error.
     return [
         line for line in lines if re.search(r'"level": "(error|critical)"|^Traceback', line) and "/readyz" not in line
     ]
 
 
 @pytest.mark.soak
-def test_a_campaign_goes_on_while_the_program_is_upgraded(
+def test_a_campaign_continues_during_an_upgrade(
     tmp_path: Path, old_code: Path, record_property: Callable[[str, object], None]
 ) -> None:
     visitor = Visitor()
@@ -117,7 +117,7 @@ def test_a_campaign_goes_on_while_the_program_is_upgraded(
         found = evidence(new, campaign)
         figures = {"from": old_commit(), "joined": visitor.joined, "answers": visitor.answers}
         record_property("figures", {**figures, **sandbox.ledger.stats()})
-    found.assert_whole(RECIPIENTS + visitor.joined)
+    found.assert_nothing_lost_or_doubled(RECIPIENTS + visitor.joined)
     assert found.statuses == {"sent": RECIPIENTS + visitor.joined}
     assert visitor.answers.keys() == {200}
     assert errors(old.folder) == errors(new.folder) == []

@@ -1,4 +1,4 @@
-"""The image by hand: each command of the Dockerfile in a clean folder, and what the image runs without rights."""
+"""Each command of the Dockerfile, executed in a clean folder, and the image's processes as an unprivileged user."""
 
 import json
 import os
@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.soak, pytest.mark.skipif(os.geteuid() != 0, reason="on
 
 
 class Image:
-    """What the Dockerfile describes, in a folder that stands for `/`; built by NOBODY, with a read-only source."""
+    """The image that the Dockerfile describes, in a folder instead of `/`; built by NOBODY from a read-only source."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -43,11 +43,11 @@ class Image:
         self.command: list[str] = []
 
     def inside(self, text: str) -> str:
-        """The same with the image's folders where they are here."""
+        """Replace the image's folders by those in this folder."""
         return re.sub(r"(?<![\w/.])/(app|data|tmp)\b", rf"{self.root}/\1", text)
 
     def run(self, *command: str, user: int = NOBODY, **more: Any) -> str:
-        """To its end; what it printed."""
+        """Run a command to its end; return its output."""
         environment = {**self.environment, **more}
         done = subprocess.run(
             command,
@@ -65,7 +65,7 @@ class Image:
         return done.stdout
 
     def follow(self, word: str, rest: str) -> None:
-        """One instruction."""
+        """Execute one instruction."""
         match word:
             case "FROM":
                 self.environment, self.stage = self.base, rest
@@ -78,7 +78,7 @@ class Image:
                 for source in sources:
                     self.run("cp", "-r", f"{self.root}/context/{source}", ".")
             case "RUN":
-                # The last stage makes a folder for somebody else, which only root may.
+                # The last stage creates a folder for another user, which only root may.
                 self.run("sh", "-c", self.inside(rest), user=NOBODY if self.stage.endswith("AS build") else 0)
             case "USER":
                 self.user = int(rest.partition(":")[0])
@@ -91,7 +91,7 @@ class Image:
 
     @contextmanager
     def process(self, *command: str, **more: str) -> Iterator[Path]:
-        """In the background, in a session of its own, until SIGTERM; its log."""
+        """Run a process in the background until the block ends; yields its log."""
         log = self.root / "tmp" / f"{command[-1]}.log"
         with log.open("wb") as output:
             running = subprocess.Popen(
@@ -113,7 +113,7 @@ class Image:
 
 
 def fill_context(folder: Path) -> None:
-    """What `.dockerignore` lets through of what git knows; as its own lines say: all is out, these are in."""
+    """Copy the files that git tracks and `.dockerignore` admits."""
     lines = [line for line in (ROOT / ".dockerignore").read_text().splitlines() if line and not line.startswith("#")]
     wanted = [line.removeprefix("!") for line in lines if line.startswith("!")]
     assert lines[0] == "*"
@@ -125,7 +125,7 @@ def fill_context(folder: Path) -> None:
 
 @pytest.fixture
 def image() -> Iterator[Image]:
-    """Built, and then nobody's to write."""
+    """The built image, read-only for NOBODY."""
     with tempfile.TemporaryDirectory() as folder:  # pytest's own folders are closed to other users
         root = Path(folder)
         root.chmod(0o755)
@@ -141,7 +141,7 @@ def image() -> Iterator[Image]:
         yield image
 
 
-def test_what_the_image_runs_works_without_rights(image: Image) -> None:
+def test_the_image_works_as_an_unprivileged_user(image: Image) -> None:
     assert image.user == NOBODY
     ports = [free_port(), free_port()]
     settings = {

@@ -1,4 +1,4 @@
-"""A world for the tests that go through all pages."""
+"""Data for the tests that visit all pages."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ from allauth.usersessions.models import UserSession
 
 from accounts.models import ApiToken, User
 from accounts.webhooks.models import Delivery, EventType, Webhook
-from campaigns.direct import message_send
+from campaigns.messages.transactional import message_send
 from campaigns.models import Message
 from campaigns.states import MessageStatus
-from directory.audience import Audience
-from directory.bulk import bulk_start
-from directory.models import Deed, Tag
-from directory.saved import audience_save
-from directory.suppression import suppress
-from reports.letters import switch_of
-from reports.models import Rhythm
+from directory.audiences.audience import Audience
+from directory.audiences.services import audience_save
+from directory.bulk_actions.work import bulk_start
+from directory.models import BulkActionType, Tag
+from directory.suppression.services import suppress
+from reports.emails.rendering import unsubscribe_token
+from reports.models import ReportFrequency
 from tests.campaigns.outcomes import settle, started
 from tests.directory.imports.helpers import draft
 from tests.project.page_matrix import SECRET
@@ -24,7 +24,7 @@ from tests.project.page_matrix import SECRET
 
 @pytest.fixture
 def places(alice: User) -> dict[tuple[str, str], Any]:
-    """Something of Alice's for each parameter, by the beginning of the addresses that it stands in."""
+    """Alice's objects for each URL parameter, by the beginnings of the URLs that have it."""
     campaign, run = started(alice, contacts=2, text=SECRET)
     message = settle(run, 1, MessageStatus.UNKNOWN, "quarantined")[0]
     Message.objects.filter(pk=message.pk).update(text=SECRET)
@@ -34,7 +34,7 @@ def places(alice: User) -> dict[tuple[str, str], Any]:
     webhook = Webhook.objects.create(owner=alice, url=f"https://8.8.8.8/{SECRET}", events=EventType.values)
     return {
         ("/reports/", "<pk>"): campaign.pk,
-        ("/reports/", "<str:token>"): switch_of(alice, Rhythm.DAILY),
+        ("/reports/", "<str:token>"): unsubscribe_token(alice, ReportFrequency.DAILY),
         ("/users/", "<int:pk>"): alice.pk,
         ("/accounts/2fa/", "<int:pk>"): 1,
         ("/account/sessions/", "<int:pk>"): UserSession.objects.create(user=alice, ip="::1", session_key="x").pk,
@@ -46,7 +46,7 @@ def places(alice: User) -> dict[tuple[str, str], Any]:
         ("/contacts/tags/", "<int:pk>"): best.pk,
         ("/contacts/audiences/", "<int:pk>"): audience_save(by=alice, name="Best", audience=Audience()).pk,
         ("/contacts/imports/", "<int:pk>"): draft(alice, f"phone,{SECRET}\n79161112233,x\n", f"{SECRET}.csv").pk,
-        ("/contacts/bulk/", "<int:pk>"): bulk_start(by=alice, deed=Deed.TAG, tag="best", ids=[contact.pk]).pk,
+        ("/contacts/bulk/", "<int:pk>"): bulk_start(by=alice, kind=BulkActionType.TAG, tag="best", ids=[contact.pk]).pk,
         ("/campaigns/", "<int:pk>"): campaign.pk,
         ("/campaigns/", "<int:contact_pk>"): contact.pk,
         ("/campaigns/", "<int:message_pk>"): message.pk,

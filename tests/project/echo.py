@@ -1,15 +1,19 @@
-"""What gunicorn serves in the tests of how it serves: an application that reads the whole body and tells its length."""
+"""The application for the tests of gunicorn: it answers with the length of the body."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from project import web
+from project.http import server
 
-web.HEAD_SECONDS = web.STALL_SECONDS = 2  # type: ignore[misc]  # nobody waits for twenty in a test
+server.GRACE_SECONDS = 2  # type: ignore[misc]  # tests don't wait for twenty
+server.MAX_CONNECTIONS = 200  # type: ignore[misc]
 
 
 def application(environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
     """See the module."""
-    told = str(len(environ["wsgi.input"].read())).encode()
-    start("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(told)))])
-    return [told]
+    if environ["PATH_INFO"] == "/long":
+        start("200 OK", [("Content-Type", "text/plain")])
+        return (b"x" * 65536 for _ in range(1000))
+    length = str(len(environ["wsgi.input"].read())).encode()
+    start("200 OK", [("Content-Type", "text/plain"), ("Content-Length", str(len(length)))])
+    return [length]

@@ -1,4 +1,4 @@
-"""Who gets what at every address of the pages. A new address needs a row here: `test_page_permissions.py` says so.
+"""Permissions of every page URL. A new URL needs a row here; `test_page_permissions.py` enforces it.
 
 A row says what GET and POST answer to each caller, for something of Alice's, who is the `owner`. An address whose
 last part is a verb has all of them in `values`.
@@ -8,35 +8,35 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any, Final, NamedTuple
 
-from accounts.user_views import _USER_ACTIONS
-from campaigns.views import _ACTIONS as CAMPAIGN_ACTIONS
-from campaigns.views import _REMEDIED
+from accounts.users.views import _USER_ACTIONS
+from campaigns.pages.views import _ACTIONS as CAMPAIGN_ACTIONS
+from campaigns.pages.views import _RESOLVED
 from directory.imports.views import _ACTIONS as IMPORT_ACTIONS
-from reports.exports import BREAKDOWNS
+from reports.exports import BREAKDOWN_ITEMS
 from tests import factories
-from tests.campaigns.pages import composed
+from tests.campaigns.browser_client import composed
 
 CALLERS: Final = ("anonymous", "deactivated", "other", "owner", "admin", "superuser")
 STAFF: Final = ("admin", "superuser")
 SECRET: Final = "for-alice-alone"
 SIGN_IN: Final = "sign-in"
-"""Sent to the sign-in page."""
+"""Redirect to the sign-in page."""
 Answer = int | str
 Who = dict[str, Answer]
 
 
 def anyone(answer: Answer, *, inside: Answer | None = None) -> Who:
-    """Strangers too; `inside` is for those who are signed in."""
+    """Everyone; `inside` is for signed-in users."""
     return dict.fromkeys(CALLERS, inside or answer) | dict.fromkeys(("anonymous", "deactivated"), answer)
 
 
 def users(answer: Answer, *, other: Answer | None = None, owner: Answer | None = None) -> Who:
-    """Whoever is signed in. A deactivated user is a stranger. A superuser is an administrator."""
+    """Signed-in users. Deactivated users count as anonymous, superusers as administrators."""
     return {**anyone(SIGN_IN, inside=answer), "other": other or answer, "owner": owner or answer}
 
 
 def owners(answer: Answer, *, other: Answer = 403, admin: Answer | None = None) -> Who:
-    """The one whose it is, and administrators unless told otherwise."""
+    """The owner, and administrators unless stated otherwise."""
     return {**anyone(SIGN_IN, inside=admin or answer), "other": other, "owner": answer}
 
 
@@ -46,7 +46,7 @@ def admins(answer: Answer) -> Who:
 
 
 def staff(answer: Answer, *, others: Answer = SIGN_IN) -> Who:
-    """Administrators, in Django's administration, which asks everybody else to sign in as one."""
+    """Administrators, in the Django admin, which redirects others to sign in."""
     return users(answer, other=others, owner=others)
 
 
@@ -54,17 +54,17 @@ NOBODY: Final = anyone(405)
 
 
 class Page(NamedTuple):
-    """One address: what is got, what is posted with `data`, and every value of the free parts of the path."""
+    """One URL: permissions of GET, of POST with `data`, and values of the free parts of the path."""
 
     get: Who = NOBODY
     post: Who = NOBODY
     data: dict[str, Any] = {}
     values: dict[str, tuple[str, ...]] = {}
     csrf: bool = True
-    """Whether a POST needs the token of the form. What is signed in the address itself needs none."""
+    """Whether a POST needs a CSRF token. A URL with its own signature needs none."""
 
     def paths(self, address: str) -> Iterator[str]:
-        """The address with each of its values; numbers are left to be filled."""
+        """The URL with each of its values; numbers are filled later."""
         for chosen in product(*self.values.values()):
             path = address
             for name, value in zip(self.values, chosen, strict=True):
@@ -83,10 +83,10 @@ PAGES: Final[dict[str, Page]] = {
     "/": Page(users(200)),
     "/find/": Page(users(200)),
     "/reports/": Page(users(200)),
-    "/reports/<what>.<kind>": Page(users(200), values={"what": ("campaigns", *BREAKDOWNS), **FILES}),
+    "/reports/<what>.<kind>": Page(users(200), values={"what": ("campaigns", *BREAKDOWN_ITEMS), **FILES}),
     "/reports/campaigns/<pk>/": Page(owners(200, other=404)),
     "/reports/campaigns/<pk>/<what>.<kind>": Page(
-        owners(200, other=404), values={"what": ("messages", *BREAKDOWNS), **FILES}
+        owners(200, other=404), values={"what": ("messages", *BREAKDOWN_ITEMS), **FILES}
     ),
     "/reports/email/": Page(users(200)),
     "/reports/email/body/": Page(users(200)),
@@ -97,8 +97,10 @@ PAGES: Final[dict[str, Page]] = {
     "/account/deactivate/": Page(users(200), users(302), {"password": factories.PASSWORD}),
     "/account/data/": Page(users(200)),
     "/account/sessions/<int:pk>/end/": Page(post=owners(302, other=404, admin=404)),
-    "/account/tokens/": Page(post=users(200), data={"name": "script", "scopes": ["read"], "lifetime": "30"}),
+    "/account/tokens/": Page(post=users(302), data={"name": "script", "scopes": ["read"], "lifetime": "30"}),
     "/account/tokens/<int:pk>/revoke/": Page(post=owners(302, admin=403)),
+    "/account/tokens/revoke/": Page(post=users(302)),
+    "/account/password/changed/": Page(owners(200, other=302, admin=302)),
     "/account/webhooks/": Page(users(200), users(200), {"url": "https://8.8.8.8/new", "events": ["message.sent"]}),
     "/account/webhooks/<int:pk>/": Page(owners(200, other=404, admin=404)),
     "/account/webhooks/<int:pk>/delete/": Page(post=owners(302, other=404, admin=404)),
@@ -143,7 +145,7 @@ PAGES: Final[dict[str, Page]] = {
     "/accounts/login/code/confirm/": Page(anyone(302), anyone(302)),
     "/accounts/sessions/": Page(users(200), users(302)),
     "/accounts/invitation/<str:token>/": Page(anyone(200), anyone(200), values={"token": ("of-no-use",)}),
-    # The second factor, which asks for the password again before anything is changed
+    # Second factors; changes require reauthentication
     "/accounts/2fa/": Page(users(200), users(405)),
     "/accounts/2fa/authenticate/": Page(anyone(302), anyone(302), {"code": "123456"}),
     "/accounts/2fa/reauthenticate/": Page(users(302), users(302), {"code": "123456"}),
@@ -158,7 +160,7 @@ PAGES: Final[dict[str, Page]] = {
     "/accounts/2fa/webauthn/reauthenticate/": Page(users(302), users(302), {"credential": "{}"}),
     "/accounts/2fa/webauthn/keys/<int:pk>/edit/": Page(users(302), users(302), {"name": "Mine"}),
     "/accounts/2fa/webauthn/keys/<int:pk>/remove/": Page(users(302), users(302)),
-    # Sign-in elsewhere; without a provider nobody is taken anywhere
+    # The external provider, which is not configured here
     "/accounts/3rdparty/": Page(users(200), users(200)),
     "/accounts/3rdparty/signup/": Page(anyone(302), anyone(302), NEW_USER),
     "/accounts/3rdparty/login/cancelled/": Page(anyone(200), anyone(405)),
@@ -180,9 +182,9 @@ PAGES: Final[dict[str, Page]] = {
     "/contacts/<int:pk>/erase/": Page(post=owners(302)),
     "/contacts/<int:pk>/deactivate/": Page(post=owners(302)),
     "/contacts/<int:pk>/reactivate/": Page(post=owners(302)),
-    "/contacts/bulk/": Page(post=users(200), data={"deed": "deactivate", "everything": "on"}),
-    "/contacts/bulk/begin/": Page(post=users(302), data={"deed": "tag", "tag": "new", "everything": "on"}),
-    "/contacts/bulk/<int:pk>/": Page(users(200)),
+    "/contacts/bulk/": Page(post=users(200), data={"kind": "deactivate", "everything": "on"}),
+    "/contacts/bulk/begin/": Page(post=users(302), data={"kind": "tag", "tag": "new", "everything": "on"}),
+    "/contacts/bulk/<int:pk>/": Page(owners(200)),
     "/contacts/tags/": Page(users(200)),
     "/contacts/tags/<int:pk>/": Page(users(200), owners(302), {"name": "best", "tone": "good"}),
     "/contacts/tags/<int:pk>/merge/": Page(post=owners(302), data={"into": "spare"}),
@@ -200,7 +202,7 @@ PAGES: Final[dict[str, Page]] = {
     "/contacts/imports/<int:pk>/look/": Page(post=owners(302), data={"encoding": "utf-8", "delimiter": ","}),
     "/contacts/imports/<int:pk>/rows.csv": Page(owners(200)),
     "/contacts/imports/<int:pk>/<slug:action>/": Page(post=owners(302), values={"action": tuple(IMPORT_ACTIONS)}),
-    # Campaigns: the list tells of everyone's, all else is its creator's
+    # Campaigns: everyone sees the list, only the owner sees the rest
     "/campaigns/": Page(users(200)),
     "/campaigns/new/": Page(users(200), users(302), composed()),
     "/campaigns/preview/": Page(post=users(200), data=composed()),
@@ -215,16 +217,16 @@ PAGES: Final[dict[str, Page]] = {
     "/campaigns/<int:pk>/<slug:action>/": Page(post=owners(302), values={"action": tuple(CAMPAIGN_ACTIONS)}),
     "/campaigns/<int:pk>/messages/<int:message_pk>/": Page(owners(200)),
     "/campaigns/<int:pk>/messages/<int:message_pk>/<slug:action>/": Page(
-        post=owners(302), values={"action": tuple(map(str, _REMEDIED))}
+        post=owners(302), values={"action": tuple(map(str, _RESOLVED))}
     ),
-    # Around it
+    # Other
     "/api/": Page(anyone(404), anyone(404)),
     "/styleguide/": Page(users(404)),  # in debug mode only
     "/docs/": Page(anyone(200), anyone(200)),
 }
 
 
-# Django's own administration: what an administrator, and what a superuser, may do with each model's rows:
+# The Django admin: what administrators and superusers may do with each model's rows:
 # v view, a add, c change, d delete.
 ADMIN_MODELS: Final[dict[str, tuple[str, str]]] = {
     "account/emailaddress": ("v", "vacd"),

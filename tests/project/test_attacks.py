@@ -1,4 +1,4 @@
-"""What attackers try on the pages and the API: generated from what there is, where that can be done."""
+"""Attacks on pages and API, generated from the code where possible."""
 
 import re
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from pytest_django import Settings
 from accounts.models import User
 from campaigns.counters import count_minute
 from campaigns.models import Attempt, Message, Run
-from directory.imports.models import Import, SetAside
+from directory.imports.models import Import, RejectedRow
 from directory.models import Contact
 from tests import factories
 from tests.conftest import ApiClient
@@ -31,17 +31,17 @@ pytestmark = pytest.mark.django_db
 LOGIN: Final = "/accounts/login/"
 SCRIPT: Final = "<img src=x onerror=alert(1)>'\""
 OURS: Final = ("accounts", "webhooks", "directory", "campaigns", "reports", "auditlog")
-# Text that no person writes: codes, keys, and what other texts are found by.
+# Texts that users do not enter: codes, keys, and derived texts.
 CODES: Final = {
     "attempt.reason", "delivery.reason", "message.reason", "runreason.reason",
     "access", "additional_data_hash", "cid", "delimiter", "digest", "email", "encoding", "fingerprint", "key",
-    "language", "listed_status", "mark", "object_pk", "operator_code", "password", "policy", "prefix", "remedy",
+    "language", "listed_status", "mark", "object_pk", "operator_code", "password", "policy", "prefix", "resolution",
     "search", "secret", "serialized_data", "status", "timezone", "uid",
 }  # fmt: skip
 
 
 def texts(model: type[Model]) -> Iterator[Field[Any, Any]]:
-    """The fields of a model that hold what somebody wrote."""
+    """The fields of a model with user input."""
     for field in model._meta.local_fields:
         written = isinstance(field, CharField | TextField) and not isinstance(field, URLField)
         names = {field.name, f"{model._meta.model_name}.{field.name}"}
@@ -50,11 +50,11 @@ def texts(model: type[Model]) -> Iterator[Field[Any, Any]]:
 
 
 @pytest.fixture
-def nasty(places: Any, alice: User) -> None:
-    """Alice's world, with a script in every text of every row."""
+def add_scripts(places: Any, alice: User) -> None:
+    """Alice's objects, with a script in every text field."""
     run = Run.objects.earliest("pk")
     Attempt.objects.create(message=Message.objects.earliest("pk"), at=now(), reason="x", answer="x")
-    SetAside.objects.create(of=Import.objects.get(), row=2, cells=[SCRIPT], reason="x")
+    RejectedRow.objects.create(import_job=Import.objects.get(), row=2, cells=[SCRIPT], reason="x")
     for days in range(3):
         count_minute(run.pk, now() - timedelta(days=days), sent=1, failed=1, retried=0)
     for model in apps.get_models():
@@ -67,7 +67,7 @@ def nasty(places: Any, alice: User) -> None:
     Import.objects.update(header=[SCRIPT])
 
 
-@pytest.mark.usefixtures("nasty")
+@pytest.mark.usefixtures("add_scripts")
 def test_no_text_becomes_a_script_on_any_page(places: Any) -> None:
     chief = factories.user("chief@example.org", is_staff=True, is_superuser=True)
     client = Client()
@@ -124,7 +124,7 @@ def test_signing_in_makes_a_session_anew(client: Client, alice: User) -> None:
         "http:evil.example",
     ],
 )
-def test_nobody_is_sent_elsewhere(client: Client, alice: User, address: str) -> None:
+def test_redirects_stay_on_this_site(client: Client, alice: User, address: str) -> None:
     answer = client.post(
         f"{LOGIN}?next={address}", {"login": alice.email, "password": factories.PASSWORD, "next": address}
     )
@@ -133,7 +133,7 @@ def test_nobody_is_sent_elsewhere(client: Client, alice: User, address: str) -> 
     assert client.post("/accounts/logout/", {"next": address})["Location"] == LOGIN
 
 
-def test_who_has_an_account_is_told_neither_by_words_nor_by_time(
+def test_accounts_are_not_revealed_by_text_or_timing(
     client: Client, alice: User, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     factories.user("gone@example.org", is_active=False)
@@ -159,7 +159,7 @@ def test_who_has_an_account_is_told_neither_by_words_nor_by_time(
 @pytest.mark.parametrize(
     "name", ["../../etc/passwd", "..\\..\\boot.ini", "/etc/passwd", "a\0b.csv", "x" * 400 + ".csv"]
 )
-def test_a_files_name_leads_nowhere(client: Client, alice: User, name: str) -> None:
+def test_file_names_cannot_escape_the_folder(client: Client, alice: User, name: str) -> None:
     client.force_login(alice)
     before = sorted(Path(conf.DATA_DIR).rglob("*"))
     client.post("/contacts/imports/", {"file": SimpleUploadedFile(name, b"phone\n79161234567\n")})

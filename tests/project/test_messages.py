@@ -1,4 +1,4 @@
-"""The tool that keeps the translations."""
+"""The translation tool."""
 
 import gettext
 from pathlib import Path
@@ -27,7 +27,7 @@ MONTH = pgettext("month", "May")
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
-    """A little project with one template and one module."""
+    """A small project with one template and one module."""
     (tmp_path / "templates").mkdir()
     (tmp_path / "templates" / "page.html").write_text(TEMPLATE)
     (tmp_path / "campaigns" / "migrations").mkdir(parents=True)
@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def translate(root: Path, **texts: str) -> None:
-    """Fill the file with these translations, by their English, and pseudo ones for the rest."""
+    """Fill the file with these translations, and with pseudo translations for the rest."""
     path = messages.po_file("ru", root)
     catalog = messages.read(path, "ru")
     for message in catalog:

@@ -1,4 +1,4 @@
-"""Who may see and do what on the pages: every address that there is, by everyone who may try.
+"""Permissions of pages: every URL, for every kind of user.
 
 The same round shows three things more: what is refused changes nothing, GET changes nothing, and nobody reads in any
 answer, whole or part, what only Alice and administrators may read.
@@ -21,8 +21,8 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import URLPattern, URLResolver, get_resolver
 
 from accounts.models import ApiToken, User
-from directory.forms import BULK_DEEDS
-from directory.models import Contact, Deed
+from directory.contacts.forms import OFFERED_ACTIONS
+from directory.models import BulkActionType, Contact
 from tests import factories
 from tests.project.page_matrix import (
     ADMIN_MODELS,
@@ -42,15 +42,15 @@ from tests.project.test_permissions import MATRIX, operations
 pytestmark = pytest.mark.django_db
 
 WRITE: Final = re.compile(r'\s*(?:WITH.*)?(?:INSERT INTO|UPDATE|DELETE FROM)\s+"?(\w+)', re.DOTALL)
-# Sessions and caches are no state; when a token or a session was last used, and how often, is told by every call.
+# Sessions and caches are not compared; every request records the last use of its token or session.
 BOOKKEEPING: Final = {"django_session", "cache", "accounts_usage", "usersessions_usersession"}
 REFUSED: Final = (SIGN_IN, 403, 404, 405)
 PARTS: Final = ("", "progress", "rows")
-"""What htmx asks for instead of a whole page."""
+"""Headers of an htmx request for a part of a page."""
 
 
 def addresses(patterns: Iterable[URLPattern | URLResolver], prefix: str = "") -> Iterator[str]:
-    """Every address but those of the JSON API, which has a matrix of its own."""
+    """Every URL except those of the JSON API, which has its own matrix."""
     for pattern in patterns:
         route = f"{prefix}{pattern.pattern}"
         if isinstance(pattern, URLPattern):
@@ -68,7 +68,7 @@ def test_every_address_has_a_row() -> None:
 
 @pytest.fixture(autouse=True)
 def people(alice: User, bob: User, admin: User) -> dict[str, User | None]:
-    """Everyone who may try, signed up as people are."""
+    """Every kind of user, signed up like real ones."""
     chief = factories.user("chief@example.org", is_staff=True, is_superuser=True)
     gone = factories.user("gone@example.org", is_staff=True)
     for user in User.objects.all():
@@ -92,7 +92,7 @@ def filled(path: str, places: dict[tuple[str, str], Any]) -> str:
 
 
 def every_path(pages: dict[str, Page]) -> Iterator[tuple[str, Page]]:
-    """All of them, with each value of the free parts."""
+    """All paths, with each value of the free parts."""
     for address, page in pages.items():
         for path in page.paths(address):
             yield path, page
@@ -100,15 +100,15 @@ def every_path(pages: dict[str, Page]) -> Iterator[tuple[str, Page]]:
 
 @dataclass
 class Visit:
-    """What came of one request: as the matrix says it, the whole answer, and the tables that were written."""
+    """The result of a request: its outcome as in the matrix, the whole response, and the changed tables."""
 
-    told: Answer
+    outcome: Answer
     body: bytes
     written: list[str]
 
 
 class Visitor:
-    """One who asks, in one session; whatever a request does is undone after it."""
+    """A user's session; the effects of each request are rolled back."""
 
     def __init__(self, user: User | None, **options: Any) -> None:
         self.client = Client(**options)
@@ -117,29 +117,31 @@ class Visitor:
         self.session = self.client.cookies.output(header="", sep=";")
 
     def visit(self, method: str, path: str, data: Any = None, headers: Any = None) -> Visit:
-        """Ask, and see what is written in the database."""
+        """Send a request, and record the changed tables."""
         self.client.cookies = SimpleCookie(self.session)
         with transaction.atomic(), CaptureQueriesContext(connection) as queries:
             answer: Any = getattr(self.client, method)(path, data or {}, headers=headers)
             body = b"".join(answer) if answer.streaming else answer.content
             transaction.set_rollback(True)
         away = answer.get("Location", "") + answer.get("HX-Redirect", "")
-        told = SIGN_IN if re.match(r"/(accounts|admin)/login/\?next=", away) else answer.status_code
+        outcome = SIGN_IN if re.match(r"/(accounts|admin)/login/\?next=", away) else answer.status_code
         written = (WRITE.match(query["sql"]) for query in queries)
-        return Visit(told, body, [found[1] for found in written if found and found[1] not in BOOKKEEPING])
+        return Visit(outcome, body, [found[1] for found in written if found and found[1] not in BOOKKEEPING])
 
 
 @pytest.fixture
 def visitor(caller: str, people: dict[str, User | None], places: Any) -> Visitor:
-    """The one whose turn it is; who is deactivated was signed in before."""
+    """The user's session; the deactivated user signed in before."""
     visitor = Visitor(people[caller])
     User.objects.filter(email="gone@example.org").update(is_active=False)
     return visitor
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_who_may(caller: str, visitor: Visitor, places: Any, caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.CRITICAL, "django.request")  # hundreds of refusals need not be told
+def test_permissions_are_as_in_the_matrix(
+    caller: str, visitor: Visitor, places: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.CRITICAL, "django.request")  # hundreds of refusals would fill the log
     wrong, changes, leaks = {}, [], []
     pages = ADMIN_PAGES if caller == "superuser" else PAGES | ADMIN_PAGES
     for path, page in every_path(pages):
@@ -147,8 +149,8 @@ def test_who_may(caller: str, visitor: Visitor, places: Any, caplog: pytest.LogC
         for method, who, data in (("get", page.get, None), ("post", page.post, page.data)):
             request = f"{method} {path}"
             visits = [visitor.visit(method, address, data)]
-            if visits[0].told != who[caller]:
-                wrong[request] = f"{visits[0].told}, not {who[caller]}"
+            if visits[0].outcome != who[caller]:
+                wrong[request] = f"{visits[0].outcome}, not {who[caller]}"
             refused = who[caller] in REFUSED
             if method == "get" and refused and who is not NOBODY:
                 asks = ({"HX-Request": "true", "HX-Target": part} for part in PARTS)
@@ -163,7 +165,7 @@ def test_who_may(caller: str, visitor: Visitor, places: Any, caplog: pytest.LogC
 
 
 @pytest.mark.parametrize("caller", CALLERS)
-def test_who_may_in_the_administration(caller: str, visitor: Visitor, caplog: pytest.LogCaptureFixture) -> None:
+def test_permissions_in_the_django_admin(caller: str, visitor: Visitor, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.CRITICAL, "django.request")
     wrong, changes = {}, []
     for model, (administrator, superuser) in ADMIN_MODELS.items():
@@ -177,24 +179,24 @@ def test_who_may_in_the_administration(caller: str, visitor: Visitor, caplog: py
             for method, needed in asked.items():
                 visit = visitor.visit(method, address)
                 may = rights is not None and needed in rights
-                if may == (visit.told in (SIGN_IN, 403)):
-                    wrong[method, model, view] = visit.told
+                if may == (visit.outcome in (SIGN_IN, 403)):
+                    wrong[method, model, view] = visit.outcome
                 changes += [f"{method} {address} writes {visit.written}"] if visit.written else []
     assert wrong == {}
     assert changes == []
 
 
-@pytest.mark.parametrize("deed", BULK_DEEDS)
+@pytest.mark.parametrize("kind", OFFERED_ACTIONS)
 @pytest.mark.parametrize("caller", CALLERS)
-def test_who_may_change_many_at_once(caller: str, deed: Deed, visitor: Visitor, places: Any) -> None:
+def test_who_may_change_many_at_once(caller: str, kind: BulkActionType, visitor: Visitor, places: Any) -> None:
     contact = Contact.objects.filter(pk=places["/contacts/", "<int:pk>"])
-    contact.update(is_active=deed != Deed.REACTIVATE)
-    tag = {Deed.TAG: "new", Deed.UNTAG: "best"}.get(deed, "")
-    data = {"deed": deed, "tag": tag, "contact": [contact.get().pk], "query": "state=all"}
+    contact.update(is_active=kind != BulkActionType.REACTIVATE)
+    tag = {BulkActionType.TAG: "new", BulkActionType.UNTAG: "best"}.get(kind, "")
+    data = {"kind": kind, "tag": tag, "contact": [contact.get().pk], "query": "state=all"}
     visit = visitor.visit("post", "/contacts/bulk/begin/", data)
     assert ("directory_contact" in visit.written) == (caller in ("owner", *STAFF))
     if caller == "other":
-        assert visit.told == 302
+        assert visit.outcome == 302
 
 
 def test_a_form_without_its_token_changes_nothing(people: dict[str, User | None], places: Any) -> None:
@@ -204,8 +206,8 @@ def test_a_form_without_its_token_changes_nothing(people: dict[str, User | None]
         for path, page in every_path(PAGES | ADMIN_PAGES):
             if page.csrf and page.post[caller] not in REFUSED:
                 visit = visitor.visit("post", filled(path, places), page.data)
-                if visit.told != 403 or visit.written:
-                    wrong[caller, path] = visit.told, visit.written
+                if visit.outcome != 403 or visit.written:
+                    wrong[caller, path] = visit.outcome, visit.written
     assert wrong == {}
 
 
@@ -215,7 +217,7 @@ def test_a_session_opens_nothing_in_the_api(people: dict[str, User | None]) -> N
     found = {
         name
         for name, (method, path) in operations().items()
-        if visitor.visit(method.lower(), f"/api/v1{re.sub('{.*?}', '1', path)}").told != 401
+        if visitor.visit(method.lower(), f"/api/v1{re.sub('{.*?}', '1', path)}").outcome != 401
     }
     assert found == open_ones
 

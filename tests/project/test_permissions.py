@@ -1,4 +1,4 @@
-"""Who may call what: every operation that there is, by everyone who may try."""
+"""Permissions of the API: every operation, for every kind of client."""
 
 import json
 from collections.abc import Callable
@@ -23,12 +23,12 @@ CAMPAIGN: Final = {"name": "New", "text": "New", "audience": {"tags": ["nobody"]
 
 
 def everyone(status: int) -> dict[str, int]:
-    """Whoever has a token that holds."""
+    """Clients with a valid token."""
     return row(other=status, owner=status, reader=status, admin=status)
 
 
 def row(*, other: int, owner: int, admin: int, reader: int = 403, anonymous: int = 401) -> dict[str, int]:
-    """What each gets. A revoked token and one of a deactivated user are as good as none."""
+    """The status for each client. Revoked tokens and those of deactivated users count as none."""
     return {
         "anonymous": anonymous,
         "other": other,
@@ -41,13 +41,13 @@ def row(*, other: int, owner: int, admin: int, reader: int = 403, anonymous: int
 
 
 def changes(status: int, *, other: int | None = None) -> dict[str, int]:
-    """What anyone with the scope may do, or all but others."""
+    """For operations with a scope: that scope, or all but that scope."""
     return row(other=other or status, owner=status, admin=status)
 
 
 OPEN: Final = dict.fromkeys(CALLERS, 0)
 
-# By operation: who gets which status, and what is sent.
+# By operation: the status for each client, and the request.
 MATRIX: Final[dict[str, tuple[dict[str, int], dict[str, Any] | None]]] = {
     "create_user": (
         OPEN | dict.fromkeys(CALLERS, 201),
@@ -94,7 +94,7 @@ MATRIX: Final[dict[str, tuple[dict[str, int], dict[str, Any] | None]]] = {
     "read_stats": (everyone(200), None),
     "list_webhooks": (everyone(200), None),
     "create_webhook": (changes(201), {"url": "https://8.8.8.8/hook"}),
-    # The gateway shows a key of its own, whoever else may call.
+    # The gateway has its own key; no other client may call.
     "receive_receipt": (everyone(401), None),
     "receive_receipts": (everyone(401), {"id": 1, "status": "delivered"}),
     "delete_webhook": (row(other=403, owner=204, admin=403), None),
@@ -102,7 +102,7 @@ MATRIX: Final[dict[str, tuple[dict[str, int], dict[str, Any] | None]]] = {
 
 
 def operations() -> dict[str, tuple[str, str]]:
-    """Method and path of every operation that the API has, described or not."""
+    """Method and path of every operation of the API, documented or not."""
     return {
         api.get_openapi_operation_id(operation): (method, f"{router.prefix}{path}")
         for router in api._get_bound_routers()
@@ -118,7 +118,7 @@ def test_every_operation_has_a_row() -> None:
 
 @pytest.fixture
 def places(alice: User) -> dict[str, int | str]:
-    """Something of Alice's for each parameter of a path."""
+    """Alice's objects for each path parameter."""
     campaign, run = started(alice, contacts=2)
     message = settle(run, 1, MessageStatus.UNKNOWN, "quarantined")[0]
     return {
@@ -156,7 +156,7 @@ def client_of(alice: User, bob: User, admin: User) -> Callable[[str], ApiClient]
 
 @pytest.mark.parametrize("caller", CALLERS)
 @pytest.mark.parametrize("operation", MATRIX)
-def test_who_may(
+def test_permissions_are_as_in_the_matrix(
     operation: str, caller: str, places: dict[str, int | str], client_of: Callable[[str], ApiClient]
 ) -> None:
     method, path = operations()[operation]

@@ -1,4 +1,4 @@
-"""A call asks the database as often, however much there is."""
+"""The number of queries of an operation does not depend on the number of rows."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ def test_the_number_of_queries_does_not_grow(path: str, admin: User) -> None:
 
 
 def asked(client: Any, path: str) -> int:
-    """How many queries a call makes."""
+    """The number of queries of a request."""
     with CaptureQueriesContext(connection) as queries:
         assert client.get(path).status_code == 200
     return len(queries)

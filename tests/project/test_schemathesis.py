@@ -1,4 +1,4 @@
-"""Thousands of strange requests, made from the API's own description: no answer that it does not tell of."""
+"""Thousands of generated requests from the API's own description: every answer is documented."""
 
 import os
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ from pytest_django import Settings
 from accounts.models import ApiToken, User
 from tests import factories
 
-# By hand: API_EXAMPLES=1000 pytest tests/project/test_schemathesis.py
+# To run more: API_EXAMPLES=1000 pytest tests/project/test_schemathesis.py
 EXAMPLES = int(os.environ.get("API_EXAMPLES", "4"))
 
 pytestmark = pytest.mark.django_db
@@ -24,26 +24,32 @@ pytestmark = pytest.mark.django_db
 
 @pytest.fixture
 def token(admin: User, settings: Settings) -> Iterator[str]:
-    """Of somebody who may do everything, with something there to be found."""
-    settings.ACCOUNT_RATE_LIMITS = False  # so many users sign up nowhere else in a minute
+    """The token of a user with all permissions and some data."""
+    settings.ACCOUNT_RATE_LIMITS = False  # only this test signs up so many users per minute
     factories.contact(admin, tags=("vip",))
     factories.campaign(admin, draft=True)
     for signal in (request_started, request_finished):
         signal.disconnect(close_old_connections)  # the test's transaction is in this one
     mine, secret = ApiToken.issue(admin)
-    ApiToken.objects.filter(pk=mine.pk).update(id=2**60)  # nobody revokes it by chance
+    ApiToken.objects.filter(pk=mine.pk).update(id=2**60)  # so that no request revokes it by chance
     yield secret
     for signal in (request_started, request_finished):
         signal.connect(close_old_connections)
 
 
-# What no schema can say (no twin campaign, the end after the start) is answered by 409 and 422.
-RULES = {"positive_data_acceptance": {"expected-statuses": ["2xx", 403, 404, 409, 422]}}
-# The bulk call takes a list with bad rows, and tells of each by its index.
+# Rules beyond schemas (duplicate campaigns, versions, end after start) are answered by 409, 412 and 422.
+# A stale version is reported before errors in the body.
+RULES = {
+    "positive_data_acceptance": {"expected-statuses": ["2xx", 403, 404, 409, 412, 422]},
+    "negative_data_rejection": {
+        "expected-statuses": [400, 401, 403, 404, 405, 406, 409, 412, 415, 422, 428, 429, "5xx"]
+    },
+}
+# The bulk operation accepts invalid rows and reports each by index.
 BY_ROW = {"include-operation-id": "upsert_contacts", "checks": {"negative_data_rejection": {"enabled": False}}}
-# No schema knows a gateway's key, nor the form that each has for its receipts.
+# Schemas do not describe gateway keys and receipt formats.
 BY_KEY = {"include-tag": "callbacks", "checks": {"positive_data_acceptance": {"enabled": False}}}
-# Nor who has which password.
+# Nor passwords.
 BY_PASSWORD = {
     "include-operation-id": "create_token",
     "checks": {"positive_data_acceptance": {"expected-statuses": ["2xx", 401, 422]}},

@@ -1,4 +1,4 @@
-"""The settings as a deployment meets them: started in a process of their own."""
+"""The settings of a deployment, loaded in a separate process."""
 
 import os
 import subprocess
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from project.env import is_near, is_strong
+from project.core.env import is_local_host, is_strong
 
 ROOT = Path(__file__).resolve().parents[2]
 SHOW = "from project import settings; print({})"
@@ -15,7 +15,7 @@ KEY = "0123456789" * 5
 
 
 def start(folder: Path, expression: str = "'started'", **environment: str) -> subprocess.CompletedProcess[str]:
-    """Load the settings with just these variables, and print the expression."""
+    """Load the settings with only these variables, and print the expression."""
     return subprocess.run(
         [sys.executable, "-c", SHOW.format(expression)],
         cwd=ROOT,
@@ -27,7 +27,7 @@ def start(folder: Path, expression: str = "'started'", **environment: str) -> su
 
 
 def shown(folder: Path, expression: str, **environment: str) -> str:
-    """What the expression is in a good start."""
+    """The value of the expression after a successful start."""
     process = start(folder, f"settings.{expression}", **{"SECRET_KEY": KEY, **environment})
     assert process.returncode == 0, process.stderr
     return process.stdout.strip()
@@ -66,6 +66,8 @@ BAD = [
     ("DEFAULT_FROM_EMAIL", "Vestnik <@example.org>"),
     ("DAILY_REPORT_AT", "25:00"),
     ("DAILY_REPORT_AT", "morning"),
+    ("QUIET_HOURS", "21:00"),
+    ("QUIET_HOURS", "09:00-09:00"),
     ("OPEN_SIGNUP", "perhaps"),
     ("EMAIL_VERIFICATION", "sometimes"),
     ("LOG_FORMAT", "xml"),
@@ -106,14 +108,14 @@ def test_a_weak_key_signs_nothing_in_production(tmp_path: Path, name: str) -> No
     assert process.stderr.startswith(f"Vestnik can't start: {name}: At least 50 random characters")
 
 
-def test_kannel_wants_a_user_and_a_password(tmp_path: Path) -> None:
+def test_kannel_requires_user_and_password(tmp_path: Path) -> None:
     process = start(tmp_path, SECRET_KEY=KEY, GATEWAY="kannel", GATEWAY_TOKEN="secret")
     assert process.returncode != 0
     assert process.stderr == "Vestnik can't start: GATEWAY_TOKEN: Must be user:password for kannel.\n"
 
 
 @pytest.mark.parametrize("key", ["short", "k" * 60, "django-insecure-" + KEY, KEY[1:]])
-def test_weak_keys_are_known(key: str) -> None:
+def test_weak_keys_are_detected(key: str) -> None:
     assert is_strong(KEY)
     assert not is_strong(key)
 
@@ -130,7 +132,7 @@ def test_production_answers_to_named_hosts_only(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("others", ["PUBLIC_URL=https://sms.example.org", "ALLOWED_HOSTS=localhost,sms.example.org"])
-def test_debug_is_for_those_near(tmp_path: Path, others: str) -> None:
+def test_debug_requires_local_hosts(tmp_path: Path, others: str) -> None:
     name, _, value = others.partition("=")
     process = start(tmp_path, DEBUG="1", **{name: value})
     assert process.returncode != 0
@@ -144,11 +146,11 @@ def test_debug_is_for_those_near(tmp_path: Path, others: str) -> None:
         ("sms.example.org", False), ("*", False), (".example.org", False), ("8.8.8.8", False),
     ],
 )  # fmt: skip
-def test_who_is_near(host: str, near: bool) -> None:
-    assert is_near(host) == near
+def test_local_hosts_are_recognised(host: str, near: bool) -> None:
+    assert is_local_host(host) == near
 
 
-def test_all_bad_values_are_told_at_once(tmp_path: Path) -> None:
+def test_all_invalid_values_are_reported_together(tmp_path: Path) -> None:
     (line,) = start(tmp_path, SECRET_KEY=KEY, PORT="x", TIME_ZONE="y").stderr.splitlines()
     assert "PORT: " in line
     assert "TIME_ZONE: " in line
@@ -190,7 +192,7 @@ def test_the_public_address_follows_the_port(tmp_path: Path) -> None:
     assert shown(tmp_path, "PUBLIC_URL", PORT="9000") == "http://localhost:9000"
 
 
-def test_mail_servers_are_understood_as_people_mean_them(tmp_path: Path) -> None:
+def test_mail_server_urls_are_parsed(tmp_path: Path) -> None:
     which = "EMAIL_HOST, settings.EMAIL_PORT, settings.EMAIL_USE_SSL, settings.EMAIL_USE_TLS, settings.EMAIL_HOST_USER"
     assert shown(tmp_path, which, EMAIL_URL="smtp://mail") == "mail 25 False False"
     assert shown(tmp_path, which, EMAIL_URL="smtp://u%40h:p@mail:587?tls=1") == "mail 587 False True u@h"

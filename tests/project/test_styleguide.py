@@ -2,7 +2,7 @@ from pytest_django import Settings
 
 from accounts.models import User
 from project.styleguide import STYLESHEET, tokens
-from tests.campaigns.pages import browser
+from tests.campaigns.browser_client import browser
 
 
 def test_every_token_is_shown_and_is_used(alice: User, settings: Settings) -> None:

@@ -1,4 +1,4 @@
-"""Nothing comes in that is not locked by its hash, and the bill of materials names all of it."""
+"""Every dependency is locked by hash, and the bill of materials names all of them."""
 
 import re
 import tomllib
@@ -17,14 +17,14 @@ def test_every_package_is_locked_by_version_and_hash(name: str) -> None:
     text = (ROOT / name).read_text()
     lines = [line for line in text.splitlines() if line and not line.startswith((" ", "#"))]
     locked = pins(ROOT / name)
-    # A package may stand there twice, for two versions of Python.
+    # A package may be listed twice, for two versions of Python.
     assert locked.keys() == {normal(line.split("==")[0]) for line in lines}
     assert len(lines) > 20
     assert all(pin.hashes for pin in locked.values())
     assert not re.search(r"git\+|https?://|file:|--index|--extra|--trusted|^-e", text, re.MULTILINE)
 
 
-def test_what_is_asked_for_is_locked_and_production_runs_what_was_tested() -> None:
+def test_requirements_are_locked_and_production_matches_tests() -> None:
     asked = {normal(re.split(r"[\[~=<>; ]", each)[0]) for each in PROJECT["project"]["dependencies"]}
     tools = {normal(re.split(r"[\[~=<>; ]", each)[0]) for each in PROJECT["dependency-groups"]["dev"]}
     assert asked <= RUNTIME.keys()
@@ -33,15 +33,15 @@ def test_what_is_asked_for_is_locked_and_production_runs_what_was_tested() -> No
     assert tools.isdisjoint(RUNTIME)
 
 
-def test_pip_is_told_to_check() -> None:
+def test_pip_verifies_hashes() -> None:
     assert "--require-hashes" in (ROOT / "Makefile").read_text()
     assert "--require-hashes" in (ROOT / "Dockerfile").read_text()
 
 
-def test_the_bill_names_every_package_that_production_has() -> None:
-    told = bill()
-    names = {component["name"]: component for component in told["components"]}
-    assert (told["bomFormat"], told["specVersion"]) == ("CycloneDX", "1.6")
+def test_sbom_names_every_production_package() -> None:
+    document = bill()
+    names = {component["name"]: component for component in document["components"]}
+    assert (document["bomFormat"], document["specVersion"]) == ("CycloneDX", "1.6")
     assert {"django", "django-allauth", "psycopg2-binary", "pycurl"} <= names.keys() <= RUNTIME.keys()
     assert names["django"]["purl"] == f"pkg:pypi/django@{RUNTIME['django'].version}"
     assert names["django"]["properties"][0]["value"] in RUNTIME["django"].hashes

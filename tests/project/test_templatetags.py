@@ -1,4 +1,4 @@
-"""Tags and filters that every page may use."""
+"""Template tags and filters that are available on every page."""
 
 from datetime import timedelta
 
@@ -10,7 +10,7 @@ from django.utils import timezone, translation
 from django.utils.timezone import now
 
 from campaigns.states import CampaignStatus, MessageStatus
-from project.numbers import number
+from project.core.numbers import number
 from project.templatetags import ago, percent
 
 NOON = "2026-11-24T12:00:00+00:00"
@@ -58,7 +58,7 @@ def test_times_are_relative(distance: timedelta, shown: str) -> None:
 
 
 @time_machine.travel(NOON, tick=False)
-def test_the_exact_time_is_told_in_the_readers_zone() -> None:
+def test_exact_time_is_in_the_users_zone() -> None:
     with timezone.override("Asia/Vladivostok"):
         shown = ago(now() - timedelta(minutes=5))
 
@@ -80,7 +80,7 @@ def test_every_state_has_a_badge_with_its_word(status: CampaignStatus | MessageS
     assert any(f'class="badge {tone}' in shown for tone in ("wait", "sent", "good", "warn", "bad"))
 
 
-def test_a_badge_may_say_more_than_its_state() -> None:
+def test_badge_label_can_replace_the_state() -> None:
     shown = render('{% badge "retrying" label %}', label="Retrying at 10:26 <")
 
     assert shown.strip() == '<span class="badge warn">Retrying at 10:26 &lt;</span>'
@@ -91,7 +91,7 @@ def test_a_badge_may_say_more_than_its_state() -> None:
     ("path", "address", "current"),
     [("/", "/", True), ("/contacts/", "/", False), ("/contacts/5/", "/contacts/", True), ("/", "/contacts/", False)],
 )
-def test_the_navigation_knows_where_it_is(path: str, address: str, current: bool) -> None:
+def test_navigation_marks_the_current_page(path: str, address: str, current: bool) -> None:
     request = RequestFactory().get(path)
 
     shown = render("{% nav address 'house' 'Place' %}", request=request, address=address)

@@ -1,5 +1,7 @@
-"""Files of figures and messages."""
+"""Exports of figures and messages."""
 
+import re
+from datetime import datetime, time
 from io import BytesIO
 from typing import Any
 
@@ -13,8 +15,8 @@ from accounts.models import User
 from campaigns.services import campaign_delete
 from campaigns.states import MessageStatus
 from reports import exports
+from tests.campaigns.browser_client import browser
 from tests.campaigns.outcomes import settle, started
-from tests.campaigns.pages import browser
 
 
 def content(user: User, path: str) -> bytes:
@@ -24,12 +26,12 @@ def content(user: User, path: str) -> bytes:
     return b"".join(answer.streaming_content)
 
 
-def test_strangers_are_asked_to_sign_in(db: None) -> None:
+def test_visitors_must_sign_in(db: None) -> None:
     for path in ("/reports/campaigns.csv", "/reports/days.xlsx", "/reports/campaigns/1/messages.csv"):
         assert Client().get(path)["Location"].startswith("/accounts/login/")
 
 
-def test_others_campaigns_are_in_no_file(alice: User, bob: User, admin: User) -> None:
+def test_other_users_campaigns_are_not_exported(alice: User, bob: User, admin: User) -> None:
     campaign, run = started(alice, contacts=1, name="Autumn")
     settle(run, 1, MessageStatus.SENT)
     path = f"/reports/campaigns/{campaign.pk}/messages.csv"
@@ -41,19 +43,44 @@ def test_others_campaigns_are_in_no_file(alice: User, bob: User, admin: User) ->
     assert browser(alice).get(path).status_code == 404
 
 
-def test_a_workbook_says_the_same(alice: User) -> None:
+def _cell(value: Any) -> str:
+    """A workbook's value as in the CSV, except for the UTC offset, which spreadsheets don't support."""
+    if isinstance(value, datetime):
+        return value.date().isoformat() if value.time() == time() else value.isoformat(timespec="seconds")
+    return "" if value is None else str(value)
+
+
+@pytest.mark.parametrize(
+    ("path", "title", "dates"),
+    [
+        ("campaigns", "Campaigns", ["starts_at", "ends_at"]),
+        ("days", "Days", ["day"]),
+        ("hours", "Hours", []),
+        ("campaigns/{pk}/messages", "Messages", ["run", "due_at", "changed_at"]),
+    ],
+)
+def test_a_workbook_has_its_own_title_and_real_dates(alice: User, path: str, title: str, dates: list[str]) -> None:
+    campaign, _run = started(alice, contacts=1)
+    content_ = content(alice, f"/reports/{path.format(pk=campaign.pk)}.xlsx")
+    sheet = openpyxl.load_workbook(BytesIO(content_)).active
+    rows = list(sheet.iter_rows(values_only=True))
+    assert sheet.title == title
+    assert [name for name, cell in zip(*rows[:2], strict=True) if isinstance(cell, datetime)] == dates
+
+
+def test_a_workbook_has_the_same_contents(alice: User) -> None:
     campaign, run = started(alice, contacts=3, name="=1+1")
     settle(run, 2, MessageStatus.FAILED, "http_400")
     for path, rows in (("campaigns", 1), ("days", 30), (f"campaigns/{campaign.pk}/messages", 3)):
         sheet = openpyxl.load_workbook(BytesIO(content(alice, f"/reports/{path}.xlsx"))).active
         lines = content(alice, f"/reports/{path}.csv").decode("utf-8-sig").splitlines()
         assert len(lines) == rows + 1
-        table = [[str("" if cell is None else cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
-        assert table == [line.split(",") for line in lines]
+        table = [[_cell(cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
+        assert table == [[re.sub(r"(\.[0-9]+)?\+03:00$", "", cell) for cell in line.split(",")] for line in lines]
     assert b",'=1+1," in content(alice, "/reports/campaigns.csv")
 
 
-def test_a_message_that_waits_has_its_contacts_phone(alice: User) -> None:
+def test_a_pending_message_has_its_contacts_phone(alice: User) -> None:
     campaign, run = started(alice, contacts=1)
     phone = run.messages.select_related("contact").get().recipient
     assert f",{phone},pending,".encode() in content(alice, f"/reports/campaigns/{campaign.pk}/messages.csv")
@@ -72,3 +99,9 @@ def test_long_files_are_read_page_by_page(alice: User, monkeypatch: pytest.Monke
 @pytest.mark.parametrize("path", ["x.csv", "days.pdf", "campaigns/0/messages.csv", f"campaigns/{9**18}/messages.csv"])
 def test_garbage_in_an_address_is_not_found(alice: User, path: str) -> None:
     assert browser(alice).get(f"/reports/{path}").status_code == 404
+
+
+@pytest.mark.parametrize("what", ["campaigns", "days"])
+@pytest.mark.parametrize("query", ["perod=today", "period=own", "period=own&first=x&last=2026-01-01"])
+def test_an_invalid_period_is_refused(alice: User, what: str, query: str) -> None:
+    assert browser(alice).get(f"/reports/{what}.csv?{query}").status_code == 400

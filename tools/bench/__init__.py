@@ -1,1 +1,1 @@
-"""`make bench`: one JSON line per figure; comparisons are ratios within one run, for machines differ."""
+"""`make bench`: one JSON line per figure. Comparisons are ratios within one run, because machines differ."""

@@ -1,4 +1,4 @@
-"""Measure: `python -m tools.bench --help`."""
+"""Run benchmarks: `python -m tools.bench --help`."""
 
 import argparse
 import os
@@ -7,19 +7,27 @@ from collections.abc import Callable
 from tools.bench.database import database
 
 NAMES = ["throughput", "slow", "scale", "rates", "starts", "beside", "api", "urgent", "pages"]
-APART = ["directory", "reports", "browser"]
+OWN_DATA = ["directory", "reports", "browser"]
+"""Benchmarks that need none of the prepared contacts."""
 
 
 def main() -> None:
-    """Run what is asked for, on a database that is made for it and removed again."""
+    """Run the selected benchmarks on a temporary database."""
     parser = argparse.ArgumentParser(prog="make bench ARGS=…", description="One JSON line per figure.")
-    parser.add_argument("--messages", type=int, help="how many the comparisons send (200 000, on SQLite 10 000)")
+    parser.add_argument("--messages", type=int, help="messages in the comparisons (200 000, on SQLite 10 000)")
     parser.add_argument(
-        "--told", type=int, metavar="MESSAGES", help="how many the reports tell of (10 000 000, on SQLite 100 000)"
+        "--report-messages",
+        type=int,
+        metavar="MESSAGES",
+        help="messages in the reports (10 000 000, on SQLite 100 000)",
     )
-    parser.add_argument("--scale", type=int, metavar="MESSAGES", help="how many the large campaign has, say 1000000")
-    parser.add_argument("--contacts", type=int, help="how many the directory has (1 000 000, on SQLite 100 000)")
-    parser.add_argument("--only", nargs="+", metavar="NAME", choices=[*NAMES, *APART], help=", ".join([*NAMES, *APART]))
+    parser.add_argument(
+        "--scale", type=int, metavar="MESSAGES", help="messages of the large campaign, for example 1000000"
+    )
+    parser.add_argument("--contacts", type=int, help="contacts in the directory (1 000 000, on SQLite 100 000)")
+    parser.add_argument(
+        "--only", nargs="+", metavar="NAME", choices=[*NAMES, *OWN_DATA], help=", ".join([*NAMES, *OWN_DATA])
+    )
     options = parser.parse_args()
     postgres = os.environ.get("DATABASE_URL", "").startswith("postgres")
     number = options.messages or (200_000 if postgres else 10_000)
@@ -34,14 +42,14 @@ def main() -> None:
             timing,
         )
 
-        chosen = options.only or [*NAMES, *APART]
+        chosen = options.only or [*NAMES, *OWN_DATA]
         if "directory" in chosen:
             directory.directory(options.contacts or (1_000_000 if postgres else 100_000))
         if "reports" in chosen:
-            reports.reports(options.told or (10_000_000 if postgres else 100_000))
+            reports.reports(options.report_messages or (10_000_000 if postgres else 100_000))
         if "browser" in chosen:
-            browser.first_looks()
-        if set(chosen) <= set(APART):
+            browser.first_paints()
+        if set(chosen) <= set(OWN_DATA):
             return
         figures.prepare(max(number, options.scale or 0, api.MESSAGES if "urgent" in chosen else 0))
         parts: dict[str, Callable[[], None]] = {

@@ -1,4 +1,4 @@
-"""The JSON API under load: two real gunicorn workers, callers with a connection each."""
+"""The JSON API under load: two real gunicorn workers, and clients with one connection each."""
 
 import http.client
 import itertools
@@ -22,8 +22,8 @@ from tools.bench.figures import figure, make_run  # isort: skip - it sets Django
 
 from accounts.models import ApiToken, User
 from campaigns import services
-from campaigns.audience import freeze
-from directory.audience import Audience
+from campaigns.planning.recipients import freeze
+from directory.audiences.audience import Audience
 from directory.models import Contact
 
 CALLERS, SECONDS = 4, 5.0
@@ -32,7 +32,7 @@ _phones = itertools.count(79_160_000_000)
 
 
 class Caller:
-    """Threads that call one address again and again, each over a connection of its own."""
+    """Threads that call one URL repeatedly, each over its own connection."""
 
     def __init__(self, port: int) -> None:
         self.port = port
@@ -42,12 +42,12 @@ class Caller:
         }
 
     def post(self, path: str, body: dict[str, Any]) -> None:
-        """Once, over a connection that is kept for nobody."""
+        """Send one request over a new connection."""
         url = f"http://127.0.0.1:{self.port}/api/v1{path}"
         requests.post(url, json=body, headers=self.headers, timeout=60).raise_for_status()
 
     def bulk(self, times: int, number: int) -> None:
-        """Add so many contacts by each of so many calls, one after the other, and print contacts per second."""
+        """Add `number` contacts in each of `times` calls, and print contacts per second."""
         started = time.perf_counter()
         for _ in range(times):
             phones = [str(phone) for phone in itertools.islice(_phones, number)]
@@ -55,7 +55,7 @@ class Caller:
         figure("API: bulk", times * number / (time.perf_counter() - started), "contacts/s", of_each_call=number)
 
     def measure(self, name: str, method: str, path: str, body: Callable[[], dict[str, Any]] | None = None) -> None:
-        """Call for a while, and print calls per second, and median and 95th percentile in milliseconds."""
+        """Call for a while; print calls per second, and median and 95th percentile in milliseconds."""
         self._load(method, path, body, 0.5)
         times = sorted(self._load(method, path, body, SECONDS))
         half, most = times[len(times) // 2], times[len(times) * 95 // 100]
@@ -86,7 +86,7 @@ class Caller:
 
 
 def calls() -> None:
-    """What integrators call all day, with as many contacts as were prepared."""
+    """Measure the usual calls of integrators, with the prepared contacts."""
     contacts = Contact.objects.count()
     run = make_run(min(contacts, MESSAGES))
     freeze(run)
@@ -105,11 +105,11 @@ def calls() -> None:
 
 
 def urgent() -> None:
-    """Single messages while a large campaign is being sent: from the call to the gateway."""
+    """Measure single messages during a large campaign: from the call to the gateway."""
     with _process("tools.bench.arrivals") as gateway:
         assert gateway.stdout
         os.environ["GATEWAY_URL"] = f"http://127.0.0.1:{gateway.stdout.readline().strip()}/v1"
-        arrivals = _told(gateway)
+        arrivals = _arrivals(gateway)
         with web() as port, worker():
             Contact.objects.update(is_active=True)
             first = Contact.objects.order_by("pk")[MESSAGES].pk
@@ -134,7 +134,7 @@ def urgent() -> None:
 
 
 def _call_while(caller: Caller, over: Callable[[], bool]) -> dict[int, float]:
-    """Send twenty messages a second until it is over, and return when each was asked for."""
+    """Send twenty messages a second until `over`, and return the time of each call."""
     called: dict[int, float] = {}
     for number in itertools.count():
         if number % 10 == 0 and over():
@@ -145,8 +145,8 @@ def _call_while(caller: Caller, over: Callable[[], bool]) -> dict[int, float]:
     raise AssertionError
 
 
-def _told(gateway: subprocess.Popen[str]) -> dict[int, float]:
-    """When each marked message came, filled as the gateway tells."""
+def _arrivals(gateway: subprocess.Popen[str]) -> dict[int, float]:
+    """Return a dictionary that fills with the arrival time of each marked message."""
     arrivals: dict[int, float] = {}
 
     def listen() -> None:
@@ -161,7 +161,7 @@ def _told(gateway: subprocess.Popen[str]) -> dict[int, float]:
 
 @contextmanager
 def web() -> Iterator[int]:
-    """Two gunicorn workers; the port."""
+    """Run two gunicorn workers; yields the port."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -174,7 +174,7 @@ def web() -> Iterator[int]:
 
 @contextmanager
 def worker() -> Iterator[None]:
-    """A worker as it runs in earnest."""
+    """Run a real worker."""
     process = subprocess.Popen([sys.executable, "manage.py", "worker"])
     try:
         yield

@@ -1,4 +1,4 @@
-"""A gateway that answers at once and tells when marked messages came: `python -m tools.bench.arrivals`."""
+"""A gateway that answers at once and reports arrivals of marked messages: `python -m tools.bench.arrivals`."""
 
 import re
 import socket
@@ -12,7 +12,7 @@ MARK: Final = re.compile(rb"arrival-(\d+)")
 
 
 class Arrivals(Sink):
-    """Prints `number seconds` for each text that holds `arrival-number`."""
+    """Prints `number seconds` for each text with `arrival-number`."""
 
     def _receive(self, number: int) -> None:
         try:

@@ -1,4 +1,4 @@
-"""What a reader waits for, in Chromium: the first paint of a first visit, and how much a live page jumps."""
+"""Page speed in Chromium: the first paint of a first visit, and the layout shift of a live page."""
 
 import os
 import tempfile
@@ -23,8 +23,8 @@ WATCH = """
 """
 
 
-def first_looks() -> None:
-    """Print the first contentful paint of each page, and the layout shift of a campaign's while it sends."""
+def first_paints() -> None:
+    """Print the first contentful paint of each page, and the layout shift of a campaign's page during sending."""
     with (
         tempfile.TemporaryDirectory() as folder,
         running_stack(Path(folder)) as stack,
@@ -59,7 +59,7 @@ def _session(browser: Browser, stack: Stack) -> StorageState:
 
 
 def _first_visit(browser: Browser, stack: Stack, session: StorageState, path: str) -> Page:
-    """With nothing in the browser's cache."""
+    """Visit with an empty cache."""
     page = browser.new_context(base_url=stack.url, storage_state=session).new_page()
     page.goto(path, wait_until="networkidle")
     return page

@@ -1,4 +1,4 @@
-"""A database for the benchmarks alone: made on what DATABASE_URL names, or as a file, and removed again."""
+"""A temporary database for benchmarks, on the server of DATABASE_URL or as a file."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ import psycopg2
 
 @contextmanager
 def database() -> Iterator[None]:
-    """Point the environment, and so every process that is started, to it."""
+    """Set it in the environment, for all processes that are started."""
     os.environ.update({"DJANGO_SETTINGS_MODULE": "project.settings", "SECRET_KEY": "bench-only-" + "k" * 50})
     os.environ.setdefault("LOG_LEVEL", "WARNING")
     with tempfile.TemporaryDirectory() as folder:

@@ -1,4 +1,4 @@
-"""A directory of a million contacts: how long its import takes, each list of it, and the count of each audience."""
+"""A directory of a million contacts: durations of the import, each list, and the count of each audience."""
 
 import csv
 import io
@@ -25,14 +25,14 @@ from django.utils.timezone import now
 from tools.bench.figures import figure  # isort: skip - it sets Django up
 
 from accounts.models import User
-from directory.audience import Audience
+from directory.audiences.audience import Audience
+from directory.audiences.services import audience_size
+from directory.contacts.upsert import Policy
 from directory.imports import services
 from directory.imports.models import Import, ImportStatus
 from directory.management.commands.make_directory import people
 from directory.models import Contact, Tag
-from directory.saved import audience_number
-from directory.suppression import suppress
-from directory.upsert import Policy
+from directory.suppression.services import suppress
 
 _HEADER: Final = ("phone", "first_name", "last_name", "timezone", "city", "points")
 _TAGS: Final = {"half": 500, "loyal": 300, "new": 100, "rare": 1}  # contacts of a thousand
@@ -83,9 +83,9 @@ _AUDIENCES: Final[dict[str, dict[str, Any]]] = {
     "attribute": {"attributes": [_CITY]},
     "part of an attribute": {"attributes": [{**_CITY, "match": "contains", "value": "ск"}]},
     "has an attribute": {"attributes": [{**_CITY, "match": "exists"}]},
-    "never written to": {"written": {"when": "never"}},
-    "written to in 30 days": {"written": {"when": "within", "days": 30}},
-    "not written to in 30 days": {"written": _LATELY},
+    "never contacted": {"written": {"when": "never"}},
+    "contacted in 30 days": {"written": {"when": "within", "days": 30}},
+    "not contacted in 30 days": {"written": _LATELY},
     "operator, tag, never": {"operator_codes": ["903"], "tags": ["half"], "written": {"when": "never"}},
     "tag, attribute, not in 30 days": {"tags": ["half"], "attributes": [_CITY], "written": _LATELY},
     "any tag, attribute, never": {"tags": ["half", "loyal"], "attributes": [_CITY], "written": {"when": "never"}},
@@ -93,31 +93,31 @@ _AUDIENCES: Final[dict[str, dict[str, Any]]] = {
 
 
 def directory(number: int) -> None:
-    """Import so many contacts into a directory that is empty, look at it, and leave it empty again."""
+    """Import contacts into an empty directory, measure it, and empty it again."""
     call_command("migrate", verbosity=0)
     owner = User.objects.create_superuser("bench@example.org", "bench")
     client = Client(headers={"host": "localhost"})
     client.force_login(owner)
     import_(owner, client, number)
-    _furnish(owner)
+    _add_details(owner)
     lists(client)
     audiences()
     call_command("flush", verbosity=0, interactive=False)
 
 
 def import_(owner: User, client: Client, number: int) -> None:
-    """A CSV file of as many rows, by a worker; what it holds of memory, and how the list answers meanwhile."""
+    """Measure the import of a CSV file by a worker: its memory, and the speed of the list meanwhile."""
     with tempfile.TemporaryFile() as file:
         _write_csv(file, number)
         file.seek(0)
         row = services.import_create(owner=owner, name="bench.csv", content=file)
     services.import_start(row=row, by=owner, mapping=row.mapping, policy=Policy.UPDATE, tags=[])
-    looks: list[float] = []
+    samples: list[float] = []
     with _worker() as process:
         Import.objects.filter(pk=row.pk).update(started_at=now())
         memory = 0.0
         while row.status == ImportStatus.RUNNING:
-            looks.append(_timed(lambda: _get(client, "/contacts/")))
+            samples.append(_timed(lambda: _get(client, "/contacts/")))
             memory = max(memory, *map(_peak_mb, _tree(process.pid)))
             time.sleep(0.5)
             row.refresh_from_db()
@@ -126,7 +126,13 @@ def import_(owner: User, client: Client, number: int) -> None:
     assert row.finished_at
     seconds = (row.finished_at - row.started_at).total_seconds()
     figure("import of a CSV file", seconds, "s", rows=number, rows_a_second=number / seconds, memory_mb=memory)
-    figure("list of contacts while it is imported", statistics.median(looks), "ms", worst=max(looks), looks=len(looks))
+    figure(
+        "list of contacts while it is imported",
+        statistics.median(samples),
+        "ms",
+        worst=max(samples),
+        samples=len(samples),
+    )
 
 
 def _write_csv(file: IO[bytes], number: int) -> None:
@@ -134,19 +140,19 @@ def _write_csv(file: IO[bytes], number: int) -> None:
     writer = csv.writer(text)
     writer.writerow(_HEADER)
     seen: set[str] = set()
-    for person in people(random.Random(1)):  # noqa: S311 - they are to look real, not to be secret
+    for person in people(random.Random(1)):  # noqa: S311 - not for secrets
         if person["phone"] not in seen:
             seen.add(person["phone"])
-            told = {**person, **person["attributes"]}
-            writer.writerow([told[name] for name in _HEADER])
+            values = {**person, **person["attributes"]}
+            writer.writerow([values[name] for name in _HEADER])
         if len(seen) == number:
             break
     text.flush()
     text.detach()
 
 
-def _furnish(owner: User) -> None:
-    """Tags, a hundredth opted out and another deactivated, a tenth added within ten days, and who was written to."""
+def _add_details(owner: User) -> None:
+    """Set tags, 1 % opted out, 1 % deactivated, 10 % added within ten days, and last contacts."""
     first = Contact.objects.order_by("pk").values_list("pk", flat=True)[0]
     number = Contact.objects.count()
     suppress(list(Contact.objects.values_list("phone", flat=True)[: number // 100]), by=owner)
@@ -177,7 +183,7 @@ def _furnish(owner: User) -> None:
 
 
 def lists(client: Client) -> None:
-    """Each list with its filters, and pages that lie deep."""
+    """Measure each list with its filters, and deep pages."""
     asked = dict(_LISTS)
     for sort, order in _DEEP.items():
         ordered = Contact.objects.filter(is_active=True).order_by(*order)
@@ -190,10 +196,10 @@ def lists(client: Client) -> None:
 
 
 def audiences() -> None:
-    """Each kind of filter, and some together."""
+    """Measure each kind of filter, and some combinations."""
     for name, asked in _AUDIENCES.items():
         audience = Audience.from_json(asked)
-        _report(f"audience: {name}", lambda audience=audience: audience_number(audience))  # type: ignore[misc]
+        _report(f"audience: {name}", lambda audience=audience: audience_size(audience))  # type: ignore[misc]
 
 
 def _get(client: Client, address: str) -> None:
@@ -224,7 +230,7 @@ def _worker() -> Iterator["subprocess.Popen[bytes]"]:
 
 
 def _tree(pid: int) -> list[int]:
-    """A process and all that it has started."""
+    """Return a process and all its descendants."""
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:

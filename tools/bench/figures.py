@@ -1,4 +1,4 @@
-"""The figures: what is sent, by whom, and what it is compared with."""
+"""Sending speed, in comparison with simpler programs."""
 
 import json
 import os
@@ -25,23 +25,23 @@ from django.utils.timezone import now  # noqa: E402
 
 from accounts.models import ApiToken, User  # noqa: E402
 from campaigns import services  # noqa: E402
-from campaigns.audience import freeze  # noqa: E402
 from campaigns.models import Campaign, Run  # noqa: E402
-from directory.audience import Audience  # noqa: E402
+from campaigns.planning.recipients import freeze  # noqa: E402
+from directory.audiences.audience import Audience  # noqa: E402
 from directory.models import Contact  # noqa: E402
-from tools.bench import rivals, sinks  # noqa: E402
+from tools.bench import baselines, sinks  # noqa: E402
 
 TASKS = 500
 
 
 def figure(name: str, value: float, unit: str, **more: float) -> None:
-    """Print one line."""
+    """Print one figure."""
     rounded = {key: round(number, 3) for key, number in more.items()}
     print(json.dumps({"figure": name, "value": round(value, 2), "unit": unit, **rounded}), flush=True)
 
 
 def prepare(number: int) -> None:
-    """Make the tables, an owner, and that many contacts."""
+    """Create the tables, an owner, and contacts."""
     call_command("migrate", verbosity=0)
     owner = User.objects.create_user("bench@example.org")
     first = Contact.objects.create(phone=79000000000, first_name="Анна", owner=owner)
@@ -59,7 +59,7 @@ def prepare(number: int) -> None:
 
 
 def make_run(number: int) -> Run:
-    """A running campaign for that many of the contacts, all of them waiting."""
+    """Create a running campaign for that many contacts."""
     contacts = Contact.objects.order_by("pk")
     contacts.update(is_active=True)
     if number < contacts.count():
@@ -68,7 +68,7 @@ def make_run(number: int) -> Run:
     campaign = services.campaign_create(
         owner=User.objects.get(),
         name="Bench",
-        text=rivals.TEXT,
+        text=baselines.TEXT,
         audience=Audience(),
         ends_at=now() + timedelta(hours=1),
     )
@@ -78,7 +78,7 @@ def make_run(number: int) -> Run:
 
 
 def frozen_run(number: int) -> tuple[Run, float]:
-    """A run with its messages, and the seconds that it took to make them."""
+    """Create a run with its messages; returns it with the seconds for the messages."""
     run = make_run(number)
     started = time.perf_counter()
     freeze(run)
@@ -89,10 +89,10 @@ def frozen_run(number: int) -> tuple[Run, float]:
 
 
 def send(run: Run, url: str, workers: int = 1, **environment: str) -> dict[str, float]:
-    """Have so many workers send a run: their messages per second together, and what the first of them used.
+    """Send a run with workers; return their total messages per second, and the resources of the first worker.
 
-    Measured until the last outcome is written, like the loops without a database; then a slice waits a second for what
-    may begin just now, which is no sending.
+    Measured until the last outcome is written, like the loops without a database. After that, a send session waits a
+    second for new messages, which does not count.
     """
     with tempfile.TemporaryFile() as log:
         processes = [
@@ -126,19 +126,19 @@ def send(run: Run, url: str, workers: int = 1, **environment: str) -> dict[str, 
 
 
 def throughput(number: int) -> None:
-    """One worker, everything recorded, beside loops that only send, two workers, and one task for each message."""
+    """Measure one worker that records everything, bare sending loops, two workers, and one task per message."""
     concurrency = settings.GATEWAY_CONCURRENCY
     with sinks.fast() as url:
-        bare = number / rivals.bare_curl(url, number, concurrency)
+        bare = number / baselines.bare_curl(url, number, concurrency)
         figure("bare CurlMulti loop", bare, "messages/s")
-        aiohttp = number / 4 / rivals.bare_aiohttp(url, number // 4, concurrency)
+        aiohttp = number / 4 / baselines.bare_aiohttp(url, number // 4, concurrency)
         figure("bare aiohttp loop", aiohttp, "messages/s")
-        each = TASKS / rivals.task_each(url, TASKS)
+        each = TASKS / baselines.task_each(url, TASKS)
         figure("one django-q2 task a message", each, "messages/s")
         run, seconds = frozen_run(number)
         figure("freeze", number / seconds, "messages/s")
         one = send(run, url)
-        bare = (bare + number / rivals.bare_curl(url, number, concurrency)) / 2
+        bare = (bare + number / baselines.bare_curl(url, number, concurrency)) / 2
         figure(
             "one worker",
             one["rate"],
@@ -152,14 +152,17 @@ def throughput(number: int) -> None:
         two = send(frozen_run(number)[0], url, workers=2)
         figure("two workers", two["rate"], "messages/s", of_one=two["rate"] / one["rate"])
         silent = send(frozen_run(number)[0], url, LOG_LEVEL="WARNING")
-        told = send(frozen_run(number)[0], url, LOG_LEVEL="INFO")
+        logged = send(frozen_run(number)[0], url, LOG_LEVEL="INFO")
         figure(
-            "one worker, every attempt in the log", told["rate"], "messages/s", of_silent=told["rate"] / silent["rate"]
+            "one worker, every attempt in the log",
+            logged["rate"],
+            "messages/s",
+            of_silent=logged["rate"] / silent["rate"],
         )
 
 
 def slow_gateway(number: int) -> None:
-    """A gateway that takes its time, with 1 000 requests in flight."""
+    """Measure a slow gateway with 1 000 requests in flight."""
     for delay in (0.05, 0.2):
         with sinks.slow(delay) as url:
             sent = send(frozen_run(number)[0], url, GATEWAY_CONCURRENCY="1000")
@@ -173,23 +176,23 @@ def slow_gateway(number: int) -> None:
 
 
 def scale(small: int, large: int) -> None:
-    """The same for a small campaign and a large one; and what looking at it costs meanwhile."""
+    """Measure a small and a large campaign, and the pages meanwhile."""
     with sinks.fast() as url:
         few = send(frozen_run(small)[0], url)
         run, seconds = frozen_run(large)
         figure("freeze", large / seconds, "messages/s", messages=large, seconds=seconds)
-        with looking(run.campaign) as looks:
+        with timed_requests(run.campaign) as samples:
             many = send(run, url)
     figure("rate of a large campaign", many["rate"], "messages/s", messages=large, of_small=many["rate"] / few["rate"])
     figure("memory of a worker", many["memory_mb"], "MB", messages=large, with_small=few["memory_mb"])
-    for name, (calm, *times) in looks.items():
+    for name, (calm, *times) in samples.items():
         median = statistics.median(times)
-        figure(f"{name} while it runs", median, "ms", worst=max(times), looks=len(times), of_calm=median / calm)
+        figure(f"{name} while it runs", median, "ms", worst=max(times), samples=len(times), of_calm=median / calm)
 
 
 @contextmanager
-def looking(campaign: Campaign) -> Iterator[dict[str, list[float]]]:
-    """Ask for the campaign's page and its figures twice a second: the milliseconds, first those of a calm moment."""
+def timed_requests(campaign: Campaign) -> Iterator[dict[str, list[float]]]:
+    """Request the campaign's page and figures twice a second; yields milliseconds, first those of a quiet moment."""
     page, token = Client(headers={"host": "localhost"}), ApiToken.issue(campaign.owner)[1]
     page.force_login(campaign.owner)
     addresses = {
@@ -206,7 +209,7 @@ def looking(campaign: Campaign) -> Iterator[dict[str, list[float]]]:
         assert answer.status_code == 200, answer
         return (time.perf_counter() - started) * 1000
 
-    # The first ones also load code and templates.
+    # The first requests also load code and templates.
     calm = {name: statistics.median([took(*asked) for _ in range(20)][5:]) for name, asked in addresses.items()}
     times = {name: [moment] for name, moment in calm.items()}
     over = threading.Event()

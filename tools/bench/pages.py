@@ -1,4 +1,4 @@
-"""A campaign's page in the middle of its run, and the composer's preview: what a refresh costs the server."""
+"""A campaign's page during its run, and the composer's preview: the server's cost of a refresh."""
 
 import statistics
 import time
@@ -16,11 +16,11 @@ from accounts.models import User
 from campaigns.counters import count, count_minute, count_reasons
 from campaigns.models import Message
 from campaigns.states import MessageStatus
-from project.queue import canary
+from project.queue.broker import canary
 
 _PARTS: Final = ("progress", "rows", "chart", "why")
 _RETRYING: Final = 10_000
-# Half has been tried: of these every 50th failed, and some wait for another attempt.
+# Half was attempted: every 50th of these failed, and some wait for a retry.
 _HALF_DONE: Final = (
     "UPDATE campaigns_message SET attempts = 1, changed_at = %s, "
     "status = CASE WHEN id >= %s THEN 'pending' WHEN id %% 50 = 0 THEN 'failed' ELSE 'sent' END, "
@@ -30,7 +30,7 @@ _HALF_DONE: Final = (
 
 
 def refreshes(number: int, times: int = 20) -> None:
-    """Each part of a campaign's page with so many messages, and previews for as many contacts."""
+    """Measure each part of a campaign's page, and previews."""
     run, _seconds = frozen_run(number)
     first = Message.objects.filter(run=run).order_by("pk").values_list("pk", flat=True)[0]
     middle, again = first + number // 2, first + max(0, number // 2 - _RETRYING)
@@ -48,8 +48,8 @@ def refreshes(number: int, times: int = 20) -> None:
     client.force_login(User.objects.get())
     address = f"/campaigns/{run.campaign_id}/"
     for part in _PARTS:
-        told = {"HX-Request": "true", "HX-Target": part}
-        _report(f"refresh: {part}", lambda told=told: client.get(address, headers=told), times)  # type: ignore[misc]
+        headers = {"HX-Request": "true", "HX-Target": part}
+        _report(f"refresh: {part}", lambda headers=headers: client.get(address, headers=headers), times)  # type: ignore[misc]
     written = {"text": "Здравствуйте, {first_name|друг}!", "start": "now", "repeat": "once", "tags_match": "any"}
 
     def preview() -> Any:

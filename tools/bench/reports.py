@@ -1,4 +1,4 @@
-"""Reports over ten million messages: each page, the files, and the daily e-mail of a thousand users."""
+"""Reports over ten million messages: pages, files, and the daily e-mails of a thousand users."""
 
 import os
 import resource
@@ -20,7 +20,7 @@ from tools.bench.figures import figure  # isort: skip - it sets Django up
 
 from accounts.models import User
 from campaigns.models import Campaign, Run
-from measures.meters import METERS, Counter, Histogram, flush
+from project.observability.metrics.meters import METERS, Counter, Histogram, flush
 from reports.models import Report, Tally
 
 _USERS: Final = 1000
@@ -32,7 +32,7 @@ _SMTP_PORT: Final = 8025
 
 
 def reports(messages: int) -> None:
-    """Make so many messages of a thousand users, a tenth of them of yesterday, and look at what is told of them."""
+    """Create messages of a thousand users, a tenth of them from yesterday, and measure reports."""
     make(messages)
     look()
     mail(localdate(Run.objects.latest("started_at").started_at))
@@ -40,7 +40,7 @@ def reports(messages: int) -> None:
 
 
 def make(messages: int) -> None:
-    """Users, contacts, campaigns of a year, and at last a large one; counted for the reports."""
+    """Create users, contacts, a year of campaigns and a large one, and their report figures."""
     call_command("migrate", verbosity=0)
     User.objects.create_superuser("bench@example.org", "bench")
     User.objects.bulk_create(User(email=f"user{number}@example.org") for number in range(_USERS))
@@ -57,7 +57,7 @@ def make(messages: int) -> None:
 
 
 def look() -> None:
-    """Every page and file, of an administrator, whose the large campaign is, and of a user; and `/metrics`."""
+    """Measure pages and files for the administrator who owns the large campaign and for a user; and `/metrics`."""
     large = Campaign.objects.latest("pk")
     own = Campaign.objects.filter(owner__is_staff=False).latest("pk")
     for name, campaign in (("user", own), ("administrator", large)):
@@ -73,7 +73,7 @@ def look() -> None:
 
 
 def measure_much() -> None:
-    """As many rows as the processes of a busy house have added up: fifteen of every label of every meter."""
+    """Create as many metric rows as a busy installation has: fifteen for each label of each meter."""
     for meter in METERS.values():
         for number in range(15 if meter.labels else 1):
             labels = [f"{label}-{number}" for label in meter.labels]
@@ -102,7 +102,7 @@ def _timed(job: Callable[[], Any]) -> float:
 
 
 def _file(client: Client, address: str) -> None:
-    """When its first bytes are there, and what this process holds more when it is over."""
+    """Measure the time to the first bytes, and the memory that the download takes."""
     before, started = _peak_mb(), time.perf_counter()
     content = iter(client.get(address).streaming_content)  # type: ignore[attr-defined]
     size, first = len(next(content)), time.perf_counter() - started
@@ -122,7 +122,7 @@ def _peak_mb() -> float:
 
 
 def mail(day: date) -> None:
-    """The daily report of everyone, over SMTP to a server on loopback that takes all and keeps nothing."""
+    """Measure the daily reports of all users, sent to an SMTP server on loopback that discards them."""
     with _mail_server():
         started = time.perf_counter()
         command = [sys.executable, "manage.py", "send_daily_report", "--date", f"{day}"]

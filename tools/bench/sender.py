@@ -1,8 +1,8 @@
-"""One worker that sends all that is due, slice by slice, in a process of its own, and tells what it took.
+"""One worker process that sends everything that is due, session by session, and reports what it used.
 
     python -m tools.bench.sender
 
-It says that it is ready, waits for a line, and prints one JSON object in the end. The rest is in the environment.
+It reports that it is ready, waits for a line, and prints one JSON object at the end. The environment configures it.
 """
 
 import json
@@ -16,12 +16,12 @@ django.setup()
 
 from campaigns import tasks  # noqa: E402
 from campaigns.models import Run  # noqa: E402
-from project.watchdog import spare_the_collector  # noqa: E402
+from project.queue.watchdog import reduce_gc_work  # noqa: E402
 
 
 def main() -> None:
-    """Do as a worker does with the hint to send, until nothing is left."""
-    spare_the_collector()
+    """Run the sending task like a worker until nothing is left."""
+    reduce_gc_work()
     print("ready", flush=True)
     sys.stdin.readline()
     before, started = resource.getrusage(resource.RUSAGE_SELF), time.perf_counter()

@@ -1,4 +1,4 @@
-"""The gateways that the benchmarks send to: nginx, which costs next to nothing, or one of our own that can be slow."""
+"""Gateways for the benchmarks: nginx, which costs almost nothing, or our own, which can be slow."""
 
 import shutil
 import socket
@@ -26,7 +26,7 @@ http {{
 
 @contextmanager
 def fast() -> Iterator[str]:
-    """The base URL of the fastest gateway that this machine has."""
+    """Run the fastest gateway that this machine has; yields its base URL."""
     nginx = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin")
     if nginx is None:
         print("There is no nginx: a gateway in Python takes its place, and is itself the limit.", file=sys.stderr)
@@ -46,7 +46,7 @@ def fast() -> Iterator[str]:
 
 @contextmanager
 def slow(delay: float) -> Iterator[str]:
-    """The base URL of a gateway that answers after `delay` seconds."""
+    """Run a gateway that answers after `delay` seconds; yields its base URL."""
     with _running([sys.executable, "-m", "tools.bench.slow", str(delay)]) as process:
         assert process.stdout
         yield f"http://127.0.0.1:{process.stdout.readline().strip()}/v1"

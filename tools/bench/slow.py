@@ -1,4 +1,4 @@
-"""A gateway that says yes after a while, or at once where there is no nginx: `python -m tools.bench.slow SECONDS`.
+"""A gateway that accepts after a delay, or at once where nginx is missing: `python -m tools.bench.slow SECONDS`.
 
 It reads whole requests only, keeps connections, looks at nothing, and answers from one constant. A thousand times a
 second it takes what has come and answers what is due, in a bare loop that costs a third of asyncio's.
@@ -19,7 +19,7 @@ _LENGTH: Final = b"Content-Length: "
 
 
 def requests_in(data: bytes) -> tuple[int, bytes]:
-    """How many whole requests `data` begins with, and what is left after them."""
+    """Return the number of complete requests in `data`, and the rest."""
     number = 0
     while (head := data.find(b"\r\n\r\n")) >= 0:
         mark = data.find(_LENGTH, 0, head) + len(_LENGTH)
@@ -31,7 +31,7 @@ def requests_in(data: bytes) -> tuple[int, bytes]:
 
 
 class Sink:
-    """The server: connections by file number, what came of a request that is not whole, and answers in their order."""
+    """The server: connections by file number, incomplete requests, and answers in order."""
 
     def __init__(self, delay: float) -> None:
         self.delay = delay
@@ -45,7 +45,7 @@ class Sink:
         self.waiting: deque[tuple[float, socket.socket]] = deque()
 
     def serve(self) -> None:
-        """Answer each request `delay` seconds after it came, until killed."""
+        """Answer each request `delay` seconds after its arrival, until killed."""
         while True:
             for number, _ in self.epoll.poll(_TICK_SECONDS if self.waiting else None):
                 if number == self.listener.fileno():
@@ -59,7 +59,7 @@ class Sink:
                 time.sleep(_TICK_SECONDS)
 
     def _accept(self) -> None:
-        """Everyone who waits, for a sender comes with all its connections at once."""
+        """Accept all waiting connections, because a sender opens all at once."""
         with suppress(BlockingIOError):
             while True:
                 connection, _ = self.listener.accept()
@@ -86,7 +86,7 @@ class Sink:
     def _answer(self, connection: socket.socket) -> None:
         try:
             connection.sendall(ANSWER)
-        except OSError:  # it has hung up, and the next poll says so
+        except OSError:  # closed by the client, as the next poll reports
             return
 
 

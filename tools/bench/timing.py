@@ -1,4 +1,4 @@
-"""What must happen in time: rates that are kept, starts on the second, a small campaign beside a large one."""
+"""Timing: configured rates, punctual starts, and a small campaign beside a large one."""
 
 import io
 import json
@@ -19,7 +19,7 @@ from accounts.models import User
 from campaigns import services
 from campaigns.models import Campaign, Message
 from campaigns.sandbox.server import running_sandbox
-from directory.audience import Audience
+from directory.audiences.audience import Audience
 from directory.models import Contact, Tag
 from tools.bench import sinks
 from tools.bench.figures import figure, frozen_run, send
@@ -29,7 +29,7 @@ STARTS, SMALL = 100, 100
 
 
 def rates() -> None:
-    """What arrives in half a minute at each configured rate, from two workers that share it."""
+    """Measure the arrivals in half a minute at each rate, with two workers that share it."""
     for rate in RATES:
         log = io.StringIO()
         with running_sandbox(log=log) as sandbox:
@@ -49,7 +49,7 @@ def rates() -> None:
 
 
 def starts() -> None:
-    """A hundred campaigns that are due at the same second, and a worker as it comes."""
+    """Measure a hundred campaigns that are due at the same second, with a normal worker."""
     Campaign.objects.update(status="cancelled")
     owner, due = User.objects.get(), now().replace(microsecond=0) + timedelta(seconds=15)
     for number, contact in enumerate(Contact.objects.order_by("pk")[:STARTS]):
@@ -67,7 +67,7 @@ def starts() -> None:
 
 
 def beside(large: int) -> None:
-    """How long a small campaign takes that begins while a large one runs at full speed."""
+    """Measure a small campaign that begins while a large one runs at full speed."""
     run, _ = frozen_run(large)
     owner = User.objects.get()
     tag = Tag.objects.create(name="small")
@@ -91,7 +91,7 @@ def _campaign(owner: User, tag: str, **fields: Any) -> Campaign:
 
 @contextmanager
 def _worker(url: str) -> Iterator[None]:
-    """`manage.py worker`, with all that belongs to it."""
+    """Run `manage.py worker`."""
     process = subprocess.Popen([sys.executable, "manage.py", "worker"], env={**os.environ, "GATEWAY_URL": url})
     try:
         yield

@@ -1,21 +1,25 @@
-"""`manage.py reseal`: after a change of SECRET_KEY, encrypt the database's secrets under the new one."""
+"""`manage.py reseal`: encrypt the secrets in the database with the current SECRET_KEY after it changed."""
 
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from accounts import mfa
-from project import vault
+from accounts.sign_in import mfa
+from project.core import sealed_secrets
 
 
 class Command(BaseCommand):
-    """May be run at any time, and again."""
+    """Can run at any time, and repeatedly."""
 
-    help = "Encrypt every secret in the database under today's SECRET_KEY; SECRET_KEY_FALLBACKS must name the old one."
+    help = (
+        "Encrypt every secret in the database with the current SECRET_KEY; SECRET_KEY_FALLBACKS must name the old one."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Say how many there were."""
+        """Seal all secrets again and report their number."""
         try:
-            self.stdout.write(f"{vault.reseal() + mfa.reseal()} secrets are encrypted under today's SECRET_KEY.")
-        except vault.Locked as error:
+            self.stdout.write(
+                f"{sealed_secrets.reseal() + mfa.reseal()} secrets are encrypted with the current SECRET_KEY."
+            )
+        except sealed_secrets.Locked as error:
             raise CommandError(str(error)) from error

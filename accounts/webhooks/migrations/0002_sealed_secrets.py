@@ -3,15 +3,15 @@
 from django.db import migrations, models
 
 import accounts.webhooks.models
-import project.vault
+import project.core.sealed_secrets
 
 
 def seal(apps, schema_editor):
-    change(apps, project.vault.seal)
+    change(apps, project.core.sealed_secrets.seal)
 
 
 def unseal(apps, schema_editor):
-    change(apps, project.vault.unseal)
+    change(apps, project.core.sealed_secrets.unseal)
 
 
 def change(apps, way):
@@ -31,6 +31,6 @@ class Migration(migrations.Migration):
         migrations.AlterField(
             "webhook",
             "secret",
-            project.vault.SecretField(default=accounts.webhooks.models.new_secret, editable=False),
+            project.core.sealed_secrets.SecretField(default=accounts.webhooks.models.new_secret, editable=False),
         ),
     ]

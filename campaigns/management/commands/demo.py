@@ -1,4 +1,4 @@
-"""`manage.py demo`: what a newcomer finds at the first `make run`. Never in production."""
+"""`manage.py demo`: create the data that `make run` shows at first. Never in production."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from campaigns.demo import LOGINS, PASSWORD, make_demo
 
 
 class Command(BaseCommand):
-    """Fill an empty database with people, contacts and history; leave a filled one alone. Prints URL and logins."""
+    """Fill an empty database with users, contacts and history; do nothing otherwise. Prints URL and logins."""
 
     help = "Fill an empty database with demo data (development only)."
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Refuse outside of debug mode: these passwords are known to everyone."""
+        """Refuse outside of debug mode, because the passwords are public."""
         if not settings.DEBUG:
             raise CommandError("Demo data has well-known passwords: it is for DEBUG=1 only.")
         with transaction.atomic():

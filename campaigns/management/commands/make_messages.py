@@ -1,4 +1,4 @@
-"""`manage.py make_messages`: campaigns that have been, to see how things are with ten million messages."""
+"""`manage.py make_messages`: create finished campaigns, to test with ten million messages."""
 
 from argparse import ArgumentParser
 from collections import Counter
@@ -7,64 +7,63 @@ from typing import Any, Final
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import connection
-from django.db.models import Count, Q, Sum
+from django.db.models import Count, Sum
 from django.db.models.functions import TruncMinute
 
 from accounts.models import User
 from campaigns.models import Attempt, Campaign, Message, Run, RunMinute
-from campaigns.states import CampaignStatus, MessageStatus
-from directory.audience import Audience
+from campaigns.states import ACCEPTED, CampaignStatus, MessageStatus
+from directory.audiences.audience import Audience
 from directory.models import Contact
-from project.clock import now
-from project.sql import execute, look_up, stamp, unhurried
+from project.core.clock import now
+from project.core.sql import async_commit, execute, prefer_index_scans, stamp
 
-_ACCEPTED: Final = Q(status__in=(MessageStatus.SENT, MessageStatus.DELIVERED, MessageStatus.UNDELIVERED))
-_LASTS: Final = 7200
-# A number below a thousand, of each contact another in each run: it decides what becomes of the message.
+_DURATION_SECONDS: Final = 7200
+# A number below 1000 that varies by contact and run; it decides the outcome of the message.
 _DICE: Final = "(id * 7919 + %s * 104729) %% 1000"
 _STATUS: Final = """CASE WHEN dice < 25 THEN 'failed' WHEN dice < 28 THEN 'expired' WHEN dice < 30 THEN 'cancelled'
     WHEN dice < 31 THEN 'unknown' WHEN dice < 50 THEN 'undelivered' WHEN dice < 300 THEN 'sent' ELSE 'delivered' END"""
 _REASON: Final = """CASE WHEN dice < 12 THEN 'http_400' WHEN dice < 20 THEN 'http_422' WHEN dice < 25 THEN 'timeout'
     WHEN dice < 28 THEN '' WHEN dice < 30 THEN 'not_recipient' WHEN dice < 31 THEN 'worker_died' ELSE '' END"""
-# Every twentieth of those that were accepted took two.
+# Every twentieth accepted message took two attempts.
 _ATTEMPTS: Final = "CASE WHEN dice >= 25 AND dice < 30 THEN 0 WHEN dice >= 50 AND dice % 20 = 0 THEN 2 ELSE 1 END"
 
 
 class Command(BaseCommand):
-    """Adds campaigns of all users, each with one run that is over, and counters and attempts that agree."""
+    """Adds finished campaigns for all users, each with one run, matching counters and attempts."""
 
-    help = "Make campaigns that are over, with as many messages, to the contacts of the directory."
+    help = "Create finished campaigns with that many messages to the contacts of the directory."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """How many, in how many campaigns, over how many days."""
+        """Numbers of messages, campaigns and days."""
         parser.add_argument("--messages", type=int, required=True, help="how many to add")
         parser.add_argument("--campaigns", type=int, default=200, help="how many campaigns they belong to")
         parser.add_argument("--days", type=int, default=365, help="over how many days, the last of them yesterday")
 
     def handle(self, *args: Any, messages: int, campaigns: int, days: int, **options: Any) -> None:
-        """Campaign by campaign, of one user after the other; each to the next contacts in turn."""
-        each = messages // campaigns
+        """Create the campaigns, owned by the users in turn, each to the next contacts."""
+        per_campaign = messages // campaigns
         owners = list(User.objects.filter(is_active=True).order_by("pk"))
-        if not owners or not 0 < each <= Contact.objects.count():
+        if not owners or not 0 < per_campaign <= Contact.objects.count():
             raise CommandError("Too few users or contacts. Make some first: createsuperuser, make_directory")
         last = 0
         for number in range(campaigns):
             moment = (now() - timedelta(days=1 + number % days)).replace(hour=6 + number % 9, minute=0, second=0)
-            last = _campaign(owners[number % len(owners)], moment, number, each, after=last)
+            last = _campaign(owners[number % len(owners)], moment, number, per_campaign, after=last)
         if connection.vendor == "postgresql":
             execute("ANALYZE", [])
         self.stdout.write(f"There are {sum(run.total for run in Run.objects.all())} messages.")
 
 
-@unhurried()
+@async_commit()
 def _campaign(owner: User, moment: datetime, number: int, messages: int, *, after: int) -> int:
-    """One campaign to the contacts with ids above `after`, from the first on if they don't suffice; the last id."""
+    """Create a campaign to the contacts with ids above `after`, or from the first if too few; return the last id."""
     contacts = Contact.objects.order_by("pk")
     ids = contacts.filter(pk__gt=after).values_list("pk", flat=True)[messages - 1 : messages]
     if not ids:
         after, ids = 0, contacts.values_list("pk", flat=True)[messages - 1 : messages]
-    ended = moment + timedelta(seconds=_LASTS)
-    look_up()
+    ended = moment + timedelta(seconds=_DURATION_SECONDS)
+    prefer_index_scans()
     campaign = Campaign.objects.create(
         owner=owner,
         name=f"Made up {number + 1}",
@@ -89,9 +88,9 @@ def _campaign(owner: User, moment: datetime, number: int, messages: int, *, afte
 
 
 def _messages(run: Run, after: int, last: int) -> None:
-    """A message to each contact in that range, with an end of its own."""
-    seconds = f"(id * 37 %% {_LASTS})"
-    later = {
+    """Create a message to each contact in that range, with varying times and outcomes."""
+    seconds = f"(id * 37 %% {_DURATION_SECONDS})"
+    changed_at = {
         "postgresql": f"CAST(%s AS timestamptz) + {seconds} * interval '1 second'",
         "sqlite": f"strftime('%%Y-%%m-%%d %%H:%%M:%%S', %s, {seconds} || ' seconds')",
     }
@@ -100,7 +99,7 @@ def _messages(run: Run, after: int, last: int) -> None:
         "contact_id": "id",
         "status": _STATUS,
         "due_at": "%s",
-        "changed_at": later[connection.vendor],
+        "changed_at": changed_at[connection.vendor],
         "attempts": _ATTEMPTS.replace("%", "%%"),
         "reason": _REASON,
         "phone": "phone",
@@ -110,24 +109,27 @@ def _messages(run: Run, after: int, last: int) -> None:
     }
     execute(
         f"INSERT INTO {Message._meta.db_table} ({', '.join(values)}) SELECT {', '.join(values.values())} "  # noqa: S608
-        f"FROM (SELECT id, phone, {_DICE} AS dice FROM {Contact._meta.db_table} WHERE id > %s AND id <= %s) AS those",
+        f"FROM (SELECT id, phone, {_DICE} AS dice FROM {Contact._meta.db_table} WHERE id > %s AND id <= %s) AS chosen",
         [run.pk, stamp(run.started_at), stamp(run.started_at), run.pk, after, last],
     )
 
 
 def _count(run: Run) -> None:
-    """Counters as the engine would have kept them."""
-    messages, tries = Message.objects.filter(run=run).order_by(), Attempt.objects.filter(message__run=run).order_by()
+    """Set the counters as the engine would."""
+    messages, failed_attempts = (
+        Message.objects.filter(run=run).order_by(),
+        Attempt.objects.filter(message__run=run).order_by(),
+    )
     by_status = dict(messages.values_list("status").annotate(Count("pk")))
-    accepted = messages.filter(_ACCEPTED)
+    accepted = messages.filter(status__in=ACCEPTED)
     parts = accepted.aggregate(all_parts=Sum("parts"))["all_parts"] or 0
-    attempts = accepted.count() + tries.count()
+    attempts = accepted.count() + failed_attempts.count()
     Run.objects.filter(pk=run.pk).update(**by_status, attempts=attempts, parts=parts)
     sent = Counter(dict(accepted.values_list(TruncMinute("changed_at")).annotate(Count("pk"))))
-    failed_ones = messages.filter(status=MessageStatus.FAILED)
-    failed = Counter(dict(failed_ones.values_list(TruncMinute("changed_at")).annotate(Count("pk"))))
-    retried_ones = tries.filter(message__attempts=2)
-    retried = Counter(dict(retried_ones.values_list(TruncMinute("at")).annotate(Count("pk"))))
+    failed_messages = messages.filter(status=MessageStatus.FAILED)
+    failed = Counter(dict(failed_messages.values_list(TruncMinute("changed_at")).annotate(Count("pk"))))
+    retried_attempts = failed_attempts.filter(message__attempts=2)
+    retried = Counter(dict(retried_attempts.values_list(TruncMinute("at")).annotate(Count("pk"))))
     RunMinute.objects.bulk_create(
         RunMinute(run=run, minute=minute, sent=sent[minute], failed=failed[minute], retried=retried[minute])
         for minute in sent | failed | retried

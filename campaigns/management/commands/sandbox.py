@@ -15,7 +15,7 @@ from campaigns.sandbox.server import Sandbox
 
 
 class Command(BaseCommand):
-    """Serve until SIGTERM or Ctrl-C. It needs no database."""
+    """Serves until SIGTERM or Ctrl-C. It needs no database."""
 
     help = "Runs a stand-in for the probe gateway, with faults that can be switched on (docs/sandbox.md)."
     requires_system_checks = ()
@@ -37,7 +37,7 @@ class Command(BaseCommand):
         parser.add_argument("--log", type=Path, metavar="FILE", help="append one JSON line a request")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Check the options, then serve; CommandError tells in one line what is wrong with them."""
+        """Check the options, then serve; CommandError explains invalid options in one line."""
         pairs = [pair.partition("=")[::2] for pair in options["fault"]]
         if options["latency"] is not None:
             pairs.append(("latency", options["latency"]))
@@ -54,7 +54,7 @@ class Command(BaseCommand):
                 raise CommandError(f"The sandbox can't start: {error}") from None
 
     async def serve(self, sandbox: Sandbox, host: str, port: int) -> None:
-        """Listen until a signal comes, then drop everything at once."""
+        """Listen until a signal comes, then stop at once."""
         stop = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)

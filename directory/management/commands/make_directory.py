@@ -1,4 +1,4 @@
-"""`manage.py make_directory`: a directory of a given size, to see how things are with a million contacts."""
+"""`manage.py make_directory`: fill the directory with a given number of contacts, for tests of size."""
 
 import random
 from argparse import ArgumentParser
@@ -9,8 +9,8 @@ from typing import Any, Final
 from django.core.management.base import BaseCommand, CommandError
 
 from accounts.models import User
+from directory.contacts.upsert import Outcome, Policy, contacts_upsert
 from directory.models import Contact, Source
-from directory.upsert import Outcome, Policy, contacts_upsert
 
 _BATCH: Final = 10_000
 _FIRST_NAMES: Final = {
@@ -21,7 +21,7 @@ _LAST_NAMES: Final = (
     *("Иванов", "Петров", "Сидоров", "Кузнецов", "Смирнов", "Попов", "Васильев", "Соколов", "Михайлов", "Новиков"),
     *("Фёдоров", "Морозов", "Волков", "Алексеев", "Лебедев", "Семёнов", "Егоров", "Павлов", "Козлов", "Степанов"),
 )
-# The cities that people live in, as often as they do, with their time zones.
+# Cities, weighted by population, with their time zones.
 _CITIES: Final = {
     ("Москва", "Europe/Moscow"): 30,
     ("Санкт-Петербург", "Europe/Moscow"): 13,
@@ -41,46 +41,46 @@ _TAGS: Final = {"vip": 0.02, "new": 0.1, "loyal": 0.3, "birthday": 0.05, "wholes
 
 
 class Command(BaseCommand):
-    """Adds what is missing to the number."""
+    """Adds contacts up to the number."""
 
-    help = "Fill the directory with made-up contacts until it holds the given number of them."
+    help = "Fill the directory with fictitious contacts up to the given number."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """How many, and whose."""
-        parser.add_argument("--contacts", type=int, required=True, help="how many the directory is to hold")
-        parser.add_argument("--owner", help="e-mail of who is to have added them; the first administrator if left out")
+        """Define the options."""
+        parser.add_argument("--contacts", type=int, required=True, help="the number of contacts")
+        parser.add_argument("--owner", help="e-mail of the owner; default: the first administrator")
         parser.add_argument("--seed", type=int, default=1, help="the same number makes the same contacts")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        """Write them in batches; a second call adds nothing."""
+        """Write in batches. A second call adds nothing."""
         email = options["owner"]
         owner = User.objects.filter(**({"email": email} if email else {"is_staff": True})).order_by("pk").first()
         if owner is None:
             raise CommandError("There is no such user. Make one first: manage.py createsuperuser")
         missing = options["contacts"] - Contact.objects.count()
-        made_up = people(random.Random(options["seed"]))  # noqa: S311 - they are to look real, not to be secret
+        generated = people(random.Random(options["seed"]))  # noqa: S311 - not for secrets
         while missing > 0:
             results = contacts_upsert(
-                by=owner, rows=list(islice(made_up, min(missing, _BATCH))), policy=Policy.SKIP, source=Source.PERSON
+                by=owner, rows=list(islice(generated, min(missing, _BATCH))), policy=Policy.SKIP, source=Source.PERSON
             )
             missing -= sum(result.outcome == Outcome.CREATED for result in results)
         self.stdout.write(f"The directory holds {Contact.objects.count()} contacts.")
 
 
-def people(dice: random.Random) -> Iterator[dict[str, Any]]:
-    """Without an end; a few have opted out or are deactivated, and a few have no name."""
+def people(rng: random.Random) -> Iterator[dict[str, Any]]:
+    """Generate people endlessly; a few are opted out, deactivated or have no name."""
     cities, weights = list(_CITIES), list(_CITIES.values())
     while True:
-        ending = dice.choice(["а", ""])
-        named = dice.random() < 0.95
-        city, zone = dice.choices(cities, weights)[0]
+        ending = rng.choice(["а", ""])
+        named = rng.random() < 0.95
+        city, zone = rng.choices(cities, weights)[0]
         yield {
-            "phone": f"7{dice.choice(_CODES)}{dice.randrange(10**7):07}",
-            "first_name": dice.choice(_FIRST_NAMES[ending]) if named else "",
-            "last_name": dice.choice(_LAST_NAMES) + ending if named else "",
+            "phone": f"7{rng.choice(_CODES)}{rng.randrange(10**7):07}",
+            "first_name": rng.choice(_FIRST_NAMES[ending]) if named else "",
+            "last_name": rng.choice(_LAST_NAMES) + ending if named else "",
             "timezone": zone,
-            "tags": [tag for tag, share in _TAGS.items() if dice.random() < share],
-            "attributes": {"city": city, "points": dice.randrange(1000)},
-            "opted_out": dice.random() < 0.01,
-            "is_active": dice.random() > 0.01,
+            "tags": [tag for tag, share in _TAGS.items() if rng.random() < share],
+            "attributes": {"city": city, "points": rng.randrange(1000)},
+            "opted_out": rng.random() < 0.01,
+            "is_active": rng.random() > 0.01,
         }

@@ -1,4 +1,4 @@
-"""`manage.py send_daily_report --date YYYY-MM-DD`: that day's reports, now."""
+"""`manage.py send_daily_report --date YYYY-MM-DD`: send that day's reports now."""
 
 from argparse import ArgumentParser, ArgumentTypeError
 from datetime import date, timedelta
@@ -6,16 +6,16 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from project.clock import now
-from reports.delivery import send_each
-from reports.models import Report, ReportStatus, Rhythm
-from reports.schedule import plan_day
+from project.core.clock import now
+from reports.emails.dispatcher import send_each
+from reports.emails.schedule import plan_day
+from reports.models import Report, ReportFrequency, ReportStatus
 
-_AGAIN = (ReportStatus.WAITING, ReportStatus.SKIPPED, ReportStatus.FAILED)
+_RESENDABLE = (ReportStatus.WAITING, ReportStatus.SKIPPED, ReportStatus.FAILED)
 
 
 def past_day(text: str) -> date:
-    """A day that has begun somewhere on Earth, and of which there may be something to tell."""
+    """Parse a day that has begun somewhere on Earth, and is not before 2000."""
     try:
         day = date.fromisoformat(text)
     except ValueError as error:
@@ -30,23 +30,23 @@ def past_day(text: str) -> date:
 class Command(BaseCommand):
     """For operators: after an outage of the mail server, or when reports should not wait for the morning.
 
-    A report tells of the day that is named. Of a day that is not over it tells what has happened so far, and the user
-    gets no other one of that day.
+    The report covers the given day. If the day is not over, it covers the day so far, and the user gets no other report
+    for it.
     """
 
     help = "Send the daily report of a day now to everyone who wants it and has not had it."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The day that the reports tell of."""
-        parser.add_argument("--date", type=past_day, required=True, metavar="YYYY-MM-DD", help="the day to tell of")
+        """Add `--date`, the day of the reports."""
+        parser.add_argument("--date", type=past_day, required=True, metavar="YYYY-MM-DD", help="the day of the reports")
 
     def handle(self, *args: Any, date: date, **options: Any) -> None:
-        """What a worker is at just now is left to it, and what may have arrived is not sent twice."""
+        """Send reports, except those that a worker is sending or that may have arrived."""
         plan_day(date)
-        rows = Report.objects.filter(rhythm=Rhythm.DAILY, day=date)
-        rows.filter(status__in=_AGAIN).update(status=ReportStatus.WAITING, due_at=now())
-        ends = send_each(list(rows.due().values_list("pk", flat=True)))
-        left = rows.filter(status__in=(ReportStatus.WAITING, ReportStatus.FAILED)).count()
-        self.stdout.write(f"{ends[ReportStatus.SENT]} sent, {ends[ReportStatus.SKIPPED]} with nothing to tell.")
-        if left or ends[ReportStatus.UNKNOWN]:
-            raise CommandError(f"{left} not sent, {ends[ReportStatus.UNKNOWN]} may have arrived.")
+        rows = Report.objects.filter(frequency=ReportFrequency.DAILY, day=date)
+        rows.filter(status__in=_RESENDABLE).update(status=ReportStatus.WAITING, due_at=now())
+        outcomes = send_each(list(rows.due().values_list("pk", flat=True)))
+        unsent = rows.filter(status__in=(ReportStatus.WAITING, ReportStatus.FAILED)).count()
+        self.stdout.write(f"{outcomes[ReportStatus.SENT]} sent, {outcomes[ReportStatus.SKIPPED]} without activity.")
+        if unsent or outcomes[ReportStatus.UNKNOWN]:
+            raise CommandError(f"{unsent} not sent, {outcomes[ReportStatus.UNKNOWN]} may have arrived.")

@@ -1,4 +1,4 @@
-"""Imports as a worker does them, without a worker."""
+"""Imports done like a worker does, without a worker."""
 
 from io import BytesIO
 from typing import Any
@@ -6,20 +6,20 @@ from typing import Any
 import openpyxl
 
 from accounts.models import User
+from directory.contacts.upsert import Policy
 from directory.imports import services, work
 from directory.imports.models import AT_WORK, Import, ImportStatus
-from directory.upsert import Policy
 
 
 def draft(owner: User, content: bytes | str, name: str = "people.csv") -> Import:
-    """An import of that file, ready to be started; a workbook has been read."""
+    """A draft of that file; workbooks are converted."""
     raw = content.encode() if isinstance(content, str) else content
     row = services.import_create(owner=owner, name=name, content=BytesIO(raw))
     return worked(row)
 
 
 def worked(row: Import) -> Import:
-    """The import when no worker has anything to do with it any more."""
+    """Work on an import until it is finished."""
     while Import.objects.filter(pk=row.pk, status__in=AT_WORK).exists():
         work.import_advance(row.pk, lambda: False)
     row.refresh_from_db()
@@ -27,7 +27,7 @@ def worked(row: Import) -> Import:
 
 
 def run(owner: User, content: bytes | str, *, policy: Policy = Policy.UPDATE, tags: tuple[str, ...] = ()) -> Import:
-    """The import of that file from beginning to end, with the columns as guessed."""
+    """Import a file from beginning to end with the guessed mapping."""
     row = draft(owner, content)
     if row.status == ImportStatus.FAILED:
         return row
@@ -36,7 +36,7 @@ def run(owner: User, content: bytes | str, *, policy: Policy = Policy.UPDATE, ta
 
 
 def workbook(*rows: list[Any]) -> bytes:
-    """An XLSX file of one sheet."""
+    """An XLSX file with one sheet."""
     book = openpyxl.Workbook()
     for cells in rows:
         book.worksheets[0].append(cells)

@@ -1,0 +1,1 @@
+"""Access to the JSON API: tokens, rate limits, idempotency keys."""

@@ -1,0 +1,1 @@
+"""Campaigns and messages in the JSON API."""

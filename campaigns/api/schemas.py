@@ -1,0 +1,303 @@
+"""JSON schemas of campaigns."""
+
+import re
+from datetime import UTC, datetime, time
+from typing import Annotated, Any, Final, Literal
+
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext as _
+from ninja import Field, Schema
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    SerializerFunctionWrapHandler,
+    Strict,
+    WithJsonSchema,
+    model_serializer,
+    model_validator,
+)
+
+from accounts.optimistic_locking import Version, version_of
+from campaigns.models import MAX_TEXT_LENGTH, Campaign
+from campaigns.states import CampaignStatus, MessageStatus, Repeat
+from campaigns.text import normalise
+from directory.api import Phone
+from directory.audiences.audience import MAX_CONDITIONS, MAX_DAYS, Audience
+from directory.models import SavedAudience
+from project.http.body import Body, Flag, Line, Moment, Text
+
+MessageText = Annotated[Text, AfterValidator(normalise), Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
+
+
+_CLOCK: Final = "^([01][0-9]|2[0-3]):[0-5][0-9](:00)?$"
+
+
+def _clock(value: Any) -> Any:
+    """Accept hours and minutes only."""
+    if not (isinstance(value, str) and re.match(_CLOCK, value) and value.isascii() and value.isprintable()):
+        raise ValueError("Use hours and minutes only, for example 09:00.")
+    return value
+
+
+GatewayName = Annotated[Line, Field(min_length=1, max_length=40)]
+Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema({"type": "string", "pattern": _CLOCK})]
+
+
+class ConditionIn(Body):
+    """A condition on an attribute, ignoring case; `exists` needs no value."""
+
+    name: Annotated[Line, Field(min_length=1, max_length=50)]
+    match: Literal["equals", "contains", "exists"] = "equals"
+    value: Annotated[Text, Field(max_length=100)] = ""
+
+
+class LastContactedIn(Body):
+    """When a contact was last contacted: never, or (not) within the last `days`."""
+
+    when: Literal["never", "within", "not_within"]
+    days: Annotated[int, Strict(), Field(ge=0, le=MAX_DAYS)] = 0
+
+    @model_validator(mode="after")
+    def _has_days(self) -> "LastContactedIn":
+        if self.when != "never" and not self.days:
+            raise ValueError("Enter the number of days.")
+        return self
+
+
+class AudienceIn(Body):
+    """The filter that selects recipients. Empty lists do not narrow, so an empty object selects everyone."""
+
+    operator_codes: list[Annotated[str, Field(pattern=r"^[0-9]{3}$")]] = Field(
+        default_factory=list, max_length=1000, examples=[["999", "903"]]
+    )
+    tags: list[Annotated[Line, Field(min_length=1, max_length=50)]] = Field(
+        default_factory=list, max_length=50, description="Their case does not matter", examples=[["vip"]]
+    )
+    tags_match: Literal["any", "all"] = "any"
+    timezones: list[Annotated[Line, Field(max_length=64)]] = Field(
+        default_factory=list, max_length=600, examples=[["Europe/Moscow"]]
+    )
+    tags_none: list[Annotated[Line, Field(min_length=1, max_length=50)]] = Field(
+        default_factory=list, max_length=50, description="Contacts with any of these tags are excluded"
+    )
+    attributes: list[ConditionIn] = Field(default_factory=list, max_length=MAX_CONDITIONS)
+    written: LastContactedIn | None = None
+    saved: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = Field(
+        default=None, description="Id of a saved audience; its filter is copied and replaces all others here"
+    )
+
+    def value(self) -> Audience:
+        """Return the audience. ValidationError if the saved audience does not exist."""
+        if self.saved is None:
+            return Audience.from_json(self.model_dump())
+        saved = SavedAudience.objects.filter(pk=self.saved).first()
+        if saved is None:
+            raise ValidationError({"audience": _("This saved audience does not exist.")})
+        return saved.audience_filter
+
+
+class AudiencePatch(AudienceIn):
+    """Changes to an audience: given filters are replaced, the others stay."""
+
+    tags_match: Literal["any", "all"] = Field(default_factory=lambda: "any")
+
+    def changes(self) -> dict[str, Any]:
+        """Return the given filters as JSON; with a saved audience, all of them."""
+        return self.model_dump(include=self.model_fields_set) if self.saved is None else self.value().all_filters()
+
+
+class WindowIn(Body):
+    """Local hours; a window may span midnight."""
+
+    start: Clock = Field(examples=["09:00"])
+    end: Clock = Field(examples=["21:00"])
+
+
+class CampaignFields(Body):
+    """The fields of a campaign. Defaults are factories, so that a PATCH shows none."""
+
+    text: MessageText = Field(
+        description="Placeholders: {first_name}, {last_name}, {phone}, any attribute; "
+        "with a fallback: {first_name|friend}",
+        examples=["Hello, {first_name|friend}! 20 % off until Thursday."],
+    )
+    audience: AudienceIn = Field(default_factory=AudienceIn)
+    starts_at: Moment | None = Field(default_factory=lambda: None, description="null: now; without offset: your zone")
+    local_time: Flag = Field(
+        default_factory=bool, description="`starts_at`'s wall-clock time holds in each contact's zone"
+    )
+    window: WindowIn | None = Field(default_factory=lambda: None, description="Local hours in which messages are sent")
+    repeat: Repeat = Field(default_factory=lambda: Repeat.ONCE)
+    rate_limit: Annotated[float, Strict(), Field(ge=0.01, le=100_000)] | None = Field(
+        default_factory=lambda: None, description="Maximum messages per second"
+    )
+    gateway: GatewayName | None = Field(
+        default_factory=lambda: None, description="Name of the gateway; null: the settings' gateway"
+    )
+
+
+class CampaignBody(CampaignFields):
+    """All fields of a campaign."""
+
+    name: Annotated[Line, Field(min_length=1, max_length=200)]
+    ends_at: Moment = Field(description="Nothing is sent after this")
+
+
+class CampaignIn(CampaignBody):
+    """A new campaign. It starts automatically, unless it is a draft."""
+
+    status: Literal["draft", "scheduled"] = "scheduled"
+
+
+_NOT_SET: Final = datetime(2000, 1, 1, tzinfo=UTC)  # stands for a field that is not given; never used
+
+
+class CampaignPatch(CampaignBody):
+    """Changes; an omitted field keeps its value.
+
+    `scheduled` launches a draft, `draft` withdraws a scheduled campaign.
+    """
+
+    name: Annotated[Line, Field(min_length=1, max_length=200)] = Field(default_factory=str)
+    text: MessageText = Field(default_factory=str)
+    audience: AudiencePatch = Field(default_factory=AudiencePatch)
+    starts_at: Moment = Field(default_factory=lambda: _NOT_SET)
+    ends_at: Moment = Field(default_factory=lambda: _NOT_SET)
+    status: Literal["draft", "scheduled"] = Field(default_factory=lambda: "draft")
+    version: Version = Field(default_factory=str)
+
+
+class PreviewIn(CampaignFields):
+    """The fields of a campaign, of which only text and audience are used."""
+
+    name: Annotated[Line, Field(max_length=200)] = ""
+    ends_at: Moment | None = None
+    status: Literal["draft", "scheduled"] = "scheduled"
+
+
+class AudienceOut(Schema):
+    """See `AudienceIn`. All but the first four filters appear only if they narrow."""
+
+    operator_codes: list[str]
+    tags: list[str]
+    tags_match: str
+    timezones: list[str]
+    tags_none: list[str] | None = None
+    attributes: list[ConditionIn] | None = None
+    written: LastContactedIn | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_empty(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in dump(self).items() if value is not None}
+
+
+class WindowOut(Schema):
+    """Local hours, `HH:MM`."""
+
+    start: str = Field(examples=["09:00"])
+    end: str = Field(examples=["21:00"])
+
+
+class CampaignSummary(Schema):
+    """The fields of a campaign that every user may see."""
+
+    id: int
+    name: str
+    status: CampaignStatus
+    owner: int = Field(alias="owner_id", description="User id")
+    starts_at: datetime
+    ends_at: datetime
+    repeat: Repeat
+    created_at: datetime
+
+
+class CampaignOut(CampaignSummary):
+    """A campaign."""
+
+    text: str
+    audience: AudienceOut
+    local_time: bool
+    window: WindowOut | None
+    rate_limit: float | None
+    gateway: str | None = Field(alias="gateway_id", description="null: the settings' gateway")
+    version: str = Field(description="Changes with what can be edited; see `If-Match`")
+
+    @staticmethod
+    def resolve_version(campaign: Campaign) -> str:
+        """Compute the version; it is not a column."""
+        return version_of(campaign)
+
+    updated_at: datetime
+    finished_at: datetime | None
+
+    @staticmethod
+    def resolve_window(campaign: Campaign) -> dict[str, str] | None:
+        """Combine the two columns of the window."""
+        if campaign.window is None:
+            return None
+        start, end = campaign.window
+        return {"start": f"{start:%H:%M}", "end": f"{end:%H:%M}"}
+
+
+class TestIn(Body):
+    """The phone that gets the test."""
+
+    phone: Phone
+
+
+class UnknownIn(Body):
+    """How to resolve a campaign's unknown messages."""
+
+    action: Literal["resend", "retry", "sent", "failed"]
+
+
+class SampleOut(Schema):
+    """The text rendered for one contact."""
+
+    phone: str
+    name: str
+    text: str
+    parts: int
+
+
+class PreviewOut(Schema):
+    """The result of a preview. With placeholders, `total_parts` is an estimate from the first recipients."""
+
+    recipients: int
+    encoding: Literal["GSM-7", "UCS-2"]
+    characters: int
+    parts: int
+    total_parts: int
+    samples: list[SampleOut]
+
+
+class RunOut(Schema):
+    """One execution of a campaign."""
+
+    id: int
+    planned_for: datetime = Field(alias="occurrence")
+    started_at: datetime
+    finished_at: datetime | None
+    total: int
+    by_status: dict[str, int]
+    attempts: int
+    parts: int
+
+    @staticmethod
+    def resolve_by_status(run: Any) -> dict[str, int]:
+        """From the counters."""
+        return {status: getattr(run, status) for status in MessageStatus.values}
+
+
+class CampaignStats(Schema):
+    """A campaign's figures; `by_status` always adds up to `total`."""
+
+    total: int
+    by_status: dict[str, int]
+    attempts: int = Field(description="Completed requests to the gateway")
+    parts: int = Field(description="Parts of all accepted messages")
+    rate: float = Field(description="Messages per second over the last minute or two")
+    started_at: datetime | None
+    finished_at: datetime | None
+    eta: datetime | None = Field(description="When the last message will be sent at the current rate")
+    runs: list[RunOut]

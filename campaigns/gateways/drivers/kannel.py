@@ -1,0 +1,106 @@
+"""The `kannel` gateway: `sendsms` of Kannel 1.4 over HTTP, and the receipts that it sends to `dlr-url`.
+
+User Guide 1.4.5: "Using HTTP to send SMS messages" (the parameters), table 6-7 (the answers), "Delivery reports".
+"""
+
+from types import MappingProxyType
+from typing import Final
+from urllib.parse import quote, urlencode, urlsplit
+
+from campaigns.gateways.drivers.base import (
+    Answer,
+    Callback,
+    Connection,
+    Driver,
+    InvalidReceipt,
+    Outcome,
+    Receipt,
+    Request,
+    Verdict,
+    _,
+    message_id_of,
+    outcome_by_status,
+    unconfirmed,
+)
+from campaigns.text import beyond_gsm7
+
+_ACCEPTED: Final = Outcome(Verdict.SENT)
+_SENDSMS: Final = "/cgi-bin/sendsms"
+_UNROUTABLE: Final = b"not routable"
+# Delivered, not delivered, refused by the message centre. Intermediate receipts (4, 8) are not requested.
+_DELIVERED, _FAILED, _REFUSED, _EXPIRED = 1, 2, 16, 32
+_MASK: Final = _DELIVERED + _FAILED + _REFUSED
+
+
+class Kannel(Driver):
+    """Kannel's `sendsms`. `callback` is our URL for receipts, which contains a key.
+
+    A repeated request is another message. Requests are GET with all data in the URL, so a URL must never be logged.
+    """
+
+    kind = "kannel"
+    label = "Kannel"
+    idempotent = False
+    needs_username = True
+    method = "GET"
+    max_parts = 10  # `max-messages` in docs/gateways.md: Kannel drops further parts and still answers 202
+    accepts_by_status = frozenset({202})
+    reasons = MappingProxyType(
+        {
+            "expired": _("The phone could not be reached in time"),
+            "not_accepted": _("The gateway did not confirm that it accepted the message"),
+            "not_delivered": _("The message did not reach the phone"),
+            "refused_by_centre": _("The operator’s message centre rejected the message"),
+            "unroutable": _("The gateway has no route to this number"),
+        }
+    )
+    receipts_help = _("Kannel gets this address with each message.")
+
+    def __init__(self, url: str, username: str, password: str, callback: str, *, name: str = "") -> None:
+        super().__init__(name or self.kind, [])
+        address = url if urlsplit(url).path.strip("/") else url.rstrip("/") + _SENDSMS
+        user = urlencode({"username": username, "password": password})
+        self._url = f"{address}?{user}&charset=UTF-8&dlr-mask={_MASK}"
+        # Kannel replaces %d by the status, so the rest of the address may have no percent sign.
+        self._callback = f"{callback}&status=%d&message="
+
+    @classmethod
+    def connect(cls, connection: Connection) -> "Kannel":
+        """Create the driver with user name and password."""
+        return cls(connection.url, connection.username, connection.secret, connection.callback, name=connection.name)
+
+    def build(self, message_id: int, phone: int, text: str) -> Request:
+        """Build the request; UCS-2 only if the text needs it."""
+        callback = quote(f"{self._callback}{message_id}", safe="")
+        coding = "&coding=2" if beyond_gsm7(text) else ""
+        words = quote(text.encode("utf-8", "replace"), safe="")
+        return Request(f"{self._url}{coding}&to={phone}&dlr-url={callback}&text={words}")
+
+    def check(self) -> Request:
+        """A request without a recipient."""
+        return Request(self._url)
+
+    def parse(self, answer: Answer) -> Outcome:
+        """202 means accepted: sent, or stored for later. 403 means wrong credentials, except with "not routable"."""
+        if answer.failure is None and answer.status in self.accepts_by_status:
+            return _ACCEPTED
+        if answer.failure is None and answer.status == 403 and _UNROUTABLE in answer.body.lower():
+            return Outcome(Verdict.REFUSED, "unroutable")
+        return outcome_by_status(answer) or unconfirmed("not_accepted")
+
+    def parse_receipts(self, callback: Callback) -> list[Receipt]:
+        """Return the receipt in the query parameters, if its status is final."""
+        status = callback.query.get("status", "")
+        if not (status.isascii() and status.isdecimal() and len(status) < 4):
+            raise InvalidReceipt("There is no status.")
+        message_id, bits = message_id_of(callback.query.get("message")), int(status)
+        if bits & (_FAILED | _REFUSED):
+            return [Receipt(message_id, delivered=False, reason=_reason(bits))]
+        return [Receipt(message_id, delivered=True)] if bits & _DELIVERED else []
+
+
+def _reason(bits: int) -> str:
+    """Why a message did not arrive; an expired one has the bits 32 and 2 (gwlib's `dlr.h`)."""
+    if bits & _EXPIRED:
+        return "expired"
+    return "refused_by_centre" if bits & _REFUSED else "not_delivered"

@@ -1,0 +1,97 @@
+"""Forms of gateways. Of the settings' gateway only the fallback can be edited."""
+
+from copy import copy
+from typing import Any
+
+from django import forms
+from django.core.validators import RegexValidator, URLValidator
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from accounts.optimistic_locking import VersionedForm
+from campaigns.gateways.drivers import ADDABLE, DRIVERS
+from campaigns.models import Gateway
+
+
+class FallbackForm(VersionedForm, forms.ModelForm[Gateway]):
+    """The fallback of a gateway."""
+
+    class Meta:
+        model = Gateway
+        fields = ["fallback"]
+        labels = {"fallback": _("Fallback gateway")}
+        help_texts = {
+            "fallback": _(
+                "Used while this gateway does not respond. Messages that this gateway may already have accepted "
+                "are not sent through the fallback, so nobody gets a message twice."
+            ),
+        }
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if not self.instance._state.adding:
+            self.edited = copy(self.instance)  # validation writes into the instance
+        self.fields["fallback"].queryset = Gateway.objects.known().exclude(pk=self.instance.pk)  # type: ignore[attr-defined]
+        self.fields["fallback"].empty_label = _("None (messages wait)")  # type: ignore[attr-defined]
+
+
+class GatewayForm(FallbackForm):
+    """All fields of a gateway. The secret is never shown; left empty, it does not change."""
+
+    name = forms.CharField(
+        label=_("Name"),
+        max_length=40,
+        validators=[RegexValidator(r"^[a-z0-9][a-z0-9-]*\Z", _("Use lowercase letters a-z, digits and hyphens."))],
+        help_text=_("Part of the address for delivery receipts. It can’t be changed later."),
+    )
+    url = forms.CharField(
+        label=_("Address"),
+        max_length=500,
+        validators=[URLValidator(schemes=["http", "https"])],
+        widget=forms.URLInput(attrs={"placeholder": "https://gateway.example.org/v1"}),
+    )
+    secret = forms.CharField(
+        label=_("Token or password"),
+        required=False,
+        max_length=500,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    concurrency = forms.IntegerField(label=_("Concurrent requests"), required=False, min_value=1, max_value=5000)
+    rate = forms.FloatField(
+        label=_("Speed limit, messages per second"), required=False, min_value=0.01, max_value=100_000
+    )
+
+    field_order = ("name", "kind", "url", "username", "secret", "concurrency", "rate", "active", "fallback")
+
+    class Meta(FallbackForm.Meta):
+        # Without the secret: a form reads the fields that it shows, and a locked secret can only be replaced.
+        fields = ["name", "kind", "url", "username", "concurrency", "rate", "active", "fallback"]
+        labels = {**FallbackForm.Meta.labels, "username": _("User"), "kind": _("Type"), "active": _("In use")}
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["kind"] = forms.ChoiceField(
+            label=_("Type"), choices=[(kind, gettext(driver.label)) for kind, driver in ADDABLE.items()]
+        )
+        named = [gettext(driver.label) for driver in ADDABLE.values() if driver.needs_username]
+        self.fields["username"].help_text = gettext("Only for %(kinds)s.") % {"kinds": ", ".join(named)}
+        self.fields["rate"].widget.attrs["step"] = "any"
+        self.known = not self.instance._state.adding
+        if self.known:
+            self.fields["name"].disabled = True
+            self.fields["secret"].help_text = _(
+                "Stored encrypted and never shown. Leave empty to keep the current one."
+            )
+
+    def clean_name(self) -> str:
+        """Refuse names that are taken, or that the settings may use."""
+        name = str(self.cleaned_data["name"])
+        if not self.known and (name in DRIVERS or Gateway.objects.filter(pk=name).exists()):
+            raise forms.ValidationError(_("This name is already in use."))
+        return name
+
+    def save(self, commit: bool = True) -> Gateway:
+        """Save; an empty secret does not change the stored one."""
+        if self.cleaned_data["secret"]:
+            self.instance.secret = self.cleaned_data["secret"]
+        return super().save(commit)

@@ -1,0 +1,167 @@
+"""The gateways of this installation: the driver, limits and route of each, and the address for its receipts.
+
+The settings describe one. Administrators may add others, which are rows of `Gateway`.
+"""
+
+from typing import NamedTuple
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.core.signing import BadSignature, Signer
+from django.db.models import Q
+from django.http import Http404
+from django.utils.translation import gettext as _
+
+from campaigns.gateways.drivers import DRIVERS
+from campaigns.gateways.drivers.base import Connection, Driver
+from campaigns.gateways.routing import Route
+from campaigns.models import Campaign, Gateway
+
+
+class Limits(NamedTuple):
+    """The limits of a gateway: requests in flight per send session, and messages per second in total."""
+
+    concurrency: int
+    rate: float | None
+
+
+def driver(name: str | None = None) -> Driver:
+    """Return the driver of that gateway; without a name, of the settings' gateway.
+
+    Raises Http404 if there is none, and `sealed_secrets.Locked`.
+    """
+    if name is None or name == settings.GATEWAY:
+        return _of_settings()
+    row = _added(name)
+    if row is None:
+        raise Http404
+    return driver_of(row)
+
+
+def driver_of(row: Gateway) -> Driver:
+    """Return the driver of a gateway that an administrator added."""
+    driver_class, callback = DRIVERS[row.kind], callback_address(row.name)
+    return driver_class.connect(Connection(row.name, row.url, row.username, row.secret, callback))
+
+
+def _of_settings() -> Driver:
+    driver_class, secret, username = DRIVERS[settings.GATEWAY], settings.GATEWAY_TOKEN, ""
+    if driver_class.needs_username:
+        username, _colon, secret = secret.partition(":")
+    callback = callback_address(settings.GATEWAY)
+    return driver_class.connect(Connection(settings.GATEWAY, settings.GATEWAY_URL, username, secret, callback))
+
+
+def limits(name: str) -> Limits:
+    """Return the limits that an administrator set, or else the settings'; an added gateway has only its own rate."""
+    row = Gateway.objects.filter(name=name).first() or Gateway(name=name)
+    rate = row.rate if row.kind else settings.GATEWAY_RATE
+    return Limits(row.concurrency or settings.GATEWAY_CONCURRENCY, rate)
+
+
+def gateway_by_name(name: str | None) -> Gateway | None:
+    """Return the gateway with this name; None for the settings' gateway. ValidationError if there is none."""
+    if name is None or name == settings.GATEWAY:
+        return None
+    row = _added(name)
+    if row is None:
+        raise ValidationError({"gateway": _("This gateway does not exist.")})
+    return row
+
+
+def active_names() -> list[str]:
+    """Return the names of the active gateways, the settings' gateway first.
+
+    The order is fixed: a transaction that leaves a hint for each gateway locks the hints in this order.
+    """
+    rows = {row.name: row.active for row in Gateway.objects.known().order_by("name")}
+    return [name for name, active in {settings.GATEWAY: True, **rows}.items() if active]
+
+
+def route_of(name: str) -> Route:
+    """Return what the gateway may send now."""
+    rows = list(Gateway.objects.known().defer("secret"))
+    kinds = {row.name: row.kind for row in rows if row.kind} | {settings.GATEWAY: settings.GATEWAY}
+    limit = _max_parts(kinds.get(name, ""))
+    if len(kinds) == 1:
+        return Route(name, max_parts=limit)
+    stopped_by_name = {row.name: row.stopped for row in rows if row.fallback_id == name}
+    served = {name, *(other for other, stopped in stopped_by_name.items() if stopped)}
+    recovered = {other for other, stopped in stopped_by_name.items() if not stopped}
+    return Route(name, sole=False, served=frozenset(served), recovered=frozenset(recovered), max_parts=limit)
+
+
+def is_idempotent(name: str | None) -> bool:
+    """Whether that gateway is idempotent; a deleted one counts as not idempotent."""
+    if name is None or name == settings.GATEWAY:
+        return _idempotent(settings.GATEWAY)
+    return _idempotent(Gateway.objects.filter(name=name).values_list("kind", flat=True).first())
+
+
+def repeatable() -> Q:
+    """The messages that are the same message to their last gateway when it gets them again."""
+    kinds = [kind for kind in DRIVERS if _idempotent(kind)]
+    added = Q(gateway__in=Gateway.objects.filter(kind__in=kinds).values("name"))
+    of_settings = Q(gateway=settings.GATEWAY) | Q(gateway=None)
+    return added | of_settings if _idempotent(settings.GATEWAY) else added & ~of_settings
+
+
+def all_gateways_idempotent(campaign: Campaign) -> bool:
+    """Whether all gateways that may send a campaign's messages are idempotent; one query."""
+    home, kinds = campaign.gateway_id or settings.GATEWAY, _kinds_of(campaign)
+    return home in kinds and all(map(_idempotent, kinds.values()))
+
+
+def max_parts_of(campaign: Campaign) -> int | None:
+    """Return the most parts that all gateways of a campaign send completely; None: no limit."""
+    limits = (_max_parts(kind) for kind in _kinds_of(campaign).values())
+    return min((limit for limit in limits if limit is not None), default=None)
+
+
+def check_parts(campaign: Campaign, parts: int) -> None:
+    """Raise ValidationError for `text` if a gateway would cut off parts of it."""
+    limit = max_parts_of(campaign)
+    if limit is not None and parts > limit:
+        refusal = _("The text takes %(parts)d parts, but the gateway accepts at most %(limit)d. Shorten the text.")
+        raise ValidationError({"text": refusal % {"parts": parts, "limit": limit}})
+
+
+def _kinds_of(campaign: Campaign) -> dict[str, str]:
+    """Return the names and kinds of the gateways that may send a campaign's messages; one query."""
+    home = campaign.gateway_id or settings.GATEWAY
+    fallback = Gateway.objects.filter(name=home).values("fallback")
+    kinds = dict(Gateway.objects.filter(Q(name=home) | Q(name__in=fallback)).values_list("name", "kind"))
+    if settings.GATEWAY in {home, *kinds}:
+        kinds[settings.GATEWAY] = settings.GATEWAY
+    return kinds
+
+
+def _idempotent(kind: str | None) -> bool:
+    return kind in DRIVERS and DRIVERS[kind].idempotent
+
+
+def _max_parts(kind: str) -> int | None:
+    return DRIVERS[kind].max_parts if kind in DRIVERS else None
+
+
+def callback_address(name: str) -> str:
+    """Return the URL for the gateway's receipts. It contains the gateway's key, so it is secret."""
+    return f"{settings.PUBLIC_URL}/api/v1/callbacks/{name}?key={_keys().signature(name)}"
+
+
+def key_fits(name: str, key: str) -> bool:
+    """Whether the key is that gateway's, compared in constant time. Keys made with SECRET_KEY_FALLBACKS are valid."""
+    try:
+        _keys().unsign(f"{name}:{key}")
+    except BadSignature:
+        return False
+    return True
+
+
+def _added(name: str) -> Gateway | None:
+    """Return a gateway that an administrator added."""
+    return Gateway.objects.exclude(kind="").filter(name=name).first()
+
+
+def _keys() -> Signer:
+    return Signer(salt="campaigns.callbacks")

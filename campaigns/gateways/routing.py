@@ -1,0 +1,36 @@
+"""Which campaigns a gateway sends: its own, and those of a stopped gateway whose fallback it is."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import Q
+
+
+@dataclass(frozen=True)
+class Route:
+    """What `gateway` may send now; everything if it is the `sole` one.
+
+    Of campaigns of the gateways in `served` it sends all free messages. Of campaigns of the gateways in `recovered`,
+    which work again, it sends only messages that it has had before, because only it may be allowed to retry them.
+    """
+
+    gateway: str
+    sole: bool = True
+    served: frozenset[str] = frozenset()
+    recovered: frozenset[str] = frozenset()
+    max_parts: int | None = None
+    """The most parts that the gateway sends completely; None: no limit."""
+
+    def runs_served(self) -> Q:
+        """Match runs of campaigns of the served gateways."""
+        return _of(self.served)
+
+    def runs_recovered(self) -> Q:
+        """Match runs of campaigns of the recovered gateways."""
+        return _of(self.recovered)
+
+
+def _of(gateways: frozenset[str]) -> Q:
+    """Match runs of campaigns of those gateways; without a gateway, a campaign uses the settings' gateway."""
+    ours = Q(campaign__gateway__in=gateways)
+    return ours | Q(campaign__gateway=None) if settings.GATEWAY in gateways else ours

@@ -1,0 +1,1 @@
+"""Transactional messages, receipts, and unresolved messages."""

@@ -1,0 +1,1 @@
+"""Planning: recurrence, recipients, and the lifecycle of campaigns and runs."""

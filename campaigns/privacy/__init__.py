@@ -1,0 +1,1 @@
+"""Erasure, retention and data export of campaigns."""

@@ -1,0 +1,1 @@
+"""Audience filters and saved audiences."""

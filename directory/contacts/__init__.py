@@ -1,0 +1,1 @@
+"""Contacts: pages, rules, bulk writes and erasure."""

@@ -1,0 +1,1 @@
+"""Tags: rules, services and pages."""

@@ -1,0 +1,1 @@
+"""Basics for all packages: clock, environment, SQL, sealed secrets, numbers, version."""

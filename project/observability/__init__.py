@@ -1,0 +1,1 @@
+"""Observability: logs, request log, health, metrics."""

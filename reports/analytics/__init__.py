@@ -1,0 +1,1 @@
+"""Reports on periods, from tallies of messages."""

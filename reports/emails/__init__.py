@@ -1,0 +1,1 @@
+"""Report e-mails: schedule, digest, rendering, delivery."""
