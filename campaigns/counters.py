@@ -1,6 +1,6 @@
 """The counters of runs, changed in the same transaction as the messages that they count."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -9,20 +9,39 @@ from django.db.models.functions import Coalesce, Greatest, TruncMinute
 
 from campaigns.models import GatewayHour, MessageQuerySet, Run, RunMinute, RunReason
 from campaigns.states import MessageStatus, check_message_transition
-from project.core.sql import execute, stamp
+from project.core.sql import execute, stamp, table, table_rows
 
 # When the sending of a message ended.
 _END: Final = Coalesce("ended_at", "changed_at")
+_RUN: Final = Run._meta.db_table
 _PERIOD_COUNTERS: Final = ("sent", "failed", "retried", "delivered", "undelivered")
 
 
-def count(run_id: int, changes: Mapping[str, int], *, reached: int | None = None) -> None:
-    """Add `changes` (counter name → difference) to a run's counters; set `reached` (see `Run`) if given."""
-    fields: dict[str, Any] = {name: F(name) + difference for name, difference in changes.items() if difference}
-    if reached is not None:
-        fields["reached"] = reached
-    if fields:
-        Run.objects.filter(pk=run_id).update(**fields)
+def count(changes: Mapping[int, Mapping[str, int]], *, reached: Mapping[int, int] | None = None) -> None:
+    """Add `changes` (run id → counter → difference) to the counters of runs; set `reached` (see `Run`) where given.
+
+    One update for any number of runs. Their rows are locked in the order of ids, so two calls never deadlock.
+    """
+    names = sorted({str(name) for change in changes.values() for name, difference in change.items() if difference})
+    if not (names or reached):
+        return
+    if len(changes) > 1:
+        lock_runs(changes)
+    rows = [
+        (run_id, *(changes[run_id].get(name, 0) for name in names), (reached or {}).get(run_id)) for run_id in changes
+    ]
+    increments = "".join(f"{name} = {_RUN}.{name} + change.{name}, " for name in names)
+    execute(
+        f"WITH {table(Run, 'change', ('id', *names, 'reached'))} "  # noqa: S608
+        f"UPDATE {_RUN} SET {increments}reached = COALESCE(change.reached, {_RUN}.reached) "
+        f"FROM change WHERE {_RUN}.id = change.id",
+        table_rows(rows),
+    )
+
+
+def lock_runs(run_ids: Iterable[int]) -> None:
+    """Lock these runs in the order of their ids. Call it before counting the same runs more than once."""
+    list(Run.objects.filter(pk__in=list(run_ids)).order_by("pk").select_for_update(no_key=True).values_list("pk"))
 
 
 def moved(source: str, target: str, number: int) -> dict[str, int]:
@@ -34,9 +53,10 @@ def moved(source: str, target: str, number: int) -> dict[str, int]:
     return {MessageStatus(source).value: -number, MessageStatus(target).value: number}
 
 
-def count_minute(run_id: int, moment: datetime, **numbers: int) -> None:
-    """Add numbers of `sent`, `failed`, `retried`, `delivered`, `undelivered` to the run's minute of `moment`."""
-    _add(RunMinute, {"run_id": run_id, "minute": stamp(moment.replace(second=0, microsecond=0))}, numbers)
+def count_minutes(numbers: Mapping[tuple[int, datetime], Mapping[str, int]]) -> None:
+    """Add numbers of `sent`, `failed`, `retried`, `delivered`, `undelivered` to runs, by run id and moment."""
+    rows = {(run_id, stamp(at.replace(second=0, microsecond=0))): row for (run_id, at), row in numbers.items()}
+    _add(RunMinute, ("run_id", "minute"), rows, _PERIOD_COUNTERS)
 
 
 def count_ended(messages: MessageQuerySet, name: str) -> None:
@@ -44,8 +64,7 @@ def count_ended(messages: MessageQuerySet, name: str) -> None:
 
     For messages whose outcome becomes known later, by a receipt or because a user resolves an unknown message.
     """
-    for run_id, minute, number in _by_minute(messages, _END):
-        count_minute(run_id, minute, **{name: number})
+    count_minutes({(run_id, minute): {name: number} for run_id, minute, number in _by_minute(messages, _END)})
 
 
 def count_retried(failed: MessageQuerySet) -> None:
@@ -71,25 +90,30 @@ def _by_minute(messages: MessageQuerySet, at: Coalesce | F) -> list[tuple[int, d
 
 def count_hour(gateway: str, moment: datetime, **numbers: int) -> None:
     """Add the same numbers to the gateway's hour of `moment`."""
-    hour = moment.replace(minute=0, second=0, microsecond=0)
-    _add(GatewayHour, {"gateway": gateway, "hour": stamp(hour)}, numbers)
-
-
-def _add(model: type[Model], key: Mapping[str, Any], numbers: Mapping[str, int]) -> None:
-    table = model._meta.db_table
-    values = {name: numbers.get(name, 0) for name in _PERIOD_COUNTERS}
-    increments = ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in values)
-    execute(
-        f"INSERT INTO {table} ({', '.join((*key, *values))}) VALUES (%s, %s, %s, %s, %s, %s, %s) "  # noqa: S608
-        f"ON CONFLICT ({', '.join(key)}) DO UPDATE SET {increments}",
-        [*key.values(), *values.values()],
-    )
+    hour = stamp(moment.replace(minute=0, second=0, microsecond=0))
+    _add(GatewayHour, ("gateway", "hour"), {(gateway, hour): numbers}, _PERIOD_COUNTERS)
 
 
 def count_reasons(numbers: Mapping[tuple[int, str], int]) -> None:
     """Add numbers of failed attempts, by run and reason."""
-    RunReason.objects.bulk_create(
-        [RunReason(run_id=run_id, reason=reason, number=0) for run_id, reason in sorted(numbers)], ignore_conflicts=True
+    _add(RunReason, ("run_id", "reason"), {key: {"number": number} for key, number in numbers.items()}, ("number",))
+
+
+def _add(
+    model: type[Model],
+    key_columns: Sequence[str],
+    numbers: Mapping[tuple[Any, ...], Mapping[str, int]],
+    counters: Sequence[str],
+) -> None:
+    """Add `numbers` (key → counter → number) in one statement that locks its rows in the order of their keys."""
+    if not numbers:
+        return
+    name, columns = model._meta.db_table, (*key_columns, *counters)
+    rows = [(*key, *(numbers[key].get(counter, 0) for counter in counters)) for key in sorted(numbers)]
+    placeholders = f"({', '.join(['%s'] * len(columns))})"
+    increments = ", ".join(f"{counter} = {name}.{counter} + excluded.{counter}" for counter in counters)
+    execute(
+        f"INSERT INTO {name} ({', '.join(columns)}) VALUES {', '.join([placeholders] * len(rows))} "  # noqa: S608
+        f"ON CONFLICT ({', '.join(key_columns)}) DO UPDATE SET {increments}",
+        [value for row in rows for value in row],
     )
-    for (run_id, reason), number in sorted(numbers.items()):
-        RunReason.objects.filter(run=run_id, reason=reason).update(number=F("number") + number)

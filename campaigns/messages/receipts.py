@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Min, Q
 
-from campaigns.counters import count, count_ended, count_hour, count_minute, count_not_delivered, moved
+from campaigns.counters import count, count_ended, count_hour, count_minutes, count_not_delivered, moved
 from campaigns.gateways.drivers.base import Receipt
 from campaigns.metrics import GATEWAY_MESSAGES
 from campaigns.models import Message, WaitingReceipt
@@ -105,9 +105,8 @@ def _apply(rows: Iterable[WaitingReceipt]) -> set[int]:
     count_not_delivered(Message.objects.filter(pk__in=_ids(chosen, MessageStatus.DELIVERED)))
     for (status, reason), ids in by_outcome.items():
         Message.objects.filter(pk__in=ids).update_ended(moment, status=status, reason=reason)
-    for run_id in sorted(changes):
-        count(run_id, changes[run_id])
-        count_minute(run_id, moment, **ends[run_id])
+    count(changes)
+    count_minutes({(run_id, moment): numbers for run_id, numbers in ends.items()})
     ids = [message.pk for message, _ in chosen]
     messages_changed(changes.keys(), ids)
     log_messages(ids)

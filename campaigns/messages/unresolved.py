@@ -79,12 +79,12 @@ def apply(run: Run, messages: Sequence[Message], resolution: Resolution) -> Sequ
     rows = Message.objects.filter(pk__in=[message.pk for message in messages])
     if resolution == Resolution.RETRY:
         rows.reset_to_pending()
-        count(run.pk, moved(MessageStatus.UNKNOWN, MessageStatus.PENDING, len(messages)))
+        count({run.pk: moved(MessageStatus.UNKNOWN, MessageStatus.PENDING, len(messages))})
         _plan(run, messages)
     elif resolution == Resolution.RESEND:
         rows.update_ended(now(), reason=RESENT)
         copies = Message.objects.bulk_create([copy_of(message, run) for message in messages])
-        count(run.pk, {MessageStatus.PENDING: len(copies)})
+        count({run.pk: {MessageStatus.PENDING: len(copies)}})
         _plan(run, copies)
         log_messages([message.pk for message in (*messages, *copies)])
         return copies
@@ -112,4 +112,4 @@ def _mark_as(run: Run, rows: MessageQuerySet, status: MessageStatus) -> None:
     parts = rows.aggregate(all_parts=Sum("parts"))["all_parts"] if status == MessageStatus.SENT else 0
     count_ended(rows, status.value)
     number = rows.update_ended(now(), status=status, reason=MARKED)
-    count(run.pk, {**moved(MessageStatus.UNKNOWN, status, number), "parts": parts})
+    count({run.pk: {**moved(MessageStatus.UNKNOWN, status, number), "parts": parts}})

@@ -271,7 +271,7 @@ def _settle_all(run: Run, status: MessageStatus) -> None:
             if not ids:
                 Run.objects.filter(pk=run.pk).update(replan_from=None, retry_before=None)
                 return
-            settle(run, ids, status)
+            settle({run.pk: ids}, status)
             last = ids[-1]
 
 

@@ -114,7 +114,7 @@ def _restore(run: Run, contacts: ContactQuerySet) -> int:
             if not (rows and run.campaign.lock_if_unchanged()):
                 return restored
             number = Message.objects.filter(pk__in=[pk for pk, _ in rows]).reset_to_pending()
-            count(run.pk, moved(MessageStatus.CANCELLED, MessageStatus.PENDING, number))
+            count({run.pk: moved(MessageStatus.CANCELLED, MessageStatus.PENDING, number)})
             set_due(run, rows)
         restored += number
 
@@ -153,7 +153,7 @@ def _insert_all(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
             if not (run.campaign.lock_if_unchanged() and Run.objects.active().filter(pk=run.pk).exists()):
                 transaction.set_rollback(True)
                 break
-            count(run.pk, {MessageStatus.PENDING.value: inserted})
+            count({run.pk: {MessageStatus.PENDING.value: inserted}})
         added += inserted
     return added
 
@@ -223,7 +223,7 @@ def _plan(run: Run, rows: list[tuple[int, str, str]]) -> None:
     failed = [pk for pk, status, _ in rows if status == MessageStatus.FAILED]
     count_retried(Message.objects.filter(pk__in=failed))
     retried = Message.objects.filter(pk__in=failed).reset_to_pending()
-    count(run.pk, moved(MessageStatus.FAILED, MessageStatus.PENDING, retried))
+    count({run.pk: moved(MessageStatus.FAILED, MessageStatus.PENDING, retried)})
     set_due(run, ((pk, zone) for pk, _, zone in rows))
 
 

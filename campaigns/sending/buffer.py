@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from campaigns.models import Run
-from campaigns.sending.lease import Leased
+from campaigns.sending.decisions import Leased
 from campaigns.sending.rate_limit import RateLimiter
 
 MAX_BUFFERED_SECONDS = 0.65

@@ -5,6 +5,7 @@ everything else in the order of the calls, so an outcome is written before any s
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from concurrent.futures import Executor, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -14,14 +15,15 @@ from typing import Any, NamedTuple
 from uuid import UUID
 
 import structlog
-from django.db import connection, transaction
+from django.db import connection
 
 from campaigns.gateways.registry import route_of
 from campaigns.gateways.routing import Route
 from campaigns.models import Run
 from campaigns.sending import circuit_breaker
 from campaigns.sending.circuit_breaker import Permit
-from campaigns.sending.lease import Leased, delete_leases, lease
+from campaigns.sending.decisions import Leased
+from campaigns.sending.lease import delete_leases, lease
 from campaigns.sending.rate_limit import Reservation, reserve
 from project.core.clock import now
 from project.core.clock import seconds as clock_seconds
@@ -119,14 +121,12 @@ class DatabaseWorker:
         return Snapshot(at, circuit_breaker.permit(self.gateway) if ask_circuit_breaker else None, sendable, due)
 
     def _lease_all(self, quotas: list[tuple[Run, int]]) -> list[LeasedFromRun]:
-        """Lease from all runs in one transaction; if a run fails, in one transaction per run.
-
-        Counters are updated in one order everywhere, by run id. Otherwise two transactions might deadlock.
-        """
-        route, quotas = self._route, sorted(quotas, key=lambda quota: quota[0].pk)
+        """Lease from all runs in one transaction; if a run fails, in one transaction per run."""
+        leased: dict[int, list[Leased]] = defaultdict(list)
         try:
-            with transaction.atomic():
-                return [LeasedFromRun(run, number, lease(run, self.token, number, route)) for run, number in quotas]
+            for message in lease({run.pk: number for run, number in quotas}, self.token, self._route):
+                leased[message.run_id].append(message)
+            return [LeasedFromRun(run, number, leased[run.pk]) for run, number in quotas]
         except Exception as error:
             # An error after the commit leaves leased messages that this worker does not know.
             self._consistent = False
@@ -138,7 +138,7 @@ class DatabaseWorker:
     def _lease_from(self, run: Run, number: int) -> LeasedFromRun:
         """Lease from one run; an error excludes it from this session and affects no other run."""
         try:
-            return LeasedFromRun(run, number, lease(run, self.token, number, self._route))
+            return LeasedFromRun(run, number, lease({run.pk: number}, self.token, self._route))
         except Exception as error:
             self._consistent = False
             if isinstance(error, DB_OUTAGE_ERRORS):

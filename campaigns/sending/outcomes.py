@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -11,11 +12,11 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
-from campaigns.counters import count, count_hour, count_minute, count_reasons, moved
+from campaigns.counters import count, count_hour, count_minutes, count_reasons, moved
 from campaigns.gateways.drivers.base import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
 from campaigns.metrics import GATEWAY_MESSAGES, GATEWAY_SECONDS
 from campaigns.models import Attempt, Message
-from campaigns.sending.lease import Leased
+from campaigns.sending.decisions import Leased
 from campaigns.sending.sql import TABLE, fenced, table, uuid
 from campaigns.states import MessageStatus
 from campaigns.webhook_events import messages_changed
@@ -208,17 +209,15 @@ def _count(sent: list[Completed], others: list[tuple[Completed, NextState]], mom
         message = completed.message
         if message.attempts == 1 and message.id > reached.get(message.run_id, 0):
             reached[message.run_id] = message.id
-    for run_id in sorted(changes):
-        count(run_id, changes[run_id], reached=reached.get(run_id))
-        failed = changes[run_id][MessageStatus.FAILED.value]
-        count_minute(
-            run_id,
-            moment,
-            sent=changes[run_id][MessageStatus.SENT.value],
-            failed=failed,
-            retried=changes[run_id][MessageStatus.PENDING.value],
-        )
+    count(changes, reached=reached)
+    count_minutes({(run_id, moment): _in_minute(change) for run_id, change in changes.items()})
     count_reasons(Counter((completed.message.run_id, completed.outcome.reason) for completed, _ in others))
+
+
+def _in_minute(change: Mapping[str, int]) -> dict[str, int]:
+    """The numbers of a run's minute: a message that is pending again is retried."""
+    names = {"sent": MessageStatus.SENT, "failed": MessageStatus.FAILED, "retried": MessageStatus.PENDING}
+    return {name: change.get(status.value, 0) for name, status in names.items()}
 
 
 def release(token: UUID, messages: list[Leased]) -> None:
@@ -241,5 +240,4 @@ def release(token: UUID, messages: list[Leased]) -> None:
         unattempted = held.filter(~attempted, attempts=1, contact__isnull=False, resend_of=None)
         unattempted.update(**unleased, phone=None, text="", parts=0)
         held.update(**unleased)
-        for run_id in sorted(by_run):
-            count(run_id, moved(MessageStatus.SENDING, MessageStatus.PENDING, by_run[run_id]))
+        count({run: moved(MessageStatus.SENDING, MessageStatus.PENDING, number) for run, number in by_run.items()})

@@ -57,7 +57,7 @@ def _take_back(lease: Lease, *, idempotent: Callable[[str | None], bool]) -> int
 
 
 def _write(rows: dict[tuple[MessageStatus, str], list[tuple[int, int]]]) -> None:
-    """Write each message's new status. Counters are updated in the order of run ids, to avoid deadlocks."""
+    """Write each message's new status."""
     moment = now()
     changes: dict[int, Counter[str]] = defaultdict(Counter)
     for (status, reason), messages in rows.items():
@@ -69,8 +69,7 @@ def _write(rows: dict[tuple[MessageStatus, str], list[tuple[int, int]]]) -> None
         )
         for run_id, number in Counter(run_id for _, run_id in messages).items():
             changes[run_id].update({**moved(MessageStatus.SENDING, status, number), "attempts": number})
-    for run_id in sorted(changes):
-        count(run_id, changes[run_id])
+    count(changes)
     count_reasons({(run_id, "worker_died"): changes[run_id]["attempts"] for run_id in changes})
     messages_changed(changes.keys(), [pk for next_state in (_UNKNOWN, _QUARANTINED) for pk, _ in rows[next_state]])
     log_messages([pk for messages in rows.values() for pk, _ in messages])

@@ -23,7 +23,8 @@ from campaigns.sending import circuit_breaker
 from campaigns.sending.buffer import MAX_BUFFERED_SECONDS, SendBuffer
 from campaigns.sending.circuit_breaker import Permit
 from campaigns.sending.db_worker import DatabaseWorker, LeasedFromRun, Snapshot
-from campaigns.sending.lease import SESSION_SECONDS, Leased, lease_seconds
+from campaigns.sending.decisions import Leased
+from campaigns.sending.lease import SESSION_SECONDS, lease_seconds
 from campaigns.sending.outcomes import Completed, record, release
 from campaigns.sending.rate_limit import AHEAD_SECONDS, RateLimiter, Reservation
 from campaigns.sending.transport import Transport

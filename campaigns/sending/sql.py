@@ -3,15 +3,16 @@
 At thousands of messages per second there is no time for a query or a model object per message.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
 from django.db.models import QuerySet
+from django.db.models.expressions import RawSQL
 
-from campaigns.models import Message
+from campaigns.models import Message, MessageQuerySet
 from project.core import sql
 
 TABLE: Final = Message._meta.db_table
@@ -22,6 +23,31 @@ def bare_rows(queryset: QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
     """The rows of a `values_list` as the driver returns them: JSON is text, and SQLite's booleans are 0 or 1."""
     with connection.cursor() as cursor:
         cursor.execute(*queryset.query.sql_with_params())
+        return list(cursor.fetchall())
+
+
+def first_of_runs(
+    messages: MessageQuerySet, columns: Sequence[str], numbers: Mapping[int, int]
+) -> list[tuple[Any, ...]]:
+    """Return the first of the ordered `messages` of each run, `numbers[run id]` at most, locked for this transaction.
+
+    Messages that others have locked are skipped. One statement for any number of runs (SQLite allows 500).
+    """
+    if not numbers:
+        return []
+    rows = messages.values_list(*columns)
+    if connection.features.has_select_for_update:
+        select, parameters = rows.filter(run=RawSQL("quota.run_id", [])).query.sql_with_params()
+        due = f"{select} LIMIT quota.number FOR UPDATE OF {TABLE} SKIP LOCKED"
+        quota = "unnest(CAST(%s AS bigint[]), CAST(%s AS bigint[])) AS quota (run_id, number)"
+        statement = f"SELECT due.* FROM {quota} CROSS JOIN LATERAL ({due}) AS due"  # noqa: S608
+        parameters = (sql.id_list(numbers), sql.id_list(numbers.values()), *parameters)
+    else:
+        selects = [rows.filter(run=run_id)[:number].query.sql_with_params() for run_id, number in numbers.items()]
+        statement = " UNION ALL ".join(f"SELECT * FROM ({select})" for select, _ in selects)  # noqa: S608
+        parameters = tuple(value for _, values in selects for value in values)
+    with connection.cursor() as cursor:
+        cursor.execute(statement, parameters)
         return list(cursor.fetchall())
 
 

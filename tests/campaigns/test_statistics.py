@@ -8,13 +8,14 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
-from campaigns.counters import count, count_minute, moved
+from campaigns.counters import count, moved
 from campaigns.models import Campaign, Message, Run, RunMinute
 from campaigns.models import run as run_models
 from campaigns.planning.recipients import freeze
 from campaigns.states import MessageStatus
 from campaigns.statistics import campaign_statistics
 from tests import factories
+from tests.campaigns.outcomes import count_minute
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 SECOND, MINUTE, HOUR = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
@@ -72,7 +73,7 @@ def test_retrying_messages_are_counted_separately(alice: User, campaign: Campaig
     tried, failed, _fresh = run.messages.order_by("pk")
     Message.objects.filter(pk=tried.pk).update(attempts=2, due_at=NOON + MINUTE)
     Message.objects.filter(pk=failed.pk).update(attempts=8, status="failed")
-    count(run.pk, moved(MessageStatus.PENDING, MessageStatus.FAILED, 1))
+    count({run.pk: moved(MessageStatus.PENDING, MessageStatus.FAILED, 1)})
     found = campaign_statistics(campaign)
     assert (found.retrying, found.retry_at) == (1, NOON + MINUTE)
     assert found.by_status["pending"] == 2

@@ -17,11 +17,11 @@ from django.utils.timezone import now
 from pytest_django import Settings
 
 from accounts.models import User
-from campaigns.counters import count_minute
 from campaigns.models import Attempt, Message, Run
 from directory.imports.models import Import, RejectedRow
 from directory.models import Contact
 from tests import factories
+from tests.campaigns.outcomes import count_minute
 from tests.conftest import ApiClient
 from tests.project.page_matrix import ADMIN_MODELS, ADMIN_PAGES, PAGES
 from tests.project.test_page_permissions import every_path, filled

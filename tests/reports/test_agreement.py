@@ -89,7 +89,7 @@ def play(campaign: Campaign, moment: datetime, events: list[str]) -> None:
     outcomes = [name for name in events if name in OUTCOMES]
     with time_machine.travel(moment, tick=False):
         token, (run,) = uuid4(), campaign.runs.select_related("campaign")
-        leased = lease(run, token, len(outcomes), Route("probe")) if outcomes else []
+        leased = lease({run.pk: len(outcomes)}, token, Route("probe")) if outcomes else []
         ended = zip(leased, outcomes, strict=False)
         done = {name: Completed(message, Answer(200), OUTCOMES[name]) for message, name in ended}
         for name, each in done.items():

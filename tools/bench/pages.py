@@ -13,7 +13,7 @@ from django.utils.timezone import now
 from tools.bench.figures import figure, frozen_run  # isort: skip - it sets Django up
 
 from accounts.models import User
-from campaigns.counters import count, count_minute, count_reasons
+from campaigns.counters import count, count_minutes, count_reasons
 from campaigns.models import Message
 from campaigns.states import MessageStatus
 from project.queue.broker import canary
@@ -40,8 +40,8 @@ def refreshes(number: int, times: int = 20) -> None:
     failed = Message.objects.filter(run=run, status=MessageStatus.FAILED).count()
     sent = Message.objects.filter(run=run, status=MessageStatus.SENT).count()
     moved = {"pending": -failed - sent, "sent": sent, "failed": failed, "attempts": middle - first}
-    count(run.pk, moved, reached=middle)
-    count_minute(run.pk, now(), sent=sent, failed=failed, retried=0)
+    count({run.pk: moved}, reached={run.pk: middle})
+    count_minutes({(run.pk, now()): {"sent": sent, "failed": failed}})
     count_reasons({(run.pk, "http_400"): failed, (run.pk, "http_503"): _RETRYING})
     canary("bench")
     client = Client(headers={"host": "localhost"})

@@ -153,7 +153,7 @@ def test_messages_uncertain_at_the_fallback_stay_there(alice: User, sandbox: San
 def test_a_message_of_a_dead_worker_stays_with_its_gateway(alice: User, other: Sandbox, settings: LazySettings) -> None:
     campaign = make(alice, 1)
     (run,) = Run.objects.filter(campaign=campaign).select_related("campaign")
-    lease(run, uuid4(), 1, Route("probe"))
+    lease({run.pk: 1}, uuid4(), Route("probe"))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rescuer, "now", lambda: now() + timedelta(minutes=5))
         assert rescuer.rescue(idempotent=registry.is_idempotent) == 1

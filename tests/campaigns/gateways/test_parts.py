@@ -52,6 +52,6 @@ class TestTooManyParts:
         campaign = factories.campaign(alice, text="{story}")
         campaign_advance(campaign.pk)
         run = campaign.runs.select_related("campaign").get()
-        assert len(lease(run, uuid4(), 10, registry.route_of("kannel"))) == 1
+        assert len(lease({run.pk: 10}, uuid4(), registry.route_of("kannel"))) == 1
         assert [m.reason for m in Message.objects.filter(status="failed")] == ["too_many_parts"]
         assert_counters_match(campaign)

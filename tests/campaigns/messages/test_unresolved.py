@@ -74,7 +74,7 @@ class TestOneMessage:
         _campaign, run, [message] = with_unknown(alice, 1)
         resent = services.message_resolve(message=message, by=alice, resolution=Resolution.RESEND)
         token = uuid4()
-        release(token, lease(Run.objects.select_related("campaign").get(pk=run.pk), token, 1, Route("probe")))
+        release(token, lease({run.pk: 1}, token, Route("probe")))
         resent.refresh_from_db()
         assert (resent.status, resent.attempts) == ("pending", 0)
         assert (resent.phone, resent.text, resent.parts) == (message.phone, message.text, message.parts)

@@ -8,7 +8,6 @@ import pytest
 import time_machine
 
 from accounts.models import User
-from campaigns.counters import count_minute
 from campaigns.messages.transactional import message_send
 from campaigns.metrics import GATEWAY_SECONDS
 from campaigns.models import Campaign, Message, Run
@@ -19,7 +18,7 @@ from directory.audiences.audience import Audience
 from directory.models import Contact
 from project.observability.metrics import meters
 from tests import factories
-from tests.campaigns.outcomes import started
+from tests.campaigns.outcomes import count_minute, started
 
 NOON = datetime(2026, 11, 24, 9, tzinfo=UTC)  # a Tuesday, 12:00 in Moscow
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -212,7 +212,7 @@ def test_a_refresh_costs_at_most_six_queries_at_any_size(alice: User, part: str)
     settle(run, 5, MessageStatus.FAILED, "http_400")
     settle(run, 2, MessageStatus.UNKNOWN, "quarantined")
     message = retry(run)
-    count(run.pk, {}, reached=message.pk)
+    count({run.pk: {}}, reached={run.pk: message.pk})
     count_reasons({(run.pk, "http_400"): 5})
     client = browser(alice)
     path = f"messages/{message.pk}/" if part == "timeline" else "?seen=running"
@@ -230,7 +230,7 @@ def test_the_latest_outcomes_come_first_while_it_runs(alice: User) -> None:
         for status in (MessageStatus.SENT, MessageStatus.FAILED, MessageStatus.SENT):
             clock.shift(1)
             outcomes += settle(run, 10, status)
-        count(run.pk, {}, reached=outcomes[-1].pk)
+        count({run.pk: {}}, reached={run.pk: outcomes[-1].pk})
         client = browser(alice)
         page = client.get(page_of(campaign)).context["page"]
         every = client.get(f"{page_of(campaign)}?status=all").context["page"]

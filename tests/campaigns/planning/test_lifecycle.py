@@ -170,7 +170,7 @@ def test_a_contact_that_matches_again_gets_its_message_once(clock: time_machine.
     campaign = make(alice, ends_at=NOON + timedelta(hours=1))
     campaign_advance(campaign.pk)
     Contact.objects.filter(pk=person.pk).update(opted_out=True, updated_at=NOON)
-    lease(Run.objects.select_related("campaign").get(), uuid4(), 2, Route("probe"))
+    lease({Run.objects.get().pk: 2}, uuid4(), Route("probe"))
     clock.shift(timedelta(minutes=10))
     campaign_advance(campaign.pk)
     assert statuses(campaign) == {"cancelled": 1, "sending": 1}
@@ -191,7 +191,7 @@ def test_an_audience_that_widens_again_restores_its_messages(clock: time_machine
     services.campaign_pause(campaign=campaign, by=alice)
     services.campaign_update(campaign=campaign, by=alice, audience=Audience(tags=("vip",)))
     services.campaign_resume(campaign=campaign, by=alice)
-    lease(Run.objects.select_related("campaign").get(), uuid4(), 2, Route("probe"))
+    lease({Run.objects.get().pk: 2}, uuid4(), Route("probe"))
     assert statuses(campaign) == {"cancelled": 1, "sending": 1}
     services.campaign_pause(campaign=campaign, by=alice)
     services.campaign_update(campaign=campaign, by=alice, audience=Audience())

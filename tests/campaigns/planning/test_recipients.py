@@ -345,7 +345,7 @@ class TestRetry:
         """Let this many more messages fail."""
         ids = list(run.messages.filter(status="pending").order_by("pk").values_list("pk", flat=True)[:number])
         run.messages.filter(pk__in=ids).update(status="failed", reason="http_400", attempts=3, changed_at=now())
-        count(run.pk, {"pending": -number, "failed": number})
+        count({run.pk: {"pending": -number, "failed": number}})
 
     @pytest.mark.parametrize("batch", [1, 2, 100])
     def test_messages_failed_before_the_retry_become_pending(

@@ -13,7 +13,8 @@ from campaigns.gateways.routing import Route
 from campaigns.models import Attempt, Campaign, Lease, Message
 from campaigns.planning.lifecycle import SEND, advance, campaign_advance
 from campaigns.sending import rescuer
-from campaigns.sending.lease import Leased, lease
+from campaigns.sending.decisions import Leased
+from campaigns.sending.lease import lease
 from campaigns.sending.outcomes import release
 from directory.audiences.audience import Audience
 from tests.campaigns.engine import assert_counters_match, hints, statuses
@@ -34,7 +35,7 @@ def running(alice: User) -> Campaign:
 
 def lease_some(campaign: Campaign, limit: int = 10) -> tuple[uuid.UUID, list[Leased]]:
     token = uuid.uuid4()
-    return token, lease(campaign.runs.select_related("campaign").get(), token, limit, Route("probe"))
+    return token, lease({campaign.runs.get().pk: limit}, token, Route("probe"))
 
 
 def expire_leases(messages: list[Leased]) -> None:

@@ -228,10 +228,10 @@ def test_nothing_is_leased_once_the_end_has_come(alice: User) -> None:
     campaign_advance(campaign.pk)
     run = campaign.runs.get()
     with time_machine.travel(campaign.ends_at, tick=False):
-        assert lease(run, uuid4(), 3, Route("probe")) == []
+        assert lease({run.pk: 3}, uuid4(), Route("probe")) == []
     assert statuses(campaign) == {"pending": 3}
     with time_machine.travel(campaign.ends_at - timedelta(seconds=1), tick=False):
-        assert len(lease(run, uuid4(), 3, Route("probe"))) == 3
+        assert len(lease({run.pk: 3}, uuid4(), Route("probe"))) == 3
 
 
 def test_pause_stops_sending_and_resume_continues(alice: User, sandbox: Sandbox) -> None:
@@ -433,7 +433,7 @@ def test_a_buffered_message_is_not_sent_as_a_probe(alice: User, sandbox: Sandbox
     campaign_advance(campaign.pk)
     run = campaign.runs.select_related("campaign").get()
     send_session = session_with_probe(sandbox)
-    send_session.buffer.add(run, lease(run, send_session.token, 20, Route("probe")))
+    send_session.buffer.add(run, lease({run.pk: 20}, send_session.token, Route("probe")))
     send_session.run()
     send_session.transport.close()
     assert sandbox.ledger.requests == 1
@@ -550,8 +550,9 @@ def test_messages_leased_before_an_error_after_the_commit_are_not_lost(
         raise RuntimeError
 
     def lease_and_break(*args: Any) -> Any:
-        transaction.on_commit(broken)
-        return lease(*args)
+        with transaction.atomic():
+            transaction.on_commit(broken)
+            return lease(*args)
 
     campaign = campaign_to(alice, 5)
     campaign_advance(campaign.pk)

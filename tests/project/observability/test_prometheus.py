@@ -137,7 +137,7 @@ def test_after_a_campaign_with_faults_it_agrees_with_the_database(
 def test_rescued_leases_are_counted(client: Client, alice: User) -> None:
     assert figures(client)["vestnik_leases_rescued_total",] == 0
     _campaign, run = started(alice, contacts=2)
-    lease(run, uuid4(), 2, Route("probe"))
+    lease({run.pk: 2}, uuid4(), Route("probe"))
     Lease.objects.update(until=now())
     rescue(idempotent=lambda _: True)
     read = figures(client)

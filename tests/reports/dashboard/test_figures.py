@@ -8,7 +8,6 @@ from pytest_django import Settings
 
 from accounts.models import User
 from campaigns import services
-from campaigns.counters import count_minute
 from campaigns.messages.transactional import message_send
 from campaigns.models import Campaign, Message
 from campaigns.sandbox.server import Sandbox
@@ -18,7 +17,7 @@ from reports.emails.digest import digest_of
 from reports.models import ReportFrequency
 from tests import factories
 from tests.campaigns.engine import run_session, send_everything
-from tests.campaigns.outcomes import settle, started
+from tests.campaigns.outcomes import count_minute, settle, started
 
 
 def test_messages_by_state_agree_with_the_rows(alice: User, bob: User, admin: User) -> None:

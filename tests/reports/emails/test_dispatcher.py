@@ -11,7 +11,6 @@ from django_q.models import OrmQ
 from pytest_django import Settings
 
 from accounts.models import User
-from campaigns.counters import count_minute
 from campaigns.models import Run
 from reports.emails import dispatcher, smtp
 from reports.emails.dispatcher import CLAIM, MAX_ATTEMPTS, reports_sweep, rescue
@@ -19,7 +18,7 @@ from reports.emails.rendering import email_of
 from reports.models import Report, ReportStatus
 from reports.tasks import send_reports, sweep
 from tests import factories
-from tests.campaigns.outcomes import started
+from tests.campaigns.outcomes import count_minute, started
 from tests.metric_values import counted
 from tests.reports.emails.mailbox import Mailbox
 

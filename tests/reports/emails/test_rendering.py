@@ -6,7 +6,6 @@ import pytest
 import time_machine
 
 from accounts.models import User
-from campaigns.counters import count_minute
 from campaigns.messages.transactional import message_send
 from campaigns.models import Message, Run
 from campaigns.services import campaign_delete
@@ -15,7 +14,7 @@ from reports.emails.digest import digest_of
 from reports.emails.dispatcher import send_each
 from reports.models import Report, ReportFrequency
 from tests import factories
-from tests.campaigns.outcomes import settle, started
+from tests.campaigns.outcomes import count_minute, settle, started
 from tests.reports.emails.mailbox import Mailbox, part
 
 DAY = date(2026, 11, 23)

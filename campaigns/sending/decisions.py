@@ -1,0 +1,196 @@
+"""What becomes of due messages: leased with a payload and a deadline, postponed to the next window, or ended."""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import lru_cache
+from typing import NamedTuple, cast
+
+from django.db.models import Value
+
+from campaigns.models import Campaign, Run
+from campaigns.planning import recurrence
+from campaigns.planning.recipients import known_zones, recipients
+from campaigns.sending.sql import bare_rows
+from campaigns.states import NOT_RECIPIENT, MessageStatus
+from campaigns.text import CONTACT_FIELDS, measure, placeholders, render, value_of, values_of
+from directory.audiences.audience import Audience
+from directory.suppression.services import blocked_phones
+from project.core.sql import is_among
+
+# A request that starts later would reach the gateway after the deadline.
+NETWORK_DELAY_SECONDS = 0.1
+
+
+class Due(NamedTuple):
+    """A due message. Its payload is empty until the first attempt."""
+
+    id: int
+    run_id: int
+    contact_id: int | None
+    attempts: int
+    phone: int | None
+    text: str
+    parts: int
+
+
+class Recipient(NamedTuple):
+    """The recipient of a message. `attributes` is JSON, and is read only if a text uses attributes."""
+
+    phone: int
+    first_name: str
+    last_name: str
+    timezone: str
+    attributes: str = "{}"
+
+
+class Leased(NamedTuple):
+    """A message that a worker holds: its frozen payload, and the moment before which it must be sent."""
+
+    id: int
+    run_id: int
+    campaign_id: int
+    contact_id: int | None
+    phone: int
+    text: str
+    parts: int
+    attempts: int
+    send_before: float
+    """Seconds since the epoch, by the database's clock."""
+    leased_at: float
+    """When the lease began to read, by the monotonic clock of the worker that holds it."""
+
+
+@dataclass(slots=True)
+class Decisions:
+    """What becomes of the due messages of some runs."""
+
+    moment: datetime
+    leased_at: float
+    max_parts: int | None
+    leased: list[Leased] = field(default_factory=list)
+    postponed: dict[datetime, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Ids of messages by their new due time."""
+    ended: dict[tuple[MessageStatus, str], dict[int, list[int]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(list))
+    )
+    """Ids of messages by status and reason, then by run id."""
+
+    def add(self, run: Run, rows: Sequence[Due], by_message: Mapping[int, Recipient]) -> None:
+        """Decide about due messages of one run, whose recipients are known by message id."""
+        names = sorted(placeholders(run.campaign.text))
+        zones = {by_message[row.id].timezone for row in rows if row.id in by_message}
+        deadlines, openings = self._deadlines(run, zones)
+        for row in rows:
+            recipient = by_message.get(row.id)
+            if recipient is None:
+                self._end(row, MessageStatus.CANCELLED, NOT_RECIPIENT)
+            elif recipient.timezone in openings:
+                self.postponed[openings[recipient.timezone]].append(row.id)
+            elif recipient.timezone not in deadlines:
+                self._end(row, MessageStatus.FAILED, "unknown_zone")
+            else:
+                self._lease(run.campaign, row, recipient, names, deadlines[recipient.timezone])
+
+    def _lease(self, campaign: Campaign, row: Due, recipient: Recipient, names: list[str], deadline: float) -> None:
+        """Lease a message with its payload: as frozen, or rendered if this is the first attempt."""
+        phone, text, parts = row.phone, row.text, row.parts
+        if phone is None:
+            phone, (text, parts) = recipient.phone, _payload(campaign.text, _values(recipient, names))
+        if not text.strip():
+            self._end(row, MessageStatus.FAILED, "empty_text")
+        elif self.max_parts is not None and parts > self.max_parts:
+            self._end(row, MessageStatus.FAILED, "too_many_parts")
+        else:
+            owners = (row.id, row.run_id, campaign.pk, row.contact_id)
+            self.leased.append(Leased(*owners, phone, text, parts, row.attempts + 1, deadline, self.leased_at))
+
+    def _end(self, row: Due, status: MessageStatus, reason: str) -> None:
+        self.ended[status, reason][row.run_id].append(row.id)
+
+    def _deadlines(self, run: Run, zones: set[str]) -> tuple[dict[str, float], dict[str, datetime]]:
+        """By zone: the moment before which to send (the end of run or window), or when the closed window opens.
+
+        A zone that does not exist has neither.
+        """
+        window = run.campaign.hours
+        if window is None:
+            return dict.fromkeys(zones, run.deadline.timestamp() - NETWORK_DELAY_SECONDS), {}
+        deadlines, openings = {}, {}
+        for zone in known_zones(run.campaign, zones):
+            if recurrence.is_open(window, self.moment, zone):
+                closing = min(run.deadline, recurrence.next_closing(window, self.moment, zone))
+                deadlines[zone] = closing.timestamp() - NETWORK_DELAY_SECONDS
+            else:
+                openings[zone] = recurrence.next_opening(window, self.moment, zone)
+        return deadlines, openings
+
+
+def recipients_of(runs: Mapping[int, Run], rows: Sequence[Due]) -> dict[int, Recipient]:
+    """The recipients that may still get their message, by message id.
+
+    For a transactional message, or a phone that the contact no longer has, it is also checked that the phone is not
+    blocked.
+    """
+    planned = [row for row in rows if row.contact_id is not None]
+    audiences = {run_id: runs[run_id].campaign.audience_filter for run_id in {row.run_id for row in planned}}
+    found = _matching(runs, audiences, planned)
+    by_message: dict[int, Recipient] = {}
+    for row in rows:
+        campaign = runs[row.run_id].campaign
+        if row.contact_id is None:
+            by_message[row.id] = Recipient(cast("int", row.phone), "", "", campaign.timezone)
+        elif not campaign.transactional and (audiences[row.run_id], row.contact_id) in found:
+            by_message[row.id] = found[audiences[row.run_id], row.contact_id]
+    foreign = {
+        row.id: row.phone
+        for row in rows
+        if row.id in by_message and row.phone and (row.contact_id is None or row.phone != by_message[row.id].phone)
+    }
+    blocked = blocked_phones(foreign.values()) if foreign else set()
+    return {pk: recipient for pk, recipient in by_message.items() if foreign.get(pk) not in blocked}
+
+
+def _matching(
+    runs: Mapping[int, Run], audiences: Mapping[int, Audience], rows: Sequence[Due]
+) -> dict[tuple[Audience, int], Recipient]:
+    """The contacts of these messages that their run's audience still includes, by audience and contact id.
+
+    One query for all runs. In a join with the messages PostgreSQL would read the whole directory.
+    """
+    ids: dict[Audience, set[int]] = defaultdict(set)
+    for row in rows:
+        ids[audiences[row.run_id]].add(cast("int", row.contact_id))
+    if not ids:
+        return {}
+    plain = all(placeholders(runs[run_id].campaign.text) <= CONTACT_FIELDS for run_id in audiences)
+    columns = Recipient._fields[:-1] if plain else Recipient._fields
+    run_of = {audience: run_id for run_id, audience in audiences.items()}
+    first, *others = [
+        recipients(runs[run_of[audience]].campaign)
+        .not_suppressed()
+        .order_by()
+        .filter(is_among("id", among))
+        .values_list(Value(run_of[audience]), "pk", *columns)
+        for audience, among in ids.items()
+    ]
+    found = bare_rows(first.union(*others, all=True) if others else first)
+    return {(audiences[run_id], pk): Recipient(*values) for run_id, pk, *values in found}
+
+
+def _values(recipient: Recipient, names: list[str]) -> tuple[object, ...]:
+    """The values of these placeholders for this recipient."""
+    if CONTACT_FIELDS.issuperset(names):
+        return tuple([getattr(recipient, name) for name in names])
+    phone, first_name, last_name, _, attributes = recipient
+    known = values_of(first_name=first_name, last_name=last_name, phone=phone, attributes=json.loads(attributes))
+    return tuple([value_of(known, name) for name in names])
+
+
+@lru_cache(maxsize=10_000)  # many recipients share a first name, so texts repeat
+def _payload(template: str, values: tuple[object, ...]) -> tuple[str, int]:
+    """The rendered text and its parts; `values` are in the order of the sorted placeholder names."""
+    text = render(template, dict(zip(sorted(placeholders(template)), values, strict=True)))
+    return text, measure(text).parts
