@@ -4,6 +4,7 @@ import os
 import random
 import signal
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -80,3 +81,28 @@ def rescues(stack: Stack) -> list[float]:
     moment = "extract(epoch FROM at)" if postgres else "(julianday(at) - 2440587.5) * 86400"
     found = stack.rows(f"SELECT {moment} FROM campaigns_attempt WHERE reason = 'worker_died'")
     return [float(at) for (at,) in found]
+
+
+@pytest.mark.soak
+def test_a_killed_sender_repeats_only_the_last_moment(
+    stack: Stack, api: Api, record_property: Callable[[str, object], None]
+) -> None:
+    """At 400 messages per second: what was in flight, or answered within the last 50 ms."""
+    latency, recipients, kills = 0.05, 12_000, []
+    stack.sandbox.faults = stack.sandbox.faults.updated({"latency": latency})
+    add_recipients(stack, "repeats", recipients)
+    campaign = launch(api, "repeats", rate_limit=400)
+    for number in range(1, 5):
+        wait_for(lambda: stack.sandbox.ledger.accepted >= number * 2000, "two thousand more", 60)  # noqa: B023
+        kills.append(time.time())
+        os.kill(max(tree(stack), key=sockets), signal.SIGKILL)
+    wait_for(lambda: finished(api, campaign), "the campaign's end", 300)
+    found = evidence(stack, campaign)
+    found.assert_nothing_lost_or_doubled(recipients)
+    first: dict[int, float] = {}
+    for entry in found.requests:
+        first.setdefault(entry["id"], entry["at"])
+    repeated = [first[pk] + latency for pk, times in found.taken.items() if times > 1]
+    ages = [min(kill - at for kill in kills if kill > at - 1) for at in repeated]
+    record_property("figures", {"repeats": len(repeated), "kills": len(kills), "oldest": max(ages, default=0)})
+    assert max(ages, default=0) <= 0.05 + 0.03  # and a record that was being written

@@ -13,6 +13,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.conf import settings
+from django.db.models import Max
 from django.utils.timezone import now
 
 from accounts.models import User
@@ -21,10 +22,13 @@ from campaigns.models import Campaign, Message
 from campaigns.sandbox.server import running_sandbox
 from directory.audiences.audience import Audience
 from directory.models import Contact, Tag
-from tools.bench import sinks
+from tools.bench import baselines, sinks
 from tools.bench.figures import figure, frozen_run, send
+from tools.bench.latency import at_distance
 
 RATES, SECONDS = (10, 50, 500), 30
+MANY, EACH_RATE, DISTANCES = (50, 200), 2, (0, 0.002, 0.008)
+WARM_UP_SECONDS = 5
 STARTS, SMALL = 100, 100
 
 
@@ -46,6 +50,76 @@ def rates() -> None:
             of_configured=measured / rate,
             worst_second=max(within.values()) / rate,
         )
+
+
+def many() -> None:
+    """Measure many campaigns with a low rate each, by one normal worker at several distances from its database."""
+    if not settings.DATABASES["default"]["ENGINE"].endswith("postgresql"):
+        return
+    for campaigns in MANY:
+        for distance in DISTANCES:
+            _many(campaigns, distance)
+
+
+def _many(campaigns: int, distance: float) -> None:
+    Campaign.objects.update(status="cancelled")
+    owner, number = User.objects.get(), EACH_RATE * (SECONDS + 4 * WARM_UP_SECONDS)
+    contacts = list(Contact.objects.order_by("pk")[: campaigns * number])
+    Contact.objects.filter(pk__in=[contact.pk for contact in contacts]).update(is_active=True)
+    log, due = io.StringIO(), now() + timedelta(seconds=WARM_UP_SECONDS)
+    for index in range(campaigns):
+        tag, _ = Tag.objects.get_or_create(name=f"many {index}")
+        tag.contacts.set(contacts[index * number : (index + 1) * number])
+        campaign = _campaign(owner, tag.name, starts_at=due)
+        Campaign.objects.filter(pk=campaign.pk).update(rate_limit=EACH_RATE)
+    with running_sandbox(log=log) as sandbox, at_distance(os.environ["DATABASE_URL"], distance) as database:
+        with _worker(sandbox.url, DATABASE_URL=database.url):
+            time.sleep(SECONDS + 3 * WARM_UP_SECONDS)
+        times = [json.loads(line)["at"] for line in log.getvalue().splitlines()]
+    begin = due.timestamp() + WARM_UP_SECONDS
+    measured = sum(begin <= at < begin + SECONDS for at in times) / SECONDS
+    figure(
+        f"{campaigns} campaigns of {EACH_RATE}/s, {distance * 1000:.0f} ms to the database",
+        measured,
+        "messages/s",
+        of_configured=measured / (campaigns * EACH_RATE),
+        round_trips_a_second=database.round_trips / (SECONDS + 3 * WARM_UP_SECONDS),
+    )
+
+
+def whole(number: int) -> None:
+    """Measure the whole job by one normal worker: from the call that creates a campaign to its last outcome."""
+    for delay, concurrency in ((0.0, settings.GATEWAY_CONCURRENCY), (0.05, 1000)):
+        with sinks.slow(delay) if delay else sinks.fast() as url, _worker(url, GATEWAY_CONCURRENCY=str(concurrency)):
+            _whole(1000)
+            bare = [number / baselines.bare_curl(url, number, concurrency)]
+            rate = _whole(number)
+            bare.append(number / baselines.bare_curl(url, number, concurrency))
+        figure(
+            f"whole job, gateway that takes {delay * 1000:.0f} ms",
+            rate,
+            "messages/s",
+            bare_curl=sum(bare) / 2,
+            of_bare_curl=rate / (sum(bare) / 2),
+        )
+
+
+def _whole(number: int) -> float:
+    """Messages per second of a campaign of that size, until its last outcome is written."""
+    contacts = Contact.objects.order_by("pk")
+    contacts.filter(is_active=False).update(is_active=True)
+    if number < contacts.count():
+        contacts.filter(pk__gte=contacts[number].pk).update(is_active=False)
+    began = now()
+    ends_at = began + timedelta(hours=1)
+    campaign = services.campaign_create(
+        owner=User.objects.get(), name="Whole", text=baselines.TEXT, audience=Audience(), ends_at=ends_at
+    )
+    _wait(lambda: Campaign.objects.filter(pk=campaign.pk, status="finished").exists(), 600)
+    run = campaign.runs.get()
+    assert run.sent == run.total == number, f"{run.sent} of {run.total} sent"
+    last = run.messages.aggregate(last=Max("changed_at"))["last"]
+    return number / float((last - began).total_seconds())
 
 
 def starts() -> None:
@@ -90,9 +164,10 @@ def _campaign(owner: User, tag: str, **fields: Any) -> Campaign:
 
 
 @contextmanager
-def _worker(url: str) -> Iterator[None]:
+def _worker(url: str, **environment: str) -> Iterator[None]:
     """Run `manage.py worker`."""
-    process = subprocess.Popen([sys.executable, "manage.py", "worker"], env={**os.environ, "GATEWAY_URL": url})
+    variables = {**os.environ, "GATEWAY_URL": url, **environment}
+    process = subprocess.Popen([sys.executable, "manage.py", "worker"], env=variables)
     try:
         yield
     finally:
