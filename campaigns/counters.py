@@ -1,9 +1,10 @@
 """The counters of runs, changed in the same transaction as the messages that they count."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from django.db import connection
 from django.db.models import Count, F, Model
 from django.db.models.functions import Coalesce, Greatest, TruncMinute
 
@@ -20,28 +21,24 @@ _PERIOD_COUNTERS: Final = ("sent", "failed", "retried", "delivered", "undelivere
 def count(changes: Mapping[int, Mapping[str, int]], *, reached: Mapping[int, int] | None = None) -> None:
     """Add `changes` (run id → counter → difference) to the counters of runs; set `reached` (see `Run`) where given.
 
-    One update for any number of runs. Their rows are locked in the order of ids, so two calls never deadlock.
+    One statement for any number of runs, which locks them in the order of ids, so that two never deadlock. Call it
+    late in a transaction: everyone who sends counts in the same rows.
     """
     names = sorted({str(name) for change in changes.values() for name, difference in change.items() if difference})
     if not (names or reached):
         return
-    if len(changes) > 1:
-        lock_runs(changes)
     rows = [
         (run_id, *(changes[run_id].get(name, 0) for name in names), (reached or {}).get(run_id)) for run_id in changes
     ]
+    lock = " FOR NO KEY UPDATE" if connection.features.has_select_for_update else ""
     increments = "".join(f"{name} = {_RUN}.{name} + change.{name}, " for name in names)
     execute(
-        f"WITH {table(Run, 'change', ('id', *names, 'reached'))} "  # noqa: S608
+        f"WITH {table(Run, 'change', ('id', *names, 'reached'))}, "  # noqa: S608
+        f"locked AS (SELECT id FROM {_RUN} WHERE id IN (SELECT id FROM change) ORDER BY id{lock}) "
         f"UPDATE {_RUN} SET {increments}reached = COALESCE(change.reached, {_RUN}.reached) "
-        f"FROM change WHERE {_RUN}.id = change.id",
+        f"FROM change, locked WHERE {_RUN}.id = change.id AND locked.id = change.id",
         table_rows(rows),
     )
-
-
-def lock_runs(run_ids: Iterable[int]) -> None:
-    """Lock these runs in the order of their ids. Call it before counting the same runs more than once."""
-    list(Run.objects.filter(pk__in=list(run_ids)).order_by("pk").select_for_update(no_key=True).values_list("pk"))
 
 
 def moved(source: str, target: str, number: int) -> dict[str, int]:

@@ -105,11 +105,11 @@ def _apply(rows: Iterable[WaitingReceipt]) -> set[int]:
     count_not_delivered(Message.objects.filter(pk__in=_ids(chosen, MessageStatus.DELIVERED)))
     for (status, reason), ids in by_outcome.items():
         Message.objects.filter(pk__in=ids).update_ended(moment, status=status, reason=reason)
-    count(changes)
-    count_minutes({(run_id, moment): numbers for run_id, numbers in ends.items()})
     ids = [message.pk for message, _ in chosen]
     messages_changed(changes.keys(), ids)
     log_messages(ids)
+    count_minutes({(run_id, moment): numbers for run_id, numbers in ends.items()})
+    count(changes)
     _count_by_gateway((receipt for _, receipt in chosen), moment)
     return set(ids)
 

@@ -16,7 +16,7 @@ from campaigns.messages.last_contacted import contacted_since
 from campaigns.models import Campaign, Message, Run
 from campaigns.planning import recurrence
 from campaigns.states import NOT_RECIPIENT, MessageStatus
-from directory.audiences.audience import NEVER, WITHIN
+from directory.audiences.audience import NEVER, WITHIN, Audience
 from directory.models import Contact, ContactQuerySet
 from project.core.clock import now
 
@@ -31,10 +31,12 @@ _COLUMNS = ("run_id", "contact_id", "status", "due_at", "changed_at", "attempts"
 
 def recipients(campaign: Campaign) -> ContactQuerySet:
     """The contacts that the campaign would send to now; none for a transactional campaign."""
-    if campaign.transactional:
-        return Contact.objects.none()
-    audience = campaign.audience_filter
-    contacts = Contact.objects.contactable().matching(audience)
+    return Contact.objects.none() if campaign.transactional else included(campaign.audience_filter)
+
+
+def included(audience: Audience, *, among_few: bool = False) -> ContactQuerySet:
+    """The contacts that the audience includes now; see `ContactQuerySet.matching`."""
+    contacts = Contact.objects.contactable().matching(audience, among_few=among_few)
     condition = audience.last_contacted
     if condition is None:
         return contacts

@@ -4,12 +4,24 @@ import time
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import NamedTuple
 
-from campaigns.models import Run
 from campaigns.sending.decisions import Leased
 from campaigns.sending.rate_limit import RateLimiter
 
 MAX_BUFFERED_SECONDS = 0.65
+
+
+class SendableRun(NamedTuple):
+    """A run that may send. A model object would cost more than all else that is done for a run ten times a second."""
+
+    id: int
+    campaign_id: int
+    rate_limit: float | None
+    """Messages per second."""
+    first_due: datetime | None
+    """The first due time of its pending messages."""
 
 
 @dataclass(slots=True)
@@ -27,39 +39,36 @@ class SendBuffer:
     def __init__(self) -> None:
         self._queues: dict[int, RunQueue] = {}
         self._order: deque[RunQueue] = deque()
+        self._due: set[int] = set()
         self._size = 0
 
     def __len__(self) -> int:
         return self._size
 
-    def room(self, run: Run, limit: int) -> int:
-        """How many more messages of `run` to lease, at most `limit`: no more than its rate can send in time."""
-        rate = run.campaign.rate_limit
-        if rate is None:
-            return limit
-        held = len(self._queues[run.pk].messages) if run.pk in self._queues else 0
-        return min(limit, max(1, int(rate * MAX_BUFFERED_SECONDS)) - held)
+    def update(self, sendable: Iterable[SendableRun], due: Iterable[SendableRun]) -> None:
+        """Apply the current rates of campaigns; from now on, rates are reserved for the runs that are due."""
+        for run in sendable:
+            if run.id in self._queues:
+                self._queues[run.id].rate_limiter.rate = run.rate_limit
+        for run in due:
+            self._queue(run)
+        self._due = {run.id for run in due}
 
-    def add(self, run: Run, messages: Iterable[Leased]) -> None:
+    def room(self, run: SendableRun, limit: int, moment: float) -> int:
+        """How many more messages of `run` to lease, at most `limit`: no more than its rate allows to send soon."""
+        queue = self._queue(run)
+        return int(min(limit, queue.rate_limiter.reserved(moment) - len(queue.messages)))
+
+    def add(self, run: SendableRun, messages: Iterable[Leased]) -> None:
         """Add leased messages of `run`."""
-        queue = self._queues.get(run.pk)
-        if queue is None:
-            queue = self._queues[run.pk] = RunQueue(run.pk, RateLimiter(f"campaign:{run.campaign_id}", None))
-            self._order.append(queue)
-        queue.rate_limiter.rate = run.campaign.rate_limit
+        queue = self._queue(run)
         size_before = len(queue.messages)
         queue.messages.extend(messages)
         self._size += len(queue.messages) - size_before
 
-    def update_rates(self, runs: Iterable[Run]) -> None:
-        """Apply the current rates of these runs' campaigns."""
-        for run in runs:
-            if run.pk in self._queues:
-                self._queues[run.pk].rate_limiter.rate = run.campaign.rate_limit
-
     def rate_limiters(self) -> list[RateLimiter]:
-        """The rate limiters of the runs that have messages."""
-        return [queue.rate_limiter for queue in self._queues.values() if queue.messages]
+        """The rate limiters of the runs that have messages, here or due."""
+        return [queue.rate_limiter for queue in self._queues.values() if queue.messages or queue.run_id in self._due]
 
     def next(self, moment: float) -> Leased | None:
         """Remove and return the next message, taking runs in turn; None if no run's rate limit allows one now."""
@@ -85,3 +94,12 @@ class SendBuffer:
     def take_all(self) -> list[Leased]:
         """Remove and return all messages."""
         return self.take_stale(set())
+
+    def _queue(self, run: SendableRun) -> RunQueue:
+        """The run's queue, at its campaign's rate."""
+        queue = self._queues.get(run.id)
+        if queue is None:
+            rate_limiter = RateLimiter(f"campaign:{run.campaign_id}", run.rate_limit)
+            queue = self._queues[run.id] = RunQueue(run.id, rate_limiter)
+            self._order.append(queue)
+        return queue

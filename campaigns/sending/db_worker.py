@@ -16,11 +16,13 @@ from uuid import UUID
 
 import structlog
 from django.db import connection
+from django.db.models import F
 
 from campaigns.gateways.registry import route_of
 from campaigns.gateways.routing import Route
 from campaigns.models import Run
 from campaigns.sending import circuit_breaker
+from campaigns.sending.buffer import SendableRun
 from campaigns.sending.circuit_breaker import Permit
 from campaigns.sending.decisions import Leased
 from campaigns.sending.lease import delete_leases, lease
@@ -43,14 +45,14 @@ class Snapshot:
     """When the reading began, by the monotonic clock."""
     permit: Permit | None = None
     """None if the circuit breaker was not asked."""
-    sendable: list[Run] = field(default_factory=list)
-    due: list[Run] = field(default_factory=list)
+    sendable: list[SendableRun] = field(default_factory=list)
+    due: list[SendableRun] = field(default_factory=list)
 
 
 class LeasedFromRun(NamedTuple):
     """The messages leased from a run, and how many were requested."""
 
-    run: Run
+    run: SendableRun
     requested: int
     messages: list[Leased]
 
@@ -76,18 +78,18 @@ class DatabaseWorker:
         """Find the runs that may send; ask the circuit breaker last."""
         return self._executor.submit(self._take_snapshot, ask_circuit_breaker)
 
-    def lease(self, quotas: list[tuple[Run, int]]) -> "Future[list[LeasedFromRun]]":
+    def lease(self, quotas: list[tuple[SendableRun, int]]) -> "Future[list[LeasedFromRun]]":
         """Lease up to the given number of messages from each run."""
         return self._leasing.submit(self._lease_all, quotas)
 
-    def lease_one(self, runs: Iterable[Run]) -> "Future[list[LeasedFromRun]]":
+    def lease_one(self, runs: Iterable[SendableRun]) -> "Future[list[LeasedFromRun]]":
         """Lease one message: the one that has been due the longest."""
         ordered = sorted(runs, key=attrgetter("first_due"))
         return self._leasing.submit(self._lease_oldest, ordered)
 
-    def reserve(self, rates: dict[str, float]) -> "Future[dict[str, Reservation]]":
-        """Reserve what becomes due soon at these rates, all together."""
-        return self._reserving.submit(lambda: reserve(rates, clock_seconds()))
+    def reserve(self, rates: dict[str, float], ahead: float) -> "Future[dict[str, Reservation]]":
+        """Reserve what becomes due at these rates within `ahead` seconds, all together."""
+        return self._reserving.submit(lambda: reserve(rates, clock_seconds(), ahead))
 
     def write(self, job: Callable[..., None], *args: Any, **options: Any) -> None:
         """Run `job` later; repeat it while the database is unreachable."""
@@ -116,38 +118,40 @@ class DatabaseWorker:
         meters.flush_soon()
         at, moment = time.monotonic(), now()
         self._route = route_of(self.gateway)
-        sendable = list(Run.objects.sendable(self._route).select_related("campaign"))
-        due = [run for run in sendable if _is_due(run, moment) and run.pk not in self._failed_runs]
+        runs = Run.objects.sendable(self._route)
+        rows = runs.values_list("pk", "campaign_id", "campaign__rate_limit", F("first_due"))
+        sendable = [SendableRun(*row) for row in rows]
+        due = [run for run in sendable if _is_due(run, moment) and run.id not in self._failed_runs]
         return Snapshot(at, circuit_breaker.permit(self.gateway) if ask_circuit_breaker else None, sendable, due)
 
-    def _lease_all(self, quotas: list[tuple[Run, int]]) -> list[LeasedFromRun]:
+    def _lease_all(self, quotas: list[tuple[SendableRun, int]]) -> list[LeasedFromRun]:
         """Lease from all runs in one transaction; if a run fails, in one transaction per run."""
         leased: dict[int, list[Leased]] = defaultdict(list)
         try:
-            for message in lease({run.pk: number for run, number in quotas}, self.token, self._route):
+            for message in lease({run.id: number for run, number in quotas}, self.token, self._route):
                 leased[message.run_id].append(message)
-            return [LeasedFromRun(run, number, leased[run.pk]) for run, number in quotas]
+            return [LeasedFromRun(run, number, leased[run.id]) for run, number in quotas]
         except Exception as error:
             # An error after the commit leaves leased messages that this worker does not know.
             self._consistent = False
             if isinstance(error, DB_OUTAGE_ERRORS):
                 raise
-            log.warning("batch lease failed, leasing per run", runs=[run.pk for run, _ in quotas], exc_info=True)
+            log.warning("batch lease failed, leasing per run", runs=[run.id for run, _ in quotas], exc_info=True)
             return [self._lease_from(run, number) for run, number in quotas]
 
-    def _lease_from(self, run: Run, number: int) -> LeasedFromRun:
+    def _lease_from(self, run: SendableRun, number: int) -> LeasedFromRun:
         """Lease from one run; an error excludes it from this session and affects no other run."""
         try:
-            return LeasedFromRun(run, number, lease({run.pk: number}, self.token, self._route))
+            return LeasedFromRun(run, number, lease({run.id: number}, self.token, self._route))
         except Exception as error:
             self._consistent = False
             if isinstance(error, DB_OUTAGE_ERRORS):
                 raise
-            log.exception("run failed", run=run.pk, campaign=run.campaign_id)
-            self._failed_runs.add(run.pk)
+            log.exception("run failed", run=run.id, campaign=run.campaign_id)
+            self._failed_runs.add(run.id)
             return LeasedFromRun(run, number, [])
 
-    def _lease_oldest(self, runs: list[Run]) -> list[LeasedFromRun]:
+    def _lease_oldest(self, runs: list[SendableRun]) -> list[LeasedFromRun]:
         results = []
         for run in runs:
             results.append(self._lease_from(run, 1))
@@ -188,7 +192,5 @@ def _close_connection() -> None:
     connection.close()
 
 
-def _is_due(run: Run, moment: datetime) -> bool:
-    """Whether a run returned by `sendable` has a due message."""
-    first_due: datetime | None = run.first_due  # type: ignore[attr-defined]
-    return first_due is not None and first_due <= moment
+def _is_due(run: SendableRun, moment: datetime) -> bool:
+    return run.first_due is not None and run.first_due <= moment

@@ -6,19 +6,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from django.db.models import Value
 
 from campaigns.models import Campaign, Run
 from campaigns.planning import recurrence
-from campaigns.planning.recipients import known_zones, recipients
-from campaigns.sending.sql import bare_rows
+from campaigns.planning.recipients import included, known_zones
 from campaigns.states import NOT_RECIPIENT, MessageStatus
 from campaigns.text import CONTACT_FIELDS, measure, placeholders, render, value_of, values_of
 from directory.audiences.audience import Audience
 from directory.suppression.services import blocked_phones
-from project.core.sql import is_among
+from project.core.sql import fetch, id_list, is_among
 
 # A request that starts later would reach the gateway after the deadline.
 NETWORK_DELAY_SECONDS = 0.1
@@ -167,17 +166,31 @@ def _matching(
         return {}
     plain = all(placeholders(runs[run_id].campaign.text) <= CONTACT_FIELDS for run_id in audiences)
     columns = Recipient._fields[:-1] if plain else Recipient._fields
-    run_of = {audience: run_id for run_id, audience in audiences.items()}
-    first, *others = [
-        recipients(runs[run_of[audience]].campaign)
-        .not_suppressed()
-        .order_by()
-        .filter(is_among("id", among))
-        .values_list(Value(run_of[audience]), "pk", *columns)
-        for audience, among in ids.items()
-    ]
-    found = bare_rows(first.union(*others, all=True) if others else first)
-    return {(audiences[run_id], pk): Recipient(*values) for run_id, pk, *values in found}
+    ordered = list(ids)
+    selects = [_select(audience, columns) for audience in ordered]
+    parameters = [(number, *fixed, id_list(ids[ordered[number]])) for number, (_, fixed) in enumerate(selects)]
+    found = fetch(
+        " UNION ALL ".join(select for select, _ in selects), [value for values in parameters for value in values]
+    )
+    return {(ordered[number], pk): Recipient(*values) for number, pk, *values in found}
+
+
+def _select(audience: Audience, columns: tuple[str, ...]) -> tuple[str, tuple[Any, ...]]:
+    """A SELECT of those among some contacts whom the audience includes, and its parameters but the first and last.
+
+    The first parameter is a number that comes back in each row, the last an `id_list`.
+    """
+    return _fixed_select(audience, columns) if audience.last_contacted is None else _build(audience, columns)
+
+
+def _build(audience: Audience, columns: tuple[str, ...]) -> tuple[str, tuple[Any, ...]]:
+    contacts = included(audience, among_few=True).not_suppressed().order_by().filter(is_among("id", []))
+    select, parameters = contacts.values_list(Value(0), "pk", *columns).query.sql_with_params()
+    return select, parameters[1:-1]
+
+
+_fixed_select = lru_cache(maxsize=1000)(_build)
+"""It takes 3 ms to build one, and nothing that it depends on changes, unless it asks for the last contact."""
 
 
 def _values(recipient: Recipient, names: list[str]) -> tuple[object, ...]:

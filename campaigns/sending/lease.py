@@ -15,10 +15,10 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 
-from campaigns.counters import count, lock_runs, moved
+from campaigns.counters import count, moved
 from campaigns.gateways.routing import Route
 from campaigns.models import Lease, Message, MessageQuerySet, Run
-from campaigns.planning.settle import settle
+from campaigns.planning.settle import end
 from campaigns.sending.decisions import Decisions, Due, Leased, recipients_of
 from campaigns.sending.sql import TABLE, first_of_runs, table, uuid
 from campaigns.states import CampaignStatus, MessageStatus
@@ -90,19 +90,19 @@ def _first(due: MessageQuerySet, numbers: Mapping[int, int]) -> list[Due]:
 
 
 def _write(decisions: Decisions, token: UUID, gateway: str) -> None:
-    """Write what was decided. The runs' rows are locked last, since all senders count in them."""
+    """Write what was decided."""
     if decisions.leased:
         _mark_leased(decisions.leased, token, decisions.moment, gateway)
     for due_at, ids in decisions.postponed.items():
         Message.objects.filter(pk__in=ids).update(due_at=due_at)
         log_messages(ids)
-    leased = Counter(message.run_id for message in decisions.leased)
-    if decisions.ended:
-        # They are counted more than once, and anyone else may count the same runs in between.
-        lock_runs({*leased, *(run_id for by_run in decisions.ended.values() for run_id in by_run)})
+    changes: dict[int, Counter[str]] = defaultdict(Counter)
     for (status, reason), by_run in decisions.ended.items():
-        settle(by_run, status, reason)
-    count({run: moved(MessageStatus.PENDING, MessageStatus.SENDING, number) for run, number in leased.items()})
+        for run_id, ended in end(by_run, status, reason).items():
+            changes[run_id].update(ended)
+    for run_id, number in Counter(message.run_id for message in decisions.leased).items():
+        changes[run_id].update(moved(MessageStatus.PENDING, MessageStatus.SENDING, number))
+    count(changes)
 
 
 def _mark_leased(leased: list[Leased], token: UUID, moment: datetime, gateway: str) -> None:

@@ -92,11 +92,11 @@ def record(token: UUID, batch: list[Completed], *, gateway: str, idempotent: boo
         held_others = [(completed, row) for completed, row in others if completed.message.id in held]
         Attempt.objects.bulk_create([_attempt(completed, moment) for completed, _ in held_others])
         accepted = [completed for completed in sent if completed.message.id in held]
+        messages_changed({completed.message.run_id for completed in batch}, held)
         _count(accepted, held_others, moment)
         states = Counter(row.status for _, row in held_others)
         failed, retried = states[MessageStatus.FAILED], states[MessageStatus.PENDING]
         count_hour(gateway, moment, sent=len(accepted), failed=failed, retried=retried)
-        messages_changed({completed.message.run_id for completed in batch}, held)
     _measure(gateway, batch, Counter(row.status.value for _, row in held_others) + Counter(sent=len(accepted)))
     sampled = (completed for completed in accepted if is_logged(completed.message.id))
     log_each("vestnik.sending", "attempt", (_log_fields(gateway, completed) for completed in sampled))
@@ -209,9 +209,9 @@ def _count(sent: list[Completed], others: list[tuple[Completed, NextState]], mom
         message = completed.message
         if message.attempts == 1 and message.id > reached.get(message.run_id, 0):
             reached[message.run_id] = message.id
-    count(changes, reached=reached)
     count_minutes({(run_id, moment): _in_minute(change) for run_id, change in changes.items()})
     count_reasons(Counter((completed.message.run_id, completed.outcome.reason) for completed, _ in others))
+    count(changes, reached=reached)
 
 
 def _in_minute(change: Mapping[str, int]) -> dict[str, int]:

@@ -1,8 +1,9 @@
 """Rate limits, shared by all workers on all hosts.
 
 The whole state of a limit is the moment from which the next message may be sent (generic cell rate algorithm, ITU-T
-I.371). Workers reserve what becomes due within `AHEAD_SECONDS`, so that they need not wait for the database. A worker
-that stops wastes this much. Delays are made up for by `_TOLERANCE_SECONDS` at most.
+I.371). Workers reserve what becomes due within `AHEAD_SECONDS`, and then lease as many messages as they have reserved.
+So neither a distant database nor the number of workers lowers a rate. A worker that stops wastes what it has reserved.
+Delays are made up for by `_TOLERANCE_SECONDS` at most.
 """
 
 import math
@@ -10,15 +11,19 @@ import random
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from django.db import transaction
 
 from campaigns.models import RateLimitState
+from project.core.sql import execute, table, table_rows
 
-AHEAD_SECONDS, _TOLERANCE_SECONDS = 0.2, 0.1
+AHEAD_SECONDS, _TOLERANCE_SECONDS = 0.5, 0.1
 # How long before the end of what is reserved to ask for more; at random, so that workers share a rate evenly.
-_ASK_SECONDS = (0.05, 0.15)
+_ASK_SECONDS = (0.25, 0.35)
+
+
+_TABLE: Final = RateLimitState._meta.db_table
 
 
 class Reservation(NamedTuple):
@@ -55,6 +60,13 @@ class RateLimiter:
             return True
         self._discard_obsolete(self.rate, moment)
         return bool(self._intervals) and self._intervals[0].next_at <= moment
+
+    def reserved(self, moment: float) -> float:
+        """How many messages may be sent now and soon."""
+        if self.rate is None:
+            return math.inf
+        self._discard_obsolete(self.rate, moment)
+        return sum(interval.remaining for interval in self._intervals)
 
     def wants(self, moment: float) -> float | None:
         """The rate at which to reserve more now; None while there is no need."""
@@ -95,13 +107,13 @@ class RateLimiter:
             self._intervals.popleft()
 
 
-def reserve(rates: Mapping[str, float], moment: float) -> dict[str, Reservation]:
-    """Reserve what becomes due soon at these rates, by key.
+def reserve(rates: Mapping[str, float], moment: float, ahead: float = AHEAD_SECONDS) -> dict[str, Reservation]:
+    """Reserve what becomes due at these rates within `ahead` seconds, by key.
 
     The number of statements does not depend on the number of keys. A reservation further ahead than any that is made
     now was made at a lower rate, which is obsolete.
     """
-    near = moment + AHEAD_SECONDS
+    near = moment + ahead
     with transaction.atomic():
         states = _locked(rates)
         if len(states) < len(rates):
@@ -114,13 +126,17 @@ def reserve(rates: Mapping[str, float], moment: float) -> dict[str, Reservation]
         for state in states:
             rate = rates[state.key]
             begins = min(max(state.next_at, moment - _TOLERANCE_SECONDS), near + 1 / rate)
-            number = max(1, int((near - begins) * rate)) if begins <= near else 0
+            number = max(1, int((near - begins) * rate)) if begins < near else 0
             reservations[state.key] = Reservation(begins, number)
             next_at = begins + number / rate
             if next_at != state.next_at:
-                state.next_at = next_at
-                changed.append(state)
-        RateLimitState.objects.bulk_update(changed, ["next_at"])
+                changed.append((state.key, next_at))
+        if changed:
+            execute(
+                f"WITH {table(RateLimitState, 'changed', ('key', 'next_at'))} "  # noqa: S608
+                f"UPDATE {_TABLE} SET next_at = changed.next_at FROM changed WHERE {_TABLE}.key = changed.key",
+                table_rows(changed),
+            )
     return reservations
 
 

@@ -69,7 +69,7 @@ def _write(rows: dict[tuple[MessageStatus, str], list[tuple[int, int]]]) -> None
         )
         for run_id, number in Counter(run_id for _, run_id in messages).items():
             changes[run_id].update({**moved(MessageStatus.SENDING, status, number), "attempts": number})
-    count(changes)
-    count_reasons({(run_id, "worker_died"): changes[run_id]["attempts"] for run_id in changes})
     messages_changed(changes.keys(), [pk for next_state in (_UNKNOWN, _QUARANTINED) for pk, _ in rows[next_state]])
     log_messages([pk for messages in rows.values() for pk, _ in messages])
+    count_reasons({(run_id, "worker_died"): changes[run_id]["attempts"] for run_id in changes})
+    count(changes)

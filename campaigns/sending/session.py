@@ -18,9 +18,8 @@ from django.conf import settings
 from campaigns.gateways.drivers.base import Driver, TransportFailure, Verdict
 from campaigns.gateways.registry import Limits
 from campaigns.metrics import IN_FLIGHT
-from campaigns.models import Run
 from campaigns.sending import circuit_breaker
-from campaigns.sending.buffer import MAX_BUFFERED_SECONDS, SendBuffer
+from campaigns.sending.buffer import MAX_BUFFERED_SECONDS, SendableRun, SendBuffer
 from campaigns.sending.circuit_breaker import Permit
 from campaigns.sending.db_worker import DatabaseWorker, LeasedFromRun, Snapshot
 from campaigns.sending.decisions import Leased
@@ -37,10 +36,11 @@ SNAPSHOT_SECONDS, MAX_SNAPSHOT_SECONDS = 0.1, 0.3
 RECORD_SECONDS, RECORD_BATCH = 0.25, 1000
 # A killed worker loses the outcomes that it has not recorded. At a low rate recording is cheap, so it happens at once.
 PROMPT_SECONDS, PROMPT_BATCH = 0.03, 100
+POLL_SECONDS = 0.02
 # Longer than any request can take, see GATEWAY_TIMEOUT.
 GRACE_SECONDS = 16.0
 # A lease costs a transaction, so it should not be for fewer messages than this.
-MIN_SHARE, MAX_BATCH, MAX_BUFFERED = 20, 2000, 8000
+MIN_SHARE, MAX_BATCH, MAX_BUFFERED, MAX_RUNS = 20, 2000, 8000, 200
 
 
 @dataclass(slots=True)
@@ -81,7 +81,7 @@ class SendSession:
         self.room = self.min_room
         self.timeout = settings.GATEWAY_TIMEOUT
         self.buffer = SendBuffer()
-        self.runs: deque[Run] = deque()
+        self.runs: deque[SendableRun] = deque()
         self.completed: list[Completed] = []
         self.leased_from: set[int] = set()
         self.snapshot, self.permit = Snapshot(), Permit(unrestricted=True)
@@ -104,7 +104,7 @@ class SendSession:
                 self._lease()
                 self._reserve()
                 self._start_requests()
-                self._collect(0.005 if self._pending_reservations else 0.02)
+                self._collect(POLL_SECONDS / 4 if self._pending_reservations else POLL_SECONDS)
             clean = True
         finally:
             self._drain(clean=clean)
@@ -143,9 +143,9 @@ class SendSession:
         """Apply a snapshot: release messages that may not be sent any more, or have waited too long."""
         self.snapshot = snapshot
         # Continue after the run that was served last, so that every run gets a turn.
-        self.runs = deque(sorted(snapshot.due, key=lambda run: (run.pk <= self._last_served, run.pk)))
-        self.buffer.update_rates(snapshot.sendable)
-        self._sendable = {run.pk for run in snapshot.sendable}
+        self.runs = deque(sorted(snapshot.due, key=lambda run: (run.id <= self._last_served, run.id)))
+        self.buffer.update(snapshot.sendable, snapshot.due)
+        self._sendable = {run.id for run in snapshot.sendable}
         self._give_back(self.buffer.take_stale(self._sendable))
         if snapshot.permit is not None and self._snapshot_requested_at >= self._stopped_at:
             self.permit = snapshot.permit
@@ -169,34 +169,47 @@ class SendSession:
 
     def _refill(self) -> None:
         """Lease before the buffer is empty, but no more than half a second's worth of messages."""
-        wanted = min(self.room - len(self.buffer), MAX_BATCH)
-        if wanted < self.room // 4:
+        room = self.room - len(self.buffer)
+        if room < self.room // 4:
+            return
+        reserved = self.rate_limiter.reserved(recent_seconds()) - len(self.buffer)
+        wanted = int(min(room, MAX_BATCH, reserved))
+        quotas = self._quotas(wanted)
+        if not quotas:
             return
         moment = time.monotonic()
-        if moment - self._leased_at < MAX_BUFFERED_SECONDS / 6:
+        if moment - self._leased_at < MAX_BUFFERED_SECONDS / 6 and sum(number for _, number in quotas) == wanted:
             self.room = min(2 * self.room, MAX_BUFFERED)
         self._leased_at = moment
-        self._pending_lease = self.db_worker.lease(self._quotas(wanted))
+        self._pending_lease = self.db_worker.lease(quotas)
 
-    def _quotas(self, wanted: int) -> list[tuple[Run, int]]:
-        """How many messages to lease from each run. A run gets its next turn once it has returned all of its quota."""
-        share = max(MIN_SHARE, wanted // len(self.runs))
-        quotas = []
-        while self.runs and wanted > 0:
+    def _quotas(self, wanted: int) -> list[tuple[SendableRun, int]]:
+        """How many messages to lease from each run. A run gets its next turn once it has returned all of its quota.
+
+        A run without room keeps its turn: what its rate allows is not reserved yet.
+        """
+        share, moment = max(MIN_SHARE, wanted // len(self.runs)), recent_seconds()
+        quotas: list[tuple[SendableRun, int]] = []
+        full: list[SendableRun] = []
+        while self.runs and wanted > 0 and len(quotas) < MAX_RUNS:
             run = self.runs.popleft()
-            self._last_served = run.pk
-            room = self.buffer.room(run, min(share, wanted))
+            room = self.buffer.room(run, min(share, wanted), moment)
             if room > 0:
+                self._last_served = run.id
                 quotas.append((run, room))
                 wanted -= room
+            else:
+                full.append(run)
+        self.runs.extend(full)
         return quotas
 
     def _receive(self, results: list[LeasedFromRun]) -> None:
         """Buffer leased messages; a run that returned fewer than requested has no turn until the next snapshot."""
+        queued = {run.id for run in self.runs}
         for run, requested, messages in results:
-            self.leased_from.add(run.pk)
+            self.leased_from.add(run.id)
             self.buffer.add(run, messages)
-            if len(messages) == requested and run not in self.runs:
+            if len(messages) == requested and run.id not in queued:
                 self.runs.append(run)
         # They were requested when sending was unrestricted.
         if not (self.permit.unrestricted or self._probing):
@@ -214,14 +227,15 @@ class SendSession:
             reservations = finished.result()
             for limiter, rate in self._reserving:
                 limiter.add(reservations[limiter.key], rate)
-        # What would be reserved ahead near the end would be wasted.
-        ending = time.monotonic() > self.deadline - AHEAD_SECONDS
-        if self._pending_reservations is None and self.buffer and not ending:
+        # What is reserved for after the end would be wasted.
+        ahead = min(AHEAD_SECONDS, self.deadline - time.monotonic() - POLL_SECONDS)
+        needed = self.buffer or (self.snapshot.due and (self.permit.unrestricted or self._probing))
+        if self._pending_reservations is None and needed and ahead > 0:
             moment, limiters = recent_seconds(), (self.rate_limiter, *self.buffer.rate_limiters())
             self._reserving = [(each, wanted) for each in limiters if (wanted := each.wants(moment))]
             if self._reserving:
                 rates = {limiter.key: rate for limiter, rate in self._reserving}
-                self._pending_reservations = self.db_worker.reserve(rates)
+                self._pending_reservations = self.db_worker.reserve(rates, ahead)
 
     def _start_requests(self) -> None:
         """Send buffered messages, one of each run in turn, as far as concurrency and rate limits allow.

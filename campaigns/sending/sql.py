@@ -9,7 +9,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import QuerySet
 from django.db.models.expressions import RawSQL
 
 from campaigns.models import Message, MessageQuerySet
@@ -17,13 +16,6 @@ from project.core import sql
 
 TABLE: Final = Message._meta.db_table
 table: Final = partial(sql.table, Message)
-
-
-def bare_rows(queryset: QuerySet[Any, Any]) -> list[tuple[Any, ...]]:
-    """The rows of a `values_list` as the driver returns them: JSON is text, and SQLite's booleans are 0 or 1."""
-    with connection.cursor() as cursor:
-        cursor.execute(*queryset.query.sql_with_params())
-        return list(cursor.fetchall())
 
 
 def first_of_runs(
@@ -46,14 +38,12 @@ def first_of_runs(
         selects = [rows.filter(run=run_id)[:number].query.sql_with_params() for run_id, number in numbers.items()]
         statement = " UNION ALL ".join(f"SELECT * FROM ({select})" for select, _ in selects)  # noqa: S608
         parameters = tuple(value for _, values in selects for value in values)
-    with connection.cursor() as cursor:
-        cursor.execute(statement, parameters)
-        return list(cursor.fetchall())
+    return sql.fetch(statement, parameters)
 
 
 def fenced(statement: str, parameters: Sequence[Any]) -> set[int]:
     """Run an UPDATE … RETURNING id, and return the ids."""
-    return {row[0] for row in sql.returned(statement, parameters)}
+    return {row[0] for row in sql.fetch(statement, parameters)}
 
 
 def uuid(token: UUID) -> Any:

@@ -22,7 +22,7 @@ from directory.fields import DETAILS
 from directory.models import Contact, Source, Tag, likely_timezone
 from directory.suppression.services import suppressed, sync_opt_outs
 from project.core.clock import now
-from project.core.sql import execute, is_among, prefer_index_scans, returned, stamp, table, table_rows
+from project.core.sql import execute, fetch, is_among, prefer_index_scans, stamp, table, table_rows
 
 _TABLE: Final = Contact._meta.db_table
 _TAGGING_TABLE: Final = Contact.tags.through._meta.db_table
@@ -207,7 +207,7 @@ class _Writer:
             f"SELECT {columns}, %s, %s, %s FROM fresh WHERE true ON CONFLICT (phone) DO NOTHING RETURNING id, phone"
         )
         moment = stamp(self.moment)
-        for pk, phone in returned(statement, [*table_rows(map(_new_row, batch)), self.by.pk, moment, moment]):
+        for pk, phone in fetch(statement, [*table_rows(map(_new_row, batch)), self.by.pk, moment, moment]):
             entry = by_phone[phone]
             entry.result.outcome, entry.result.contact_id = Outcome.CREATED, pk
             self.tagged.extend((pk, name) for name in entry.values.get("tags", ()))

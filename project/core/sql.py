@@ -62,8 +62,8 @@ def is_among(column: str, ids: Iterable[int | None]) -> RawSQL:
     return RawSQL(among(column), [id_list(ids)], output_field=BooleanField())  # noqa: S611
 
 
-def returned(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Run an INSERT or UPDATE … RETURNING, and return its rows."""
+def fetch(statement: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Run a query and return its rows as the driver does: JSON is text, and SQLite's booleans are 0 or 1."""
     with connection.cursor() as cursor:
         cursor.execute(statement, parameters)
         return list(cursor.fetchall())

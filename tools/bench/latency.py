@@ -1,24 +1,26 @@
-"""A proxy to the database that takes time, as over a network: `python -m tools.bench.latency HOST PORT SECONDS`.
-
-Prints its port, and at the end how often the clients sent something: a round trip each.
-"""
+"""A proxy to the database that takes time, as over a network: `python -m tools.bench.latency HOST PORT SECONDS`."""
 
 import asyncio
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
 
-@dataclass
 class Distance:
-    """The URL of the database through the proxy, and the number of round trips once it has ended."""
+    """The database at a distance."""
 
-    url: str
-    round_trips: int = 0
+    def __init__(self, url: str, process: "subprocess.Popen[str]") -> None:
+        self.url, self._process = url, process
+
+    def round_trips(self) -> int:
+        """How often clients have sent something so far."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
 
 
 class Proxy:
@@ -29,13 +31,11 @@ class Proxy:
         self.round_trips = 0
 
     async def serve(self) -> None:
-        """Serve until SIGTERM."""
-        stopped = asyncio.Event()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
+        """Serve until the standard input ends; for each line on it, print the number of round trips."""
         server = await asyncio.start_server(self._connect, "127.0.0.1", 0)
         print(server.sockets[0].getsockname()[1], flush=True)
-        await stopped.wait()
-        print(self.round_trips, flush=True)
+        while await asyncio.to_thread(sys.stdin.readline):
+            print(self.round_trips, flush=True)
 
     async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection(self.host, self.port)
@@ -54,15 +54,13 @@ def at_distance(url: str, round_trip: float) -> Iterator[Distance]:
     """Run the proxy before the server of this database URL."""
     parts = urlsplit(url)
     command = [sys.executable, "-m", "tools.bench.latency", parts.hostname or "", str(parts.port), str(round_trip)]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout
     port = process.stdout.readline().strip()
-    distance = Distance(urlunsplit(parts._replace(netloc=f"{parts.username or ''}@127.0.0.1:{port}")))
     try:
-        yield distance
+        yield Distance(urlunsplit(parts._replace(netloc=f"{parts.username or ''}@127.0.0.1:{port}")), process)
     finally:
-        process.terminate()
-        distance.round_trips = int(process.communicate()[0])
+        process.communicate()
 
 
 if __name__ == "__main__":

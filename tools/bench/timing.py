@@ -18,7 +18,7 @@ from django.utils.timezone import now
 
 from accounts.models import User
 from campaigns import services
-from campaigns.models import Campaign, Message
+from campaigns.models import Campaign, Message, Run
 from campaigns.sandbox.server import running_sandbox
 from directory.audiences.audience import Audience
 from directory.models import Contact, Tag
@@ -63,7 +63,7 @@ def many() -> None:
 
 def _many(campaigns: int, distance: float) -> None:
     Campaign.objects.update(status="cancelled")
-    owner, number = User.objects.get(), EACH_RATE * (SECONDS + 4 * WARM_UP_SECONDS)
+    owner, number = User.objects.get(), EACH_RATE * (SECONDS + 30 * WARM_UP_SECONDS)
     contacts = list(Contact.objects.order_by("pk")[: campaigns * number])
     Contact.objects.filter(pk__in=[contact.pk for contact in contacts]).update(is_active=True)
     log, due = io.StringIO(), now() + timedelta(seconds=WARM_UP_SECONDS)
@@ -72,18 +72,27 @@ def _many(campaigns: int, distance: float) -> None:
         tag.contacts.set(contacts[index * number : (index + 1) * number])
         campaign = _campaign(owner, tag.name, starts_at=due)
         Campaign.objects.filter(pk=campaign.pk).update(rate_limit=EACH_RATE)
-    with running_sandbox(log=log) as sandbox, at_distance(os.environ["DATABASE_URL"], distance) as database:
-        with _worker(sandbox.url, DATABASE_URL=database.url):
-            time.sleep(SECONDS + 3 * WARM_UP_SECONDS)
-        times = [json.loads(line)["at"] for line in log.getvalue().splitlines()]
-    begin = due.timestamp() + WARM_UP_SECONDS
+    planned = {campaign.pk for campaign in Campaign.objects.filter(status="scheduled")}
+    with (
+        running_sandbox(log=log) as sandbox,
+        at_distance(os.environ["DATABASE_URL"], distance) as database,
+        _worker(sandbox.url, DATABASE_URL=database.url),
+    ):
+        sending = Run.objects.filter(campaign__in=planned, sent__gt=0)
+        _wait(lambda: sending.count() == campaigns, 300)
+        time.sleep(WARM_UP_SECONDS)
+        begin, before = time.time(), database.round_trips()
+        time.sleep(SECONDS)
+        round_trips = (database.round_trips() - before) / SECONDS
+    times = [json.loads(line)["at"] for line in log.getvalue().splitlines()]
     measured = sum(begin <= at < begin + SECONDS for at in times) / SECONDS
     figure(
         f"{campaigns} campaigns of {EACH_RATE}/s, {distance * 1000:.0f} ms to the database",
         measured,
         "messages/s",
         of_configured=measured / (campaigns * EACH_RATE),
-        round_trips_a_second=database.round_trips / (SECONDS + 3 * WARM_UP_SECONDS),
+        round_trips_a_second=round_trips,
+        seconds_to_start=begin - due.timestamp() - WARM_UP_SECONDS,
     )
 
 

@@ -32,8 +32,9 @@ def sending_times(limiters: Iterable[RateLimiter], clock: Clock, seconds: float)
         for limiter in limiters:
             while True:
                 rate = limiter.wants(clock.time)
-                if rate and clock.time < until - AHEAD_SECONDS:
-                    limiter.add(reserve({limiter.key: rate}, clock.time)[limiter.key], rate)
+                if rate and clock.time < until:
+                    ahead = min(AHEAD_SECONDS, until - clock.time - TICK)
+                    limiter.add(reserve({limiter.key: rate}, clock.time, ahead)[limiter.key], rate)
                 if not limiter.ready(clock.time):
                     break
                 limiter.spend()

@@ -22,6 +22,7 @@ from campaigns.models import Attempt, Campaign, Gateway, Lease, Message
 from campaigns.planning.lifecycle import campaign_advance
 from campaigns.sandbox.server import Sandbox
 from campaigns.sending import buffer, db_worker, rescuer, session
+from campaigns.sending.buffer import SendableRun
 from campaigns.sending.circuit_breaker import FAILURES_TO_OPEN
 from campaigns.sending.lease import lease
 from campaigns.sending.session import SendSession
@@ -237,7 +238,7 @@ def test_nothing_is_leased_once_the_end_has_come(alice: User) -> None:
 def test_pause_stops_sending_and_resume_continues(alice: User, sandbox: Sandbox) -> None:
     campaign = campaign_to(alice, 400, rate_limit=200)
     campaign_advance(campaign.pk)
-    run_session(sandbox, seconds=0.5)
+    run_session(sandbox, seconds=1)
     sent = sandbox.ledger.accepted
     assert 0 < sent < 400
     services.campaign_pause(campaign=campaign, by=alice)
@@ -252,7 +253,7 @@ def test_pause_stops_sending_and_resume_continues(alice: User, sandbox: Sandbox)
 def test_a_cancel_leaves_the_rest_unsent(alice: User, sandbox: Sandbox) -> None:
     campaign = campaign_to(alice, 400, rate_limit=200)
     campaign_advance(campaign.pk)
-    run_session(sandbox, seconds=0.5)
+    run_session(sandbox, seconds=1)
     services.campaign_cancel(campaign=campaign, by=alice)
     run_session(sandbox)
     campaign_advance(campaign.pk)
@@ -343,7 +344,7 @@ def test_the_configured_rate_is_not_exceeded(alice: User, sandbox: Sandbox, sett
 def test_a_text_changed_during_a_pause_applies_to_unattempted_messages(alice: User, sandbox: Sandbox) -> None:
     campaign = campaign_to(alice, 100, rate_limit=50)
     campaign_advance(campaign.pk)
-    run_session(sandbox, seconds=0.5)
+    run_session(sandbox, seconds=1)
     campaign = services.campaign_pause(campaign=campaign, by=alice)
     campaign = services.campaign_update(campaign=campaign, by=alice, text="Новый текст")
     sent = sandbox.ledger.accepted
@@ -433,7 +434,9 @@ def test_a_buffered_message_is_not_sent_as_a_probe(alice: User, sandbox: Sandbox
     campaign_advance(campaign.pk)
     run = campaign.runs.select_related("campaign").get()
     send_session = session_with_probe(sandbox)
-    send_session.buffer.add(run, lease({run.pk: 20}, send_session.token, Route("probe")))
+    send_session.buffer.add(
+        SendableRun(run.pk, run.campaign_id, None, None), lease({run.pk: 20}, send_session.token, Route("probe"))
+    )
     send_session.run()
     send_session.transport.close()
     assert sandbox.ledger.requests == 1
