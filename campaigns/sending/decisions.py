@@ -13,9 +13,11 @@ from django.db.models import Value
 from campaigns.models import Campaign, Run
 from campaigns.planning import recurrence
 from campaigns.planning.recipients import included, known_zones
+from campaigns.sending.sql import once
 from campaigns.states import NOT_RECIPIENT, MessageStatus
 from campaigns.text import CONTACT_FIELDS, measure, placeholders, render, value_of, values_of
 from directory.audiences.audience import Audience
+from directory.models import Contact
 from directory.suppression.services import blocked_phones
 from project.core.sql import fetch, id_list, is_among
 
@@ -169,9 +171,8 @@ def _matching(
     ordered = list(ids)
     selects = [_select(audience, columns) for audience in ordered]
     parameters = [(number, *fixed, id_list(ids[ordered[number]])) for number, (_, fixed) in enumerate(selects)]
-    found = fetch(
-        " UNION ALL ".join(select for select, _ in selects), [value for values in parameters for value in values]
-    )
+    query = " UNION ALL ".join(select for select, _ in selects)
+    found = fetch(*once(Contact, set().union(*ids.values()), query, [each for row in parameters for each in row]))
     return {(ordered[number], pk): Recipient(*values) for number, pk, *values in found}
 
 

@@ -46,6 +46,7 @@ def lease(numbers: Mapping[int, int], token: UUID, route: Route) -> list[Leased]
     with transaction.atomic():
         moment = now()
         runs = _running(numbers, moment)
+        prefer_index_scans()
         rows = _due_rows(runs, numbers, moment, route)
         if not rows:
             return []
@@ -120,7 +121,6 @@ def _mark_leased(leased: list[Leased], token: UUID, moment: datetime, gateway: s
         )
     first = [message for message in leased if message.attempts == 1]
     if first:
-        prefer_index_scans()
         execute(
             f"WITH {table('payload', _PAYLOAD)} "  # noqa: S608
             f"UPDATE {TABLE} SET status = 'sending', lease_token = %s, gateway_id = %s, "

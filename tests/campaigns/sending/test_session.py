@@ -507,7 +507,7 @@ def test_the_last_messages_of_a_run_are_leased_once(alice: User, sandbox: Sandbo
         run_session(sandbox)
     assert statuses(campaign) == {"sent": 20}
     leases = [query for query in queries.captured_queries if query["sql"].startswith("WITH payload")]
-    assert len(leases) <= 12
+    assert len(leases) <= 16
 
 
 def rescue(campaign: Campaign) -> None:
