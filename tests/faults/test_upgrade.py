@@ -87,6 +87,36 @@ def errors(folder: Path) -> list[str]:
 
 
 @pytest.mark.soak
+def test_a_campaign_continues_during_a_downgrade(tmp_path: Path, old_code: Path) -> None:
+    """The new code is stopped after the old one has been started again; the tables stay migrated."""
+    visitor = Visitor()
+    with ExitStack() as context:
+        url = context.enter_context(database(tmp_path))
+        sandbox = context.enter_context(running_sandbox(token=TOKEN, seed=1))
+        new, old = Stack(tmp_path / "new", url, sandbox), Stack(tmp_path / "old", url, sandbox, old_code)
+        new.set_up()
+        with processes(new):
+            api = new.fresh_api()
+            old.log = new.log
+            sandbox.faults = sandbox.faults.updated({"error": 0.02, "throttle": 0.005, "latency": 0.05})
+            add_recipients(new, "upgrade", RECIPIENTS)
+            campaign = launch(api, "upgrade", rate_limit=RATE)
+            visitor.visit(new, EACH_SECONDS)
+            context.enter_context(processes(old))
+            visitor.visit(old, EACH_SECONDS)
+            visitor.visit(new, EACH_SECONDS)
+            assert sandbox.ledger.accepted < RECIPIENTS
+        visitor.visit(old, EACH_SECONDS)
+        api = old.api(old.api().call("POST", "/tokens", 201, **ACCOUNT)["token"])
+        wait_for(lambda: finished(api, campaign), "the campaign's end", 120 + RECIPIENTS / RATE)
+        found = evidence(new, campaign)
+    found.assert_nothing_lost_or_doubled(RECIPIENTS + visitor.joined)
+    assert found.statuses == {"sent": RECIPIENTS + visitor.joined}
+    assert visitor.answers.keys() == {200}
+    assert errors(old.folder) == errors(new.folder) == []
+
+
+@pytest.mark.soak
 def test_a_campaign_continues_during_an_upgrade(
     tmp_path: Path, old_code: Path, record_property: Callable[[str, object], None]
 ) -> None:
