@@ -35,7 +35,7 @@ class Storm:
         self.events: Counter[str] = Counter()
         self.campaigns = [launch(api, f"storm {number}", rate_limit=60) for number in range(CAMPAIGNS)]
         rows = stack.rows("SELECT id, phone FROM directory_contact ORDER BY id")
-        self.contacts = [pk for pk, _ in rows]
+        self.contacts: list[int] = [pk for pk, _ in rows]
         self.phones = iter(range(max(phone for _, phone in rows) + 1, 79190000000))
         self.opted_out: dict[int, float] = {}
 
