@@ -15,12 +15,11 @@ from dataclasses import dataclass
 import structlog
 from django.conf import settings
 
-from campaigns.gateways.drivers.base import Driver, TransportFailure, Verdict
+from campaigns.gateways.drivers.base import Driver, TransportFailure
 from campaigns.gateways.registry import Limits
 from campaigns.metrics import IN_FLIGHT
-from campaigns.sending import circuit_breaker
+from campaigns.sending.admission import Admission
 from campaigns.sending.buffer import MAX_BUFFERED_SECONDS, SendableRun, SendBuffer
-from campaigns.sending.circuit_breaker import Permit
 from campaigns.sending.db_worker import DatabaseWorker, LeasedFromRun, Snapshot
 from campaigns.sending.decisions import Leased
 from campaigns.sending.lease import SESSION_SECONDS, lease_seconds
@@ -84,16 +83,15 @@ class SendSession:
         self.runs: deque[SendableRun] = deque()
         self.completed: list[Completed] = []
         self.leased_from: set[int] = set()
-        self.snapshot, self.permit = Snapshot(), Permit(unrestricted=True)
-        self.streak = circuit_breaker.Streak()
+        self.snapshot, self.admission = Snapshot(), Admission(self.db_worker)
         self._pending_snapshot: Future[Snapshot] | None = None
         self._pending_lease: Future[list[LeasedFromRun]] | None = None
         self._pending_reservations: Future[dict[str, Reservation]] | None = None
         self._reserving: list[tuple[RateLimiter, float]] = []
         self._sendable: set[int] = set()
-        self._probing, self._last_served = False, 0
+        self._last_served = 0
         self._snapshot_outdated = True
-        self._snapshot_requested_at = self._stopped_at = self._recorded_at = self._leased_at = self._busy_at = 0.0
+        self._snapshot_requested_at = self._recorded_at = self._leased_at = self._busy_at = 0.0
 
     def run(self) -> set[int]:
         """Send until nothing is due, the gateway stops, or time is up; return the ids of the runs leased from."""
@@ -118,7 +116,7 @@ class SendSession:
         moment = time.monotonic()
         if self.stopping() or moment >= self.deadline:
             return True
-        may_send = self.snapshot.due and (self.permit.unrestricted or self.permit.probe)
+        may_send = self.snapshot.due and (self.admission.unrestricted or self.admission.has_probe)
         if self.transport.in_flight or self.buffer or self._pending_lease or may_send or self._snapshot_outdated:
             self._busy_at = moment
             return False
@@ -128,13 +126,11 @@ class SendSession:
         """Ten times a second, have the database worker find due runs and ask the circuit breaker."""
         moment = time.monotonic()
         if self._pending_snapshot is None and moment - self._snapshot_requested_at >= SNAPSHOT_SECONDS:
-            if self._probing and not (self.transport.in_flight or self.buffer or self._pending_lease):
-                self._return_probe()
+            if self.admission.probing and not (self.transport.in_flight or self.buffer or self._pending_lease):
+                self.admission.return_probe()
             self._snapshot_requested_at, self._snapshot_outdated = moment, False
             IN_FLIGHT.set(self.driver.name, value=self.transport.in_flight)
-            self._pending_snapshot = self.db_worker.take_snapshot(
-                ask_circuit_breaker=not (self._probing or self.permit.probe)
-            )
+            self._pending_snapshot = self.db_worker.take_snapshot(ask_circuit_breaker=not self.admission.has_probe)
         if self._pending_snapshot is not None and self._pending_snapshot.done():
             finished, self._pending_snapshot = self._pending_snapshot, None
             self._apply_snapshot(finished.result())
@@ -147,12 +143,9 @@ class SendSession:
         self.buffer.update(snapshot.sendable, snapshot.due)
         self._sendable = {run.id for run in snapshot.sendable}
         self._give_back(self.buffer.take_stale(self._sendable))
-        if snapshot.permit is not None and self._snapshot_requested_at >= self._stopped_at:
-            self.permit = snapshot.permit
-        elif snapshot.permit is not None and snapshot.permit.probe:
-            self._return_probe()
+        self.admission.update(snapshot.permit, self._snapshot_requested_at)
         # Messages leased without restriction must not be sent as probes.
-        if not (self.permit.unrestricted or self._probing):
+        if self.admission.restricted:
             self._release(self.buffer.take_all())
 
     def _lease(self) -> None:
@@ -162,9 +155,9 @@ class SendSession:
             self._receive(finished.result())
         if self._pending_lease is not None:
             return
-        if self.permit.probe and not self._probing:
-            self._probing, self._pending_lease = True, self.db_worker.lease_one(self.runs)
-        elif self.permit.unrestricted and self.runs:
+        if self.admission.probe_waiting:
+            self.admission.probing, self._pending_lease = True, self.db_worker.lease_one(self.runs)
+        elif self.admission.unrestricted and self.runs:
             self._refill()
 
     def _refill(self) -> None:
@@ -212,13 +205,8 @@ class SendSession:
             if len(messages) == requested and run.id not in queued:
                 self.runs.append(run)
         # They were requested when sending was unrestricted.
-        if not (self.permit.unrestricted or self._probing):
+        if self.admission.restricted:
             self._release(self.buffer.take_all())
-
-    def _return_probe(self) -> None:
-        """Give the probe back: there was nothing to send, or its deadline passed before it could be sent."""
-        self.db_worker.write(circuit_breaker.return_probe, self.driver.name)
-        self._probing, self.permit = False, Permit()
 
     def _reserve(self) -> None:
         """Have what becomes due soon reserved at all rate limits together."""
@@ -229,7 +217,7 @@ class SendSession:
                 limiter.add(reservations[limiter.key], rate)
         # What is reserved for after the end would be wasted.
         ahead = min(AHEAD_SECONDS, self.deadline - time.monotonic() - POLL_SECONDS)
-        needed = self.buffer or (self.snapshot.due and (self.permit.unrestricted or self._probing))
+        needed = self.buffer or (self.snapshot.due and (self.admission.unrestricted or self.admission.probing))
         if self._pending_reservations is None and needed and ahead > 0:
             moment, limiters = recent_seconds(), (self.rate_limiter, *self.buffer.rate_limiters())
             self._reserving = [(each, wanted) for each in limiters if (wanted := each.wants(moment))]
@@ -267,7 +255,7 @@ class SendSession:
     def _send(self, message: Leased, moment: float) -> None:
         request = self.driver.build(message.id, message.phone, message.text)
         timeout = min(self.timeout, message.send_before - moment)
-        self.transport.submit(InFlight(message, self._probing, time.monotonic()), request, timeout)
+        self.transport.submit(InFlight(message, self.admission.probing, time.monotonic()), request, timeout)
         self.rate_limiter.spend()
 
     def _collect(self, wait: float) -> None:
@@ -278,7 +266,8 @@ class SendSession:
                 continue
             completed = Completed(flight.message, answer, self.driver.parse(answer), flight.probe)
             self.completed.append(completed)
-            self._update_circuit_breaker(flight, completed)
+            if self.admission.completed(completed, started=flight.started):
+                self._stop_sending()
         if self.completed and self._should_record() and not self.db_worker.writing:
             self._record()
 
@@ -293,47 +282,21 @@ class SendSession:
             self.concurrency = max(1, self.transport.in_flight)
             log.error("too many open files", gateway=self.driver.name, concurrency=self.concurrency)
         if flight.probe:
-            self._return_probe()
+            self.admission.return_probe()
         self._release([flight.message])
         self._stop_sending()
 
-    def _update_circuit_breaker(self, flight: InFlight, completed: Completed) -> None:
-        """Update the circuit breaker, hold and streak from one outcome."""
-        name, outcome = self.driver.name, completed.outcome
-        if outcome.hold is not None:
-            self.db_worker.write(circuit_breaker.hold, name, outcome.hold)
-            self._stop_sending()
-        if flight.probe:
-            self._probing = False
-            self._stop_sending()
-            if outcome.verdict in (Verdict.SENT, Verdict.REFUSED) or completed.answer.status == 429:
-                self.db_worker.write(circuit_breaker.close, name)
-            else:
-                self.db_worker.write(circuit_breaker.probe_failed, name, outcome.reason)
-        elif outcome.verdict == Verdict.UNAUTHORISED:
-            self.db_worker.write(circuit_breaker.credentials_refused, name, outcome.reason)
-            self._stop_sending()
-        elif outcome.verdict != Verdict.RETRY:
-            self.streak.success()
-        elif completed.answer.status != 429 and self.streak.failure(flight.started, outcome.reason):
-            self._report()
-            self._stop_sending()
-
     def _stop_sending(self) -> None:
         """Stop sending until the circuit breaker has been asked again, which happens at once."""
-        self.permit = Permit()
-        self._stopped_at, self._snapshot_requested_at = time.monotonic(), 0.0
+        self.admission.stop()
+        self._snapshot_requested_at = 0.0
         self._release(self.buffer.take_all())
 
     def _record(self) -> None:
         batch, self.completed = self.completed, []
         self._recorded_at = time.monotonic()
         self.db_worker.write(record, self.token, batch, gateway=self.driver.name, idempotent=self.driver.idempotent)
-        self._report()
-
-    def _report(self) -> None:
-        """Report this session's streak to the circuit breaker; a snapshot requested later takes it into account."""
-        self.db_worker.write(circuit_breaker.report, self.driver.name, self.streak.take_report())
+        self.admission.report()
 
     def _give_back(self, messages: list[Leased]) -> None:
         """Release messages that waited too long or may not be sent any more; lease fewer from now on."""
@@ -364,8 +327,8 @@ class SendSession:
                 self._collect(0.1)
             if self.completed:
                 self._record()
-            if self.permit.probe:
-                self._return_probe()
+            if self.admission.has_probe:
+                self.admission.return_probe()
             all_settled = clean and not self.transport.in_flight
         finally:
             IN_FLIGHT.set(self.driver.name, value=0)

@@ -451,7 +451,7 @@ def test_a_probe_is_kept_during_a_slow_lease(alice: User, sandbox: Sandbox) -> N
     for _ in range(2):
         send_session._snapshot_requested_at = 0.0
         send_session._refresh_snapshot()
-    assert send_session.permit.probe
+    assert send_session.admission.has_probe
     send_session._pending_lease = None
     send_session.run()
     send_session.transport.close()
