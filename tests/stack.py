@@ -26,6 +26,7 @@ from tests.provider import Provider, running_provider
 
 ROOT = Path(__file__).resolve().parent.parent
 TOKEN, EMAIL, PASSWORD = "stack-token", "root@example.org", "correct horse battery"
+_numbers = itertools.count()
 _phones = itertools.count(79160000000)
 
 
@@ -82,7 +83,7 @@ class Stack:
         self.provider: Provider
         self.worker: subprocess.Popen[bytes] | None = None
         self.log = io.StringIO()
-        """The sandbox's log: one JSON line per request since `fresh_api`."""
+        """The sandbox's log: one JSON line per request since `new_ledger`."""
 
     def manage(self, *arguments: str) -> str:
         """Run a management command, and return its output."""
@@ -169,9 +170,13 @@ class Stack:
         self.rows("DELETE FROM campaigns_unsaved RETURNING id")
         self.sandbox.faults = Faults()
         wait_for(lambda: not self.rows(left), "the end of what an earlier test sends")
+        self.new_ledger()
+        return api
+
+    def new_ledger(self) -> None:
+        """Let the sandbox forget what it has received."""
         self.log = io.StringIO()
         self.sandbox.ledger = Ledger(self.log)
-        return api
 
 
 class Api(requests.Session):
@@ -252,7 +257,7 @@ def database(folder: Path) -> Iterator[str]:
     if not url.startswith("postgres"):
         yield f"sqlite:///{folder / 'stack.sqlite3'}"
         return
-    name = f"vestnik_stack_{os.getpid()}"
+    name = f"vestnik_stack_{os.getpid()}_{next(_numbers)}"
     server = psycopg2.connect(url)
     server.autocommit = True
     with server.cursor() as cursor:

@@ -96,7 +96,8 @@ def test_a_campaign_continues_during_a_downgrade(tmp_path: Path, old_code: Path)
         new, old = Stack(tmp_path / "new", url, sandbox), Stack(tmp_path / "old", url, sandbox, old_code)
         new.set_up()
         with processes(new):
-            api = new.fresh_api()
+            api = new.api(new.api().call("POST", "/tokens", 201, **ACCOUNT)["token"])
+            new.new_ledger()
             old.log = new.log
             sandbox.faults = sandbox.faults.updated({"error": 0.02, "throttle": 0.005, "latency": 0.05})
             add_recipients(new, "upgrade", RECIPIENTS)
@@ -129,7 +130,8 @@ def test_a_campaign_continues_during_an_upgrade(
             stack.environment |= {"LOG_FORMAT": "json"}
         old.set_up()
         with processes(old):
-            api = old.fresh_api()
+            api = old.api(old.api().call("POST", "/tokens", 201, **ACCOUNT)["token"])
+            old.new_ledger()
             new.log = old.log
             sandbox.faults = sandbox.faults.updated({"error": 0.02, "throttle": 0.005, "latency": 0.05})
             add_recipients(old, "upgrade", RECIPIENTS)
