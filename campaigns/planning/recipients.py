@@ -24,7 +24,7 @@ log = structlog.get_logger("vestnik.campaigns")
 
 # A change of a contact becomes visible at the commit, which may be a while after its `updated_at`.
 _JOIN_OVERLAP = timedelta(minutes=2)
-_RANGE = 50_000
+_FIRST_RANGE, _RANGE = 2000, 50_000
 _REPLAN_BATCH = 5000
 _COLUMNS = ("run_id", "contact_id", "status", "due_at", "changed_at", "attempts", "leases", "parts", "reason", "text")
 
@@ -135,29 +135,36 @@ def _follow_zones(run: Run, contacts: ContactQuerySet, moment: datetime) -> None
 
 
 def _insert_all(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
-    """Insert by ranges of contact ids, each in a short transaction of its own, so that sending begins early.
+    """Insert by ranges of contact ids, each in a short transaction of its own, small ones first: sending begins early.
 
     It stops if the campaign was changed meanwhile, because the plan is obsolete, or if another worker has closed the
     run, because its messages would never be sent.
     """
-    zones = known_zones(run.campaign, contacts.order_by().values_list("timezone", flat=True).distinct())
-    if not zones:
+    planned = _planned(run, contacts, moment)
+    bounds, added = planned.aggregate(first=Min("pk"), last=Max("pk")), 0
+    if bounds["first"] is None:
         return 0
-    due = Case(
-        *(When(timezone=zone, then=Value(zone_due(run.campaign, run, zone, moment))) for zone in zones),
-        output_field=DateTimeField(),
-    )
-    planned = contacts.filter(timezone__in=zones).annotate(due=due)
-    bounds, added = contacts.aggregate(first=Min("pk"), last=Max("pk")), 0
-    for start in range(bounds["first"] or 0, (bounds["last"] or 0) + 1, _RANGE):
+    start, size = bounds["first"], _FIRST_RANGE
+    while start <= bounds["last"]:
         with transaction.atomic():
-            inserted = _insert(run, planned.filter(pk__gte=start, pk__lt=start + _RANGE), moment)
+            inserted = _insert(run, planned.filter(pk__gte=start, pk__lt=start + size), moment)
             if not (run.campaign.lock_if_unchanged() and Run.objects.active().filter(pk=run.pk).exists()):
                 transaction.set_rollback(True)
                 break
             count({run.pk: {MessageStatus.PENDING.value: inserted}})
         added += inserted
+        start, size = start + size, min(2 * size, _RANGE)
     return added
+
+
+def _planned(run: Run, contacts: ContactQuerySet, moment: datetime) -> ContactQuerySet:
+    """These contacts with the due time of their message; without those in unknown zones if zones matter."""
+    if not (run.campaign.local_time or run.campaign.hours):
+        at = zone_due(run.campaign, run, run.campaign.timezone, moment)
+        return contacts.annotate(due=Value(at, output_field=DateTimeField()))
+    zones = known_zones(run.campaign, contacts.order_by().values_list("timezone", flat=True).distinct())
+    cases = [When(timezone=zone, then=Value(zone_due(run.campaign, run, zone, moment))) for zone in zones]
+    return contacts.filter(timezone__in=zones).annotate(due=Case(*cases, output_field=DateTimeField()))
 
 
 def _insert(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
