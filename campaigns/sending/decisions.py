@@ -135,45 +135,49 @@ def recipients_of(runs: Mapping[int, Run], rows: Sequence[Due]) -> dict[int, Rec
     For a transactional message, or a phone that the contact no longer has, it is also checked that the phone is not
     blocked.
     """
-    planned = [row for row in rows if row.contact_id is not None]
-    audiences = {run_id: runs[run_id].campaign.audience_filter for run_id in {row.run_id for row in planned}}
-    found = _matching(runs, audiences, planned)
+    found = _matching(runs, [row for row in rows if row.contact_id is not None])
     by_message: dict[int, Recipient] = {}
+    foreign: dict[int, int] = {}
     for row in rows:
-        campaign = runs[row.run_id].campaign
         if row.contact_id is None:
-            by_message[row.id] = Recipient(cast("int", row.phone), "", "", campaign.timezone)
-        elif not campaign.transactional and (audiences[row.run_id], row.contact_id) in found:
-            by_message[row.id] = found[audiences[row.run_id], row.contact_id]
-    foreign = {
-        row.id: row.phone
-        for row in rows
-        if row.id in by_message and row.phone and (row.contact_id is None or row.phone != by_message[row.id].phone)
-    }
+            phone = foreign[row.id] = cast("int", row.phone)
+            by_message[row.id] = Recipient(phone, "", "", runs[row.run_id].campaign.timezone)
+        elif (recipient := found[row.run_id].get(row.contact_id)) is not None:
+            by_message[row.id] = recipient
+            if row.phone and row.phone != recipient.phone:
+                foreign[row.id] = row.phone
     blocked = blocked_phones(foreign.values()) if foreign else set()
-    return {pk: recipient for pk, recipient in by_message.items() if foreign.get(pk) not in blocked}
+    for pk, phone in foreign.items():
+        if phone in blocked:
+            del by_message[pk]
+    return by_message
 
 
-def _matching(
-    runs: Mapping[int, Run], audiences: Mapping[int, Audience], rows: Sequence[Due]
-) -> dict[tuple[Audience, int], Recipient]:
-    """The contacts of these messages that their run's audience still includes, by audience and contact id.
+def _matching(runs: Mapping[int, Run], rows: Sequence[Due]) -> dict[int, dict[int, Recipient]]:
+    """The contacts of these messages that their run's audience still includes, by run id and contact id.
 
     One query for all runs. In a join with the messages PostgreSQL would read the whole directory.
     """
-    ids: dict[Audience, set[int]] = defaultdict(set)
-    for row in rows:
-        ids[audiences[row.run_id]].add(cast("int", row.contact_id))
-    if not ids:
+    if not rows:
         return {}
+    audiences = {run_id: runs[run_id].campaign.audience_filter for run_id in {row.run_id for row in rows}}
+    ordered = list(dict.fromkeys(audiences.values()))
+    numbers = {run_id: ordered.index(audience) for run_id, audience in audiences.items()}
+    ids: list[set[int]] = [set() for _ in ordered]
+    for row in rows:
+        ids[numbers[row.run_id]].add(cast("int", row.contact_id))
     plain = all(placeholders(runs[run_id].campaign.text) <= CONTACT_FIELDS for run_id in audiences)
     columns = Recipient._fields[:-1] if plain else Recipient._fields
-    ordered = list(ids)
     selects = [_select(audience, columns) for audience in ordered]
-    parameters = [(number, *fixed, id_list(ids[ordered[number]])) for number, (_, fixed) in enumerate(selects)]
     query = " UNION ALL ".join(select for select, _ in selects)
-    found = fetch(*once(Contact, set().union(*ids.values()), query, [each for row in parameters for each in row]))
-    return {(ordered[number], pk): Recipient(*values) for number, pk, *values in found}
+    parameters = [(number, *fixed, id_list(ids[number])) for number, (_, fixed) in enumerate(selects)]
+    found: list[dict[int, Recipient]] = [{} for _ in ordered]
+    values = [value for row in parameters for value in row]
+    if len(ordered) > 1:
+        query, values = once(Contact, set().union(*ids), query, values)
+    for number, pk, *columns_read in fetch(query, values):
+        found[number][pk] = Recipient(*columns_read)
+    return {run_id: found[number] for run_id, number in numbers.items()}
 
 
 def _select(audience: Audience, columns: tuple[str, ...]) -> tuple[str, tuple[Any, ...]]:
