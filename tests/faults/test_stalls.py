@@ -96,7 +96,7 @@ def distant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, P
 
 @pytest.mark.parametrize("action", ["pause", "cancel", "end", "opt-out"])
 @pytest.mark.parametrize("seconds", [1, 5, 20])
-@pytest.mark.parametrize("begin", [0.0, 0.02, 0.05, 0.09])
+@pytest.mark.parametrize("begin", [0.0, 0.05])
 def test_nothing_is_sent_a_second_after_a_stop_while_the_database_stalls(
     distant: tuple[Stack, Proxy], begin: float, seconds: int, action: str
 ) -> None:
