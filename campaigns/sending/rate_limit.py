@@ -125,7 +125,7 @@ def reserve(rates: Mapping[str, float], moment: float, ahead: float = AHEAD_SECO
         reservations, changed = {}, []
         for state in states:
             rate = rates[state.key]
-            begins = min(max(state.next_at, moment - _TOLERANCE_SECONDS), near + 1 / rate)
+            begins = min(max(state.next_at, moment - _TOLERANCE_SECONDS), moment + AHEAD_SECONDS + 1 / rate)
             number = max(1, int((near - begins) * rate)) if begins < near else 0
             reservations[state.key] = Reservation(begins, number)
             next_at = begins + number / rate

@@ -89,6 +89,11 @@ class TestRateLimiter:
         assert len(sent_at) == pytest.approx(8 * rate, rel=0.02, abs=1)
         assert max_per_second(sent_at) <= rate * 1.1 + 1
 
+    def test_a_session_near_its_end_gives_nothing_out_twice(self) -> None:
+        taken = [reserve({"gateway:probe": 100}, START)["gateway:probe"]]
+        taken += [reserve({"gateway:probe": 100}, START, ahead)["gateway:probe"] for ahead in (0.1, AHEAD_SECONDS)]
+        assert sum(reservation.number for reservation in taken) <= 100 * (AHEAD_SECONDS + 0.1) + 1
+
     def test_two_keys_do_not_share(self, clock: Clock) -> None:
         sent_at = sending_times([RateLimiter("campaign:1", 10), RateLimiter("campaign:2", 10)], clock, 10)
         assert len(sent_at) == pytest.approx(200, rel=0.02)
