@@ -480,7 +480,7 @@ class TestAdvanceLock:
             campaign_advance(campaign.pk)
             return Run.objects.exists()
 
-        wait_for(begun, "the lock of the dead")
+        assert wait_for(begun, "the lock of the dead worker")
 
     def test_the_lock_does_not_affect_other_campaigns(self, other: psycopg2.extensions.connection) -> None:
         campaign_advance(Campaign.objects.get(name="Other").pk)

@@ -122,7 +122,7 @@ def test_slow_clients_are_disconnected_and_block_nobody(port: int, begun: bytes)
 def test_a_body_below_the_minimum_rate_is_disconnected(port: int) -> None:
     with ExitStack() as stack:
         client = connected(port, stack, SLOW_BODY)
-        wait_for(lambda: refuses_more(client), "the end of the connection")
+        assert wait_for(lambda: refuses_more(client), "the end of the connection")
 
 
 def refuses_more(client: socket.socket) -> bool:
@@ -174,7 +174,7 @@ def test_a_body_that_pauses_after_a_fast_beginning_is_disconnected(port: int) ->
         for _ in range(20):
             client.sendall(b"x" * 100_000)
             time.sleep(0.1)
-        wait_for(lambda: refuses_more(client), "the end of the connection", 20)
+        assert wait_for(lambda: refuses_more(client), "the end of the connection", 20)
 
 
 def test_a_connection_that_is_used_again_and_again_stays_open(port: int) -> None:
