@@ -6,11 +6,13 @@ A version is a digest of the editable fields, so changes that the program makes 
 import hashlib
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, TypeVar
 
 from django import forms
-from django.core.exceptions import FieldDoesNotExist
+from django.core.exceptions import FieldDoesNotExist, ValidationError
 from django.db.models import Model
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
@@ -103,6 +105,18 @@ class VersionedForm(forms.BaseForm):
     def opened(self) -> str | None:
         """The version that the form was opened with, or None if it has none."""
         return str(self.data.get("version") or "") or None
+
+    @contextmanager
+    def refusals(self, conflict_field: str | None = None) -> Iterator[None]:
+        """Run the saving of the form. If it is refused, show the reason in the form: a conflict beside that field."""
+        try:
+            yield
+        except ValidationError as error:
+            self.add_error(None, error)
+        except Stale as error:
+            self.show_conflict(error)
+        except Conflict as error:
+            self.add_error(conflict_field, str(error))
 
     def show_conflict(self, error: Stale) -> None:
         """Keep the input and show who changed what. The next save overwrites that change."""

@@ -17,7 +17,6 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts import services
 from accounts.forms import ProfileForm, TokenForm
 from accounts.models import ApiToken, User
-from accounts.optimistic_locking import Stale
 from accounts.profile.data_export import personal_data
 from accounts.sign_in import revocation
 from accounts.sign_in.deactivation import DeactivateForm
@@ -33,11 +32,8 @@ def profile(request: UserRequest) -> HttpResponse:
     user = User.objects.get(pk=request.user.pk)  # a copy: an invalid form must not rename the signed-in user
     form = ProfileForm(request.POST or None, instance=user)
     if form.is_valid():
-        try:
+        with form.refusals():
             services.user_update(user=user, by=request.user, version=form.opened, **form.cleaned_data)
-        except Stale as error:
-            form.show_conflict(error)
-        else:
             messages.success(request, _("Settings saved."))
             return redirect("accounts:profile")
     return _profile(request, form=form)

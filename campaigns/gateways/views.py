@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts.audit_log import Change, history_of, record
-from accounts.optimistic_locking import Stale, check_version
+from accounts.optimistic_locking import check_version
 from campaigns.gateways import registry
 from campaigns.gateways.drivers import DRIVERS
 from campaigns.gateways.drivers.base import Driver
@@ -84,11 +84,8 @@ def gateway_test(request: UserRequest, name: str) -> HttpResponse:
 
 def _edit(request: UserRequest, form: Any, done: str, row: Gateway | None = None) -> HttpResponse:
     if form.is_valid():
-        try:
+        with form.refusals():
             saved = _save(request, form, row)
-        except Stale as error:
-            form.show_conflict(error)
-        else:
             messages.success(request, done)
             return redirect("gateways:gateway", saved.pk)
     context = {"form": form, "gateway": row}

@@ -4,20 +4,17 @@ from typing import Any, Final
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import ValidationError
 from django.db.models.functions import Lower
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.optimistic_locking import Stale
 from directory.audiences.forms import SavedAudienceForm
 from directory.audiences.services import audience_delete, audience_reach, audience_save
 from directory.contacts.forms import AudienceListForm
 from directory.models import SavedAudience
 from project.http.client import UserRequest
-from project.http.errors import Conflict
 from project.http.lists import clean_query, contains_words, render_list
 
 _PAGE_SIZE: Final = 50
@@ -72,7 +69,7 @@ def delete(request: UserRequest, pk: int) -> HttpResponse:
 
 def _save(request: UserRequest, form: SavedAudienceForm, saved: SavedAudience | None) -> bool:
     """Save the form and return whether it succeeded; otherwise show the errors in the form."""
-    try:
+    with form.refusals("name"):
         row = audience_save(
             by=request.user,
             name=form.cleaned_data["name"],
@@ -80,13 +77,6 @@ def _save(request: UserRequest, form: SavedAudienceForm, saved: SavedAudience | 
             saved=saved,
             version=form.opened,
         )
-    except ValidationError as error:
-        form.add_error(None, error)
-    except Stale as error:
-        form.show_conflict(error)
-    except Conflict as error:
-        form.add_error("name", str(error))
-    else:
         messages.success(request, _("Audience “%(name)s” saved.") % {"name": row})
         return True
     return False

@@ -4,20 +4,17 @@ from typing import Final
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from accounts.optimistic_locking import Stale
 from directory.bulk_actions.views import describe_result
 from directory.bulk_actions.work import bulk_start
 from directory.contacts.forms import TagForm, TagListForm
 from directory.models import BulkAction, BulkActionType, Tag, Tagging
 from directory.tags.services import check_may_change_tag, may_change_tag, tag_update, tags_with_counts
 from project.http.client import UserRequest
-from project.http.errors import Conflict
 from project.http.lists import clean_query, contains_words, render_list
 
 _PAGE_SIZE: Final = 100
@@ -39,15 +36,8 @@ def tag(request: UserRequest, pk: int) -> HttpResponse:
     may_change = may_change_tag(request.user, row)
     form = TagForm(request.POST or None, tag=row)
     if request.method == "POST" and form.is_valid():
-        try:
+        with form.refusals("name"):
             tag_update(tag=row, by=request.user, version=form.opened, **form.cleaned_data)
-        except ValidationError as error:
-            form.add_error(None, error)
-        except Stale as error:
-            form.show_conflict(error)
-        except Conflict as error:
-            form.add_error("name", str(error))
-        else:
             messages.success(request, _("Tag “%(tag)s” saved.") % {"tag": row})
             return redirect("directory:tags")
     context = {
