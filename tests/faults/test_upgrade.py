@@ -14,7 +14,7 @@ import requests
 
 from campaigns.sandbox.server import running_sandbox
 from tests.faults.oracle import add_recipients, evidence
-from tests.stack import EMAIL, PASSWORD, ROOT, TOKEN, Stack, database, finished, launch, processes, wait_for
+from tests.stack import EMAIL, PASSWORD, ROOT, TOKEN, Api, Stack, database, finished, launch, processes, wait_for
 
 RECIPIENTS, RATE = 4000, 40
 EACH_SECONDS = 12
@@ -31,7 +31,7 @@ class Visitor:
 
     def visit(self, stack: Stack, seconds: float) -> None:
         """Visit all pages for this many seconds, through this host's web process."""
-        session, api = signed_in(stack), stack.api(stack.api().call("POST", "/tokens", 201, **ACCOUNT)["token"])
+        session, api = signed_in(stack), signed_in_api(stack)
         until = time.monotonic() + seconds
         while time.monotonic() < until:
             for page in PAGES:
@@ -86,6 +86,30 @@ def errors(folder: Path) -> list[str]:
     ]
 
 
+def begin(stack: Stack, other: Stack) -> int:
+    """Launch a campaign on this host against a faulty gateway; both hosts share the gateway's log. Return its id."""
+    stack.new_ledger()
+    other.log = stack.log
+    stack.sandbox.faults = stack.sandbox.faults.updated({"error": 0.02, "throttle": 0.005, "latency": 0.05})
+    add_recipients(stack, "upgrade", RECIPIENTS)
+    return launch(signed_in_api(stack), "upgrade", rate_limit=RATE)
+
+
+def signed_in_api(stack: Stack) -> Api:
+    """The API for the administrator."""
+    return stack.api(stack.api().call("POST", "/tokens", 201, **ACCOUNT)["token"])
+
+
+def assert_everyone_got_one_message(last: Stack, new: Stack, campaign: int, visitor: Visitor) -> None:
+    """Wait until the last host has finished the campaign. All messages are sent, and all pages have answered."""
+    api = signed_in_api(last)
+    wait_for(lambda: finished(api, campaign), "the campaign's end", 120 + RECIPIENTS / RATE)
+    found = evidence(new, campaign)
+    found.assert_nothing_lost_or_doubled(RECIPIENTS + visitor.joined)
+    assert found.statuses == {"sent": RECIPIENTS + visitor.joined}
+    assert visitor.answers.keys() == {200}
+
+
 @pytest.mark.soak
 def test_a_campaign_continues_during_a_downgrade(tmp_path: Path, old_code: Path) -> None:
     """The new code is stopped after the old one has been started again; the tables stay migrated."""
@@ -96,24 +120,14 @@ def test_a_campaign_continues_during_a_downgrade(tmp_path: Path, old_code: Path)
         new, old = Stack(tmp_path / "new", url, sandbox), Stack(tmp_path / "old", url, sandbox, old_code)
         new.set_up()
         with processes(new):
-            api = new.api(new.api().call("POST", "/tokens", 201, **ACCOUNT)["token"])
-            new.new_ledger()
-            old.log = new.log
-            sandbox.faults = sandbox.faults.updated({"error": 0.02, "throttle": 0.005, "latency": 0.05})
-            add_recipients(new, "upgrade", RECIPIENTS)
-            campaign = launch(api, "upgrade", rate_limit=RATE)
+            campaign = begin(new, old)
             visitor.visit(new, EACH_SECONDS)
             context.enter_context(processes(old))
             visitor.visit(old, EACH_SECONDS)
             visitor.visit(new, EACH_SECONDS)
             assert sandbox.ledger.accepted < RECIPIENTS
         visitor.visit(old, EACH_SECONDS)
-        api = old.api(old.api().call("POST", "/tokens", 201, **ACCOUNT)["token"])
-        wait_for(lambda: finished(api, campaign), "the campaign's end", 120 + RECIPIENTS / RATE)
-        found = evidence(new, campaign)
-    found.assert_nothing_lost_or_doubled(RECIPIENTS + visitor.joined)
-    assert found.statuses == {"sent": RECIPIENTS + visitor.joined}
-    assert visitor.answers.keys() == {200}
+        assert_everyone_got_one_message(old, new, campaign, visitor)
     assert errors(old.folder) == errors(new.folder) == []
 
 
@@ -126,16 +140,9 @@ def test_a_campaign_continues_during_an_upgrade(
         url = context.enter_context(database(tmp_path))
         sandbox = context.enter_context(running_sandbox(token=TOKEN, seed=1))
         old, new = Stack(tmp_path / "old", url, sandbox, old_code), Stack(tmp_path / "new", url, sandbox)
-        for stack in (old, new):
-            stack.environment |= {"LOG_FORMAT": "json"}
         old.set_up()
         with processes(old):
-            api = old.api(old.api().call("POST", "/tokens", 201, **ACCOUNT)["token"])
-            old.new_ledger()
-            new.log = old.log
-            sandbox.faults = sandbox.faults.updated({"error": 0.02, "throttle": 0.005, "latency": 0.05})
-            add_recipients(old, "upgrade", RECIPIENTS)
-            campaign = launch(api, "upgrade", rate_limit=RATE)
+            campaign = begin(old, new)
             visitor.visit(old, EACH_SECONDS)
             new.manage("migrate", "-v0")
             visitor.visit(old, EACH_SECONDS)
@@ -144,12 +151,7 @@ def test_a_campaign_continues_during_an_upgrade(
             visitor.visit(old, EACH_SECONDS)
             assert sandbox.ledger.accepted < RECIPIENTS
         visitor.visit(new, EACH_SECONDS)
-        api = new.api(new.api().call("POST", "/tokens", 201, **ACCOUNT)["token"])
-        wait_for(lambda: finished(api, campaign), "the campaign's end", 120 + RECIPIENTS / RATE)
-        found = evidence(new, campaign)
+        assert_everyone_got_one_message(new, new, campaign, visitor)
         figures = {"from": old_commit(), "joined": visitor.joined, "answers": visitor.answers}
         record_property("figures", {**figures, **sandbox.ledger.stats()})
-    found.assert_nothing_lost_or_doubled(RECIPIENTS + visitor.joined)
-    assert found.statuses == {"sent": RECIPIENTS + visitor.joined}
-    assert visitor.answers.keys() == {200}
     assert errors(old.folder) == errors(new.folder) == []
