@@ -13,8 +13,8 @@ import pytest
 
 from campaigns.sandbox.server import running_sandbox
 from tests.faults.oracle import add_recipients, evidence
-from tests.faults.proxy import Proxy, running_proxy
 from tests.stack import TOKEN, Api, Stack, database, finished, launch, processes, running_stack, wait_for
+from tools.distance import Distance, at_distance
 
 pytestmark = [
     pytest.mark.soak,
@@ -77,12 +77,12 @@ def test_others_send_again_soon_after_a_worker_is_suspended(
 
 
 @pytest.fixture(scope="module")
-def distant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Proxy]]:
+def distant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, Distance]]:
     """A stack whose worker reaches its database through a proxy."""
     folder = tmp_path_factory.mktemp("distant")
     with ExitStack() as context:
         url = context.enter_context(database(folder))
-        proxy = context.enter_context(running_proxy(url))
+        proxy = context.enter_context(at_distance(url))
         stack = Stack(folder, url, context.enter_context(running_sandbox(token=TOKEN, seed=1)))
         stack.set_up()
         context.enter_context(processes(stack))
@@ -98,7 +98,7 @@ def distant(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Stack, P
 @pytest.mark.parametrize("seconds", [1, 5, 20])
 @pytest.mark.parametrize("begin", [0.0, 0.05])
 def test_nothing_is_sent_a_second_after_a_stop_while_the_database_stalls(
-    distant: tuple[Stack, Proxy], begin: float, seconds: int, action: str
+    distant: tuple[Stack, Distance], begin: float, seconds: int, action: str
 ) -> None:
     stack, proxy = distant
     api = stack.fresh_api()

@@ -24,7 +24,7 @@ from directory.audiences.audience import Audience
 from directory.models import Contact, Tag
 from tools.bench import baselines, sinks
 from tools.bench.figures import figure, frozen_run, send
-from tools.bench.latency import at_distance
+from tools.distance import at_distance
 
 RATES, SECONDS = (10, 50, 500), 30
 MANY, EACH_RATE, DISTANCES = (50, 200), 2, (0, 0.002, 0.008)
