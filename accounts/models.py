@@ -23,6 +23,7 @@ from accounts.policies import may_change
 from project.core import clock
 from project.core.clock import now
 from project.core.fields import ClockField
+from project.core.money import MoneyField
 
 TOKEN_LIFETIME = timedelta(days=365)
 MAX_TOKEN_LIFETIME = timedelta(days=5 * 365)
@@ -103,6 +104,7 @@ class User(AbstractBaseUser, PermissionsMixin):
     daily_report = models.BooleanField(_("daily report by e-mail"), default=True)
     weekly_report = models.BooleanField(_("weekly report by e-mail"), default=False)
     empty_reports = models.BooleanField(_("send reports even when there is no activity"), default=False)
+    monthly_budget = MoneyField(_("monthly budget"), null=True, blank=True)
     is_active = models.BooleanField(_("active"), default=True)
     is_staff = models.BooleanField(_("administrator"), default=False)
     date_joined = models.DateTimeField(_("joined"), default=now)
@@ -117,7 +119,7 @@ class User(AbstractBaseUser, PermissionsMixin):
 
     VERSIONED: ClassVar = (
         *("first_name", "last_name", "timezone", "language", "daily_report", "weekly_report", "empty_reports"),
-        *("is_active", "is_staff"),
+        *("monthly_budget", "is_active", "is_staff"),
     )
 
     class Meta:

@@ -60,6 +60,7 @@ API_RATE: int = env.int("API_RATE", 120_000, validate=validate.Range(1))
 WEBHOOKS_ALLOW_PRIVATE: bool = env.bool("WEBHOOKS_ALLOW_PRIVATE", False)
 
 DAILY_REPORT_AT: time = env.clock_time("DAILY_REPORT_AT", "08:00")
+CURRENCY: str = env.currency("CURRENCY", "RUB")
 QUIET_HOURS: tuple[time, time] | None = env.hours("QUIET_HOURS", "")
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", 0, validate=validate.Range(0, 10))
 OPEN_SIGNUP: bool = env.bool("OPEN_SIGNUP", True)

@@ -3,6 +3,7 @@
 from campaigns.models.campaign import MAX_TEXT_LENGTH, RECORDED, Campaign, CampaignQuerySet
 from campaigns.models.gateway import GATEWAY_RECORDED, Gateway, GatewayHour, GatewayQuerySet, RateLimitState
 from campaigns.models.message import Attempt, Lease, Message, MessageQuerySet, WaitingReceipt
+from campaigns.models.price import Price, RunCost
 from campaigns.models.run import NOTHING_OPEN, Run, RunMinute, RunQuerySet, RunReason
 from campaigns.models.unsaved import Unsaved
 
@@ -20,8 +21,10 @@ __all__ = [
     "Lease",
     "Message",
     "MessageQuerySet",
+    "Price",
     "RateLimitState",
     "Run",
+    "RunCost",
     "RunMinute",
     "RunQuerySet",
     "RunReason",

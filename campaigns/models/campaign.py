@@ -19,6 +19,7 @@ from directory.audiences.audience import Audience
 from project.core import clock
 from project.core.clock import now
 from project.core.fields import ClockField
+from project.core.money import MoneyField
 from project.http.lists import contains_words
 
 MAX_TEXT_LENGTH: Final = 1600
@@ -57,6 +58,8 @@ RECORDED: Final = [*COLUMNS, "timezone", "status", "deleted_at"]
 class Campaign(models.Model):
     """What to send, to whom, when and how often.
 
+    At `budget_reached_at` it was paused because its next message would have exceeded its budget or its owner's.
+
     A `transactional` campaign is hidden. It holds the transactional messages of one user and gateway. It has a run per
     day, no recipients of its own, and no end.
     """
@@ -80,6 +83,8 @@ class Campaign(models.Model):
     rate_limit = models.FloatField(
         _("speed limit, messages per second"), null=True, blank=True, validators=[MinValueValidator(0.01)]
     )
+    budget = MoneyField(_("budget"), null=True, blank=True)
+    budget_reached_at = models.DateTimeField(_("budget reached"), null=True, editable=False)
     status = models.CharField(
         _("status"), max_length=9, choices=CampaignStatus.choices, default=CampaignStatus.SCHEDULED
     )

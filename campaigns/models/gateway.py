@@ -21,14 +21,14 @@ class GatewayQuerySet(models.QuerySet["Gateway"]):
 
 
 # Changes of the secret are recorded where it is entered, without values: comparing would open it.
-GATEWAY_RECORDED: Final = ["name", "kind", "url", "username", "concurrency", "rate", "active", "fallback"]
+GATEWAY_RECORDED: Final = ["name", "kind", "url", "username", "concurrency", "rate", "carries", "active", "fallback"]
 
 
 class Gateway(models.Model):
     """How to reach a gateway, and its state, which all workers share: circuit breaker and hold.
 
     For the settings' gateway, `kind` and the connection fields are empty. `fallback` sends its messages while it is
-    stopped.
+    stopped. `carries` lists the areas whose numbers it takes (see `campaigns.gateways.areas`); empty: all.
 
     While `open_until` is set the circuit breaker is open: nothing is sent, except one probe at a time after that
     moment.
@@ -41,6 +41,7 @@ class Gateway(models.Model):
     secret = SecretField(_("token or password"), default="", db_default="", blank=True)
     concurrency = models.PositiveIntegerField(_("concurrent requests"), null=True, blank=True)
     rate = models.FloatField(_("speed limit, messages per second"), null=True, blank=True)
+    carries = models.CharField(_("countries and prefixes"), max_length=1000, default="", db_default="", blank=True)
     active = models.BooleanField(_("active"), default=True, db_default=True)
     fallback = models.ForeignKey(
         "self", on_delete=models.PROTECT, related_name="+", verbose_name=_("fallback"), null=True, blank=True

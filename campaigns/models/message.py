@@ -112,6 +112,10 @@ class Message(models.Model):
     gateway = models.ForeignKey(
         "Gateway", on_delete=models.DO_NOTHING, related_name="+", null=True, db_index=False, db_constraint=False
     )
+    # The gateway that carries its number, where the gateways take different numbers; null: the campaign's.
+    route = models.CharField(max_length=40, null=True)  # noqa: DJ001
+    # Its price in micros, set with each lease; null if no price is known.
+    cost = models.BigIntegerField(null=True)
     lease_token = models.UUIDField(null=True)
     leases = models.PositiveSmallIntegerField(default=0)
 
@@ -128,6 +132,11 @@ class Message(models.Model):
                 fields=["run", "gateway", "due_at"],
                 condition=_WAITING & Q(gateway__isnull=False),
                 name="message_returned",
+            ),
+            models.Index(
+                fields=["run", "route", "due_at", "id"],
+                condition=_WAITING & Q(route__isnull=False),
+                name="message_routed",
             ),
             models.Index(fields=["run", "id"], name="message_listed"),
             models.Index(fields=["phone"], condition=Q(contact=None), name="message_direct"),

@@ -130,6 +130,9 @@ class Run(models.Model):
 
     From `forgotten_at` on, its messages are removed or being removed (`retention.py`); the counters stay.
 
+    `cost` is the price of the messages that the gateway accepted or may have accepted, `reserved_cost` that of those
+    being sent, both in micros (see `project.core.money`).
+
     `reached` is the last message whose first attempt is recorded. The latest changes are near this id.
     """
 
@@ -164,6 +167,8 @@ class Run(models.Model):
     unknown = models.PositiveIntegerField(default=0)
     attempts = models.PositiveIntegerField(default=0)
     parts = models.PositiveIntegerField(default=0)
+    cost = models.BigIntegerField(default=0, db_default=0)
+    reserved_cost = models.BigIntegerField(default=0, db_default=0)
 
     objects = RunQuerySet.as_manager()
 

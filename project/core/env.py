@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import dj_database_url
 import phonenumbers
+from babel.numbers import list_currencies
 from environs import EnvValidationError, FileAwareEnv, ValidationError, validate
 
 WEB_ADDRESS = validate.URL(require_tld=False, schemes={"http", "https"}, error="Not an http:// or https:// address.")
@@ -55,6 +56,7 @@ class Environment(FileAwareEnv):
         self.add_parser("sender", parse_sender)
         self.add_parser("networks", parse_networks)
         self.add_parser("countries", parse_countries)
+        self.add_parser("currency", parse_currency)
         self.add_parser("clock_time", parse_clock_time)
         self.add_parser("hours", parse_hours)
         self.add_parser("time_zone", parse_time_zone)
@@ -133,6 +135,14 @@ def parse_countries(value: str) -> list[str]:
     if unknown or not codes:
         raise ValidationError(f"Not a country: {unknown[0] if unknown else value}.")
     return codes
+
+
+def parse_currency(value: str) -> str:
+    """Check an ISO 4217 code of a currency."""
+    code = value.upper()
+    if code not in list_currencies():
+        raise ValidationError("Not a currency, like RUB.")
+    return code
 
 
 def parse_clock_time(value: str) -> time:

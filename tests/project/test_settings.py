@@ -67,6 +67,7 @@ BAD = [
     ("DAILY_REPORT_AT", "25:00"),
     ("DAILY_REPORT_AT", "morning"),
     ("QUIET_HOURS", "21:00"),
+    ("CURRENCY", "XXXX"),
     ("QUIET_HOURS", "09:00-09:00"),
     ("OPEN_SIGNUP", "perhaps"),
     ("EMAIL_VERIFICATION", "sometimes"),

@@ -1,0 +1,1 @@
+"""Prices of messages: tariffs, estimates, and the pages where administrators enter them."""
