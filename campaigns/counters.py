@@ -1,5 +1,6 @@
 """The counters of runs, changed in the same transaction as the messages that they count."""
 
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -8,7 +9,7 @@ from django.db import connection
 from django.db.models import Count, F, Model
 from django.db.models.functions import Coalesce, Greatest, TruncMinute
 
-from campaigns.models import GatewayHour, MessageQuerySet, Run, RunMinute, RunReason
+from campaigns.models import GatewayHour, MessageQuerySet, Run, RunCost, RunMinute, RunReason
 from campaigns.states import MessageStatus, check_message_transition
 from project.core.sql import execute, stamp, table, table_rows
 
@@ -89,6 +90,14 @@ def count_hour(gateway: str, moment: datetime, **numbers: int) -> None:
     """Add the same numbers to the gateway's hour of `moment`."""
     hour = stamp(moment.replace(minute=0, second=0, microsecond=0))
     _add(GatewayHour, ("gateway", "hour"), {(gateway, hour): numbers}, _PERIOD_COUNTERS)
+
+
+def count_costs(numbers: Mapping[tuple[int, datetime, str, str], Mapping[str, int]]) -> None:
+    """Add numbers of `messages` and `parts`, and `cost` in micros, to runs by run id, moment, gateway and country."""
+    rows: dict[tuple[Any, ...], Counter[str]] = defaultdict(Counter)
+    for (run_id, at, gateway, country), row in numbers.items():
+        rows[run_id, stamp(at.replace(minute=0, second=0, microsecond=0)), gateway, country].update(row)
+    _add(RunCost, ("run_id", "hour", "gateway", "country"), rows, ("messages", "parts", "cost"))
 
 
 def count_reasons(numbers: Mapping[tuple[int, str], int]) -> None:

@@ -5,6 +5,7 @@ Each checks permission (PermissionDenied), the campaign's state (Conflict) and t
 
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from campaigns.messages import transactional, unresolved
 from campaigns.models import MAX_TEXT_LENGTH, Campaign, Gateway, Message, Run
 from campaigns.placeholders import check_placeholders
 from campaigns.planning.lifecycle import hint_advance, hint_start, retry_failed
+from campaigns.sending import budgets
 from campaigns.states import UNFINISHED, CampaignStatus, Resolution, campaign_may
 from campaigns.text import measure, normalise, render
 from directory.audiences.audience import Audience
@@ -45,6 +47,7 @@ def campaign_create(
     draft: bool = False,
     zone: str | None = None,
     gateway: Gateway | None = None,
+    budget: Decimal | None = None,
 ) -> Campaign:
     """Create a campaign that starts automatically, or a draft. Without `starts_at` it starts at once.
 
@@ -68,6 +71,7 @@ def campaign_create(
         "repeat": repeat,
         "rate_limit": rate_limit,
         "gateway": gateway,
+        "budget": budget,
     }
     campaign.set_fields(_normalised(campaign, fields))
     _check_sendable(campaign)
@@ -134,14 +138,18 @@ def campaign_pause(*, campaign: Campaign, by: User) -> Campaign:
     return _change_status(campaign, by, CampaignStatus.PAUSED, _("Only a running campaign can be paused."))
 
 
-def campaign_resume(*, campaign: Campaign, by: User) -> Campaign:
-    """Continue a paused campaign."""
+def campaign_resume(*, campaign: Campaign, by: User, budget: Decimal | None = None) -> Campaign:
+    """Continue a paused campaign, with a new budget if one is given."""
 
     def change(locked: Campaign) -> None:
         if locked.status != CampaignStatus.PAUSED:
             raise Conflict(_("Only a paused campaign can be resumed."))
+        if budget is not None:
+            locked.budget = budget
         locked.become(CampaignStatus.RUNNING)
+        locked.budget_reached_at = None
         _save(locked)
+        _check_budget(locked)
 
     return _change(campaign, by, change)
 
@@ -265,11 +273,20 @@ def _check_gateway(campaign: Campaign, resolution: Resolution) -> None:
         raise Conflict(_("With this gateway a retry may deliver the message twice. Send a new message instead."))
 
 
+def _check_budget(campaign: Campaign) -> None:
+    """Raise Conflict if nothing is left of the campaign's budget or of its owner's for this month."""
+    left = budgets.left(campaign)
+    if left.campaign is not None and left.campaign <= 0:
+        raise Conflict(_("The campaign’s budget is used up. Enter a larger one."))
+    if left.month is not None and left.month <= 0:
+        raise Conflict(_("This month’s budget of the campaign’s creator is used up. An administrator can raise it."))
+
+
 def _reopen(campaign: Campaign) -> None:
     """Set a finished campaign running again. Saving it stops concurrent work that started from an older state."""
     if campaign.status == CampaignStatus.FINISHED:
         campaign.become(CampaignStatus.RUNNING)
-        campaign.finished_at = None
+        campaign.finished_at = campaign.budget_reached_at = None
     _save(campaign)
 
 

@@ -91,6 +91,8 @@ UNFINISHED: Final = (_C.SCHEDULED, _C.RUNNING, _C.PAUSED)
 OPEN: Final = (_M.PENDING, _M.SENDING)
 ENDED: Final = tuple(status for status in _M if status not in OPEN)
 ACCEPTED: Final = (_M.SENT, _M.DELIVERED, _M.UNDELIVERED)
+# The gateway has accepted these or may have accepted them, so it may charge for them.
+CHARGED: Final = (*ACCEPTED, _M.UNKNOWN)
 # Users look for the reasons of these.
 UNSUCCESSFUL: Final = (_M.FAILED, _M.UNDELIVERED, _M.UNKNOWN)
 # The states of a message without problems.

@@ -22,6 +22,8 @@ class Statistics:
     by_status: dict[str, int]
     attempts: int
     parts: int
+    cost: int
+    """In micros, see `project.core.money`."""
     retrying: int
     retry_at: datetime | None
     rate: float
@@ -56,6 +58,7 @@ def campaign_statistics(campaign: Campaign) -> Statistics:
         by_status=by_status,
         attempts=sum(run.attempts for run in runs),
         parts=sum(run.parts for run in runs),
+        cost=sum(run.cost for run in runs),
         retrying=sum(run.retrying for run in runs),
         retry_at=min((run.retry_at for run in runs if run.retry_at), default=None),
         rate=rate,

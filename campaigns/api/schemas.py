@@ -4,6 +4,7 @@ import re
 from datetime import UTC, datetime, time
 from typing import Annotated, Any, Final, Literal
 
+from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext as _
 from ninja import Field, Schema
@@ -24,7 +25,8 @@ from campaigns.text import normalise
 from directory.api import Phone
 from directory.audiences.audience import MAX_CONDITIONS, MAX_DAYS, Audience
 from directory.models import SavedAudience
-from project.http.body import Body, Flag, Line, Moment, Text
+from project.core.money import plain
+from project.http.body import Amount, AmountOut, Body, Flag, Line, Moment, Text
 
 MessageText = Annotated[Text, AfterValidator(normalise), Field(min_length=1, max_length=MAX_TEXT_LENGTH)]
 
@@ -134,6 +136,9 @@ class CampaignFields(Body):
     gateway: GatewayName | None = Field(
         default_factory=lambda: None, description="Name of the gateway; null: the settings' gateway"
     )
+    budget: Amount | None = Field(
+        default_factory=lambda: None, description="Sending pauses before the campaign would cost more than this"
+    )
 
 
 class CampaignBody(CampaignFields):
@@ -220,12 +225,19 @@ class CampaignOut(CampaignSummary):
     window: WindowOut | None
     rate_limit: float | None
     gateway: str | None = Field(alias="gateway_id", description="null: the settings' gateway")
+    budget: str | None = Field(examples=["250.00"])
+    budget_reached_at: datetime | None = Field(description="Set while the campaign is paused because of a budget")
     version: str = Field(description="Changes with what can be edited; see `If-Match`")
 
     @staticmethod
     def resolve_version(campaign: Campaign) -> str:
         """Compute the version; it is not a column."""
         return version_of(campaign)
+
+    @staticmethod
+    def resolve_budget(campaign: Campaign) -> str | None:
+        """Return the exact amount."""
+        return None if campaign.budget is None else plain(campaign.budget)
 
     updated_at: datetime
     finished_at: datetime | None
@@ -282,6 +294,7 @@ class RunOut(Schema):
     by_status: dict[str, int]
     attempts: int
     parts: int
+    cost: AmountOut
 
     @staticmethod
     def resolve_by_status(run: Any) -> dict[str, int]:
@@ -296,6 +309,8 @@ class CampaignStats(Schema):
     by_status: dict[str, int]
     attempts: int = Field(description="Completed requests to the gateway")
     parts: int = Field(description="Parts of all accepted messages")
+    cost: AmountOut = Field(description="Price of all messages that were or may have been accepted", examples=["12.50"])
+    currency: str = Field(default_factory=lambda: settings.CURRENCY, description="ISO 4217", examples=["RUB"])
     rate: float = Field(description="Messages per second over the last minute or two")
     started_at: datetime | None
     finished_at: datetime | None

@@ -17,6 +17,7 @@ from campaigns.gateways.drivers import DRIVERS
 from campaigns.gateways.drivers.base import Connection, Driver
 from campaigns.gateways.routing import Route
 from campaigns.models import Campaign, Gateway
+from campaigns.prices.tariff import tariff_of
 from campaigns.wording import area_words
 
 
@@ -92,13 +93,20 @@ def route_of(name: str) -> Route:
     """Return what the gateway may send now."""
     rows = list(Gateway.objects.known().defer("secret"))
     kinds = {row.name: row.kind for row in rows if row.kind} | {settings.GATEWAY: settings.GATEWAY}
-    limit = _max_parts(kinds.get(name, ""))
+    limit, price_of = _max_parts(kinds.get(name, "")), tariff_of(name).price_of
     if len(kinds) == 1:
-        return Route(name, max_parts=limit)
+        return Route(name, max_parts=limit, price_of=price_of)
     stopped_by_name = {row.name: row.stopped for row in rows if row.fallback_id == name}
     served = {name, *(other for other, stopped in stopped_by_name.items() if stopped)}
     recovered = {other for other, stopped in stopped_by_name.items() if not stopped}
-    return Route(name, sole=False, served=frozenset(served), recovered=frozenset(recovered), max_parts=limit)
+    return Route(
+        name,
+        sole=False,
+        served=frozenset(served),
+        recovered=frozenset(recovered),
+        max_parts=limit,
+        price_of=price_of,
+    )
 
 
 def is_idempotent(name: str | None) -> bool:

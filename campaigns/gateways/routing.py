@@ -1,6 +1,7 @@
 """Which campaigns a gateway sends: its own, and those of a stopped gateway whose fallback it is."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from django.conf import settings
 from django.db.models import Q
@@ -20,6 +21,8 @@ class Route:
     recovered: frozenset[str] = frozenset()
     max_parts: int | None = None
     """The most parts that the gateway sends completely; None: no limit."""
+    price_of: Callable[[int], int | None] = field(default=lambda _phone: None, compare=False)
+    """The gateway's price of a part to a phone, in micros; None if it is not known."""
 
     def runs_served(self) -> Q:
         """Match runs of campaigns of the served gateways."""

@@ -1,12 +1,13 @@
 """Resolution of unknown messages: retry, resend, mark as sent, or mark as failed."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from django.db import transaction
 from django.db.models import Sum
 
+from campaigns.costs import charge, charges_of
 from campaigns.counters import count, count_ended, moved
 from campaigns.gateways import registry
 from campaigns.models import Campaign, Message, MessageQuerySet, Run
@@ -78,8 +79,9 @@ def apply(run: Run, messages: Sequence[Message], resolution: Resolution) -> Sequ
     """Resolve these locked messages of a run; return them, or the new messages sent instead."""
     rows = Message.objects.filter(pk__in=[message.pk for message in messages])
     if resolution == Resolution.RETRY:
+        refund: Mapping[str, int] = charge(charges_of(rows), sign=-1).get(run.pk, {})
         rows.reset_to_pending()
-        count({run.pk: moved(MessageStatus.UNKNOWN, MessageStatus.PENDING, len(messages))})
+        count({run.pk: {**moved(MessageStatus.UNKNOWN, MessageStatus.PENDING, len(messages)), **refund}})
         _plan(run, messages)
     elif resolution == Resolution.RESEND:
         rows.update_ended(now(), reason=RESENT)
@@ -109,7 +111,9 @@ def _plan(run: Run, messages: Sequence[Message]) -> None:
 
 def _mark_as(run: Run, rows: MessageQuerySet, status: MessageStatus) -> None:
     """Mark messages as sent or failed, as a user decided."""
-    parts = rows.aggregate(all_parts=Sum("parts"))["all_parts"] if status == MessageStatus.SENT else 0
+    sent = status == MessageStatus.SENT
+    parts = rows.aggregate(all_parts=Sum("parts"))["all_parts"] if sent else 0
     count_ended(rows, status.value)
+    refund: Mapping[str, int] = {} if sent else charge(charges_of(rows), sign=-1).get(run.pk, {})
     number = rows.update_ended(now(), status=status, reason=MARKED)
-    count({run.pk: {**moved(MessageStatus.UNKNOWN, status, number), "parts": parts}})
+    count({run.pk: {**moved(MessageStatus.UNKNOWN, status, number), "parts": parts, **refund}})

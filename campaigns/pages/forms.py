@@ -12,13 +12,14 @@ from django.utils.translation import pgettext_lazy
 from accounts.models import User
 from accounts.optimistic_locking import VersionedForm
 from campaigns.fields import COLUMNS, FIELDS, changeable_in, labels_of
-from campaigns.models import MAX_TEXT_LENGTH, Campaign, Gateway
+from campaigns.models import MAX_TEXT_LENGTH, Campaign, Gateway, Price
 from campaigns.states import CampaignStatus, Repeat
 from campaigns.text import normalise
 from directory.audiences.audience import Audience
 from directory.audiences.forms import AUDIENCE_FIELDS, AudienceForm, initial_of
 from directory.contacts.forms import Choice
 from project.core.clock import now
+from project.core.money import amount_field
 from project.http.lists import NEWEST, ListForm, QueryForm
 
 NOW, AT = "now", "at"
@@ -99,6 +100,9 @@ class CampaignForm(VersionedForm, AudienceForm):
         help_text=_("Leave empty for no limit."),
     )
     gateway = _gateway_field()
+    budget = amount_field(
+        _("Budget"), help_text=_("Sending pauses before the campaign would cost more. Leave empty for no limit.")
+    )
 
     def __init__(
         self, data: Any = None, *, campaign: Campaign | None = None, audience_filter: Audience | None = None
@@ -112,6 +116,7 @@ class CampaignForm(VersionedForm, AudienceForm):
         self.offer(audience_filter)
         self.fields["rate_limit"].widget.attrs["step"] = "any"
         self.several_gateways = Gateway.objects.exclude(kind="").exists()
+        self.priced = Price.objects.exists() or (campaign is not None and campaign.budget is not None)
         changeable = changeable_in(campaign.status) if campaign else INPUTS.keys()
         self.locked = INPUTS.keys() - changeable
         for name in self.locked:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Collection, Mapping
 
+from campaigns.costs import charge, charges_of
 from campaigns.counters import count, count_minutes, moved
 from campaigns.models import Attempt, Message
 from campaigns.states import MessageStatus
@@ -40,4 +41,6 @@ def end(
     for run_id, number in settled.items():
         changes[run_id] = Counter(moved(MessageStatus.PENDING, status, number))
         changes[run_id].update(moved(MessageStatus.PENDING, MessageStatus.UNKNOWN, len(ids[run_id]) - number))
+    for run_id, change in charge(charges_of(Message.objects.filter(pk__in=doubtful))).items() if doubtful else ():
+        changes[run_id].update(change)
     return changes

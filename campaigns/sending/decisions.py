@@ -10,9 +10,11 @@ from typing import Any, NamedTuple, cast
 
 from django.db.models import Value
 
+from campaigns.gateways.routing import Route
 from campaigns.models import Campaign, Run
 from campaigns.planning import recurrence
 from campaigns.planning.recipients import included, known_zones
+from campaigns.sending.budgets import Budgets
 from campaigns.sending.sql import once
 from campaigns.states import NOT_RECIPIENT, MessageStatus
 from campaigns.text import CONTACT_FIELDS, measure, placeholders, render, value_of, values_of
@@ -62,6 +64,8 @@ class Leased(NamedTuple):
     """Seconds since the epoch, by the database's clock."""
     leased_at: float
     """When the lease began to read, by the monotonic clock of the worker that holds it."""
+    cost: int | None = None
+    """The price of all parts in micros; None if it is not known."""
 
 
 @dataclass(slots=True)
@@ -70,7 +74,8 @@ class Decisions:
 
     moment: datetime
     leased_at: float
-    max_parts: int | None
+    route: Route
+    budgets: Budgets
     leased: list[Leased] = field(default_factory=list)
     postponed: dict[datetime, list[int]] = field(default_factory=lambda: defaultdict(list))
     """Ids of messages by their new due time."""
@@ -85,6 +90,8 @@ class Decisions:
         zones = {by_message[row.id].timezone for row in rows if row.id in by_message}
         deadlines, openings = self._deadlines(run, zones)
         for row in rows:
+            if run.campaign_id in self.budgets.reached:
+                return
             recipient = by_message.get(row.id)
             if recipient is None:
                 self._end(row, MessageStatus.CANCELLED, NOT_RECIPIENT)
@@ -102,11 +109,15 @@ class Decisions:
             phone, (text, parts) = recipient.phone, _payload(campaign.text, _values(recipient, names))
         if not text.strip():
             self._end(row, MessageStatus.FAILED, "empty_text")
-        elif self.max_parts is not None and parts > self.max_parts:
+        elif self.route.max_parts is not None and parts > self.route.max_parts:
             self._end(row, MessageStatus.FAILED, "too_many_parts")
         else:
-            owners = (row.id, row.run_id, campaign.pk, row.contact_id)
-            self.leased.append(Leased(*owners, phone, text, parts, row.attempts + 1, deadline, self.leased_at))
+            price = self.route.price_of(phone)
+            cost = None if price is None else price * parts
+            if self.budgets.take(campaign.pk, cost or 0):
+                owners = (row.id, row.run_id, campaign.pk, row.contact_id)
+                times = (deadline, self.leased_at)
+                self.leased.append(Leased(*owners, phone, text, parts, row.attempts + 1, *times, cost))
 
     def _end(self, row: Due, status: MessageStatus, reason: str) -> None:
         self.ended[status, reason][row.run_id].append(row.id)

@@ -7,7 +7,7 @@ runs: with a database at a distance each of them costs a round trip.
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -17,8 +17,9 @@ from django.db.models import F
 
 from campaigns.counters import count, moved
 from campaigns.gateways.routing import Route
-from campaigns.models import Lease, Message, MessageQuerySet, Run
+from campaigns.models import Campaign, Lease, Message, MessageQuerySet, Run
 from campaigns.planning.settle import end
+from campaigns.sending.budgets import Budgets
 from campaigns.sending.decisions import Decisions, Due, Leased, recipients_of
 from campaigns.sending.sql import TABLE, first_of_runs, table, uuid
 from campaigns.states import CampaignStatus, MessageStatus
@@ -28,7 +29,7 @@ from project.core.sql import execute, prefer_index_scans, table_rows
 
 SESSION_SECONDS = 20.0
 _MARGIN_SECONDS = 30.0
-_PAYLOAD = ("id", "phone", "text", "parts")
+_PAYLOAD = ("id", "phone", "text", "parts", "cost")
 
 
 def lease_seconds() -> float:
@@ -46,17 +47,22 @@ def lease(numbers: Mapping[int, int], token: UUID, route: Route) -> list[Leased]
     with transaction.atomic():
         moment = now()
         runs = _running(numbers, moment)
+        budgets = Budgets.lock(*_payers(runs.values()))
+        if budgets:
+            # They may have changed while this waited for the locks.
+            runs = _running(numbers, moment)
         prefer_index_scans()
         rows = _due_rows(runs, numbers, moment, route)
         if not rows:
             return []
-        by_message, decisions = recipients_of(runs, rows), Decisions(moment, leased_at, route.max_parts)
+        by_message, decisions = recipients_of(runs, rows), Decisions(moment, leased_at, route, budgets)
         by_run: dict[int, list[Due]] = defaultdict(list)
         for row in rows:
             by_run[row.run_id].append(row)
         for run_id, due in by_run.items():
             decisions.add(runs[run_id], due, by_message)
         _write(decisions, token, route.gateway)
+        budgets.pause_exhausted(moment)
     return decisions.leased
 
 
@@ -67,8 +73,15 @@ def delete_leases(token: UUID) -> None:
 
 def _running(numbers: Mapping[int, int], moment: datetime) -> dict[int, Run]:
     """The runs that may send, by id. The sender read them up to a second ago; they may have changed since."""
-    runs = Run.objects.filter(pk__in=numbers, campaign__status=CampaignStatus.RUNNING).select_related("campaign")
+    running = Run.objects.filter(pk__in=numbers, campaign__status=CampaignStatus.RUNNING)
+    runs = running.select_related("campaign").annotate(monthly_budget=F("campaign__owner__monthly_budget"))
     return {run.pk: run for run in runs if moment < run.deadline}
+
+
+def _payers(runs: Collection[Run]) -> tuple[list[Campaign], set[int]]:
+    """The campaigns of these runs, and the ids of their owners with a monthly budget."""
+    owners = {run.campaign.owner_id for run in runs if run.monthly_budget is not None}  # type: ignore[attr-defined]
+    return [run.campaign for run in runs], owners
 
 
 def _due_rows(runs: Mapping[int, Run], numbers: Mapping[int, int], moment: datetime, route: Route) -> list[Due]:
@@ -103,29 +116,20 @@ def _write(decisions: Decisions, token: UUID, gateway: str) -> None:
             changes[run_id].update(ended)
     for run_id, number in Counter(message.run_id for message in decisions.leased).items():
         changes[run_id].update(moved(MessageStatus.PENDING, MessageStatus.SENDING, number))
+    for message in decisions.leased:
+        changes[message.run_id]["reserved_cost"] += message.cost or 0
     count(changes)
 
 
 def _mark_leased(leased: list[Leased], token: UUID, moment: datetime, gateway: str) -> None:
-    """Mark the batch as leased and freeze its payloads: one statement for first attempts, one for retries."""
+    """Mark the batch as leased, with its prices, and freeze its payloads: a retry has them already."""
     until = moment + timedelta(seconds=lease_seconds())
     Lease.objects.create(token=token, until=until, message_ids=[message.id for message in leased])
-    retries = [message.id for message in leased if message.attempts > 1]
-    if retries:
-        Message.objects.filter(pk__in=retries).update(
-            status=MessageStatus.SENDING,
-            lease_token=token,
-            gateway=gateway,
-            attempts=F("attempts") + 1,
-            leases=F("leases") + 1,
-        )
-    first = [message for message in leased if message.attempts == 1]
-    if first:
-        execute(
-            f"WITH {table('payload', _PAYLOAD)} "  # noqa: S608
-            f"UPDATE {TABLE} SET status = 'sending', lease_token = %s, gateway_id = %s, "
-            "attempts = attempts + 1, leases = leases + 1, "
-            "phone = payload.phone, text = payload.text, parts = payload.parts "
-            f"FROM payload WHERE {TABLE}.id = payload.id",
-            [*table_rows((m.id, m.phone, m.text, m.parts) for m in first), uuid(token), gateway],
-        )
+    execute(
+        f"WITH {table('payload', _PAYLOAD)} "  # noqa: S608
+        f"UPDATE {TABLE} SET status = 'sending', lease_token = %s, gateway_id = %s, "
+        "attempts = attempts + 1, leases = leases + 1, "
+        "phone = payload.phone, text = payload.text, parts = payload.parts, cost = payload.cost "
+        f"FROM payload WHERE {TABLE}.id = payload.id",
+        [*table_rows((m.id, m.phone, m.text, m.parts, m.cost) for m in leased), uuid(token), gateway],
+    )

@@ -12,6 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
+from campaigns.costs import Charge, charge
 from campaigns.counters import count, count_hour, count_minutes, count_reasons, moved
 from campaigns.gateways.drivers.base import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
 from campaigns.metrics import GATEWAY_MESSAGES, GATEWAY_SECONDS
@@ -93,7 +94,7 @@ def record(token: UUID, batch: list[Completed], *, gateway: str, idempotent: boo
         Attempt.objects.bulk_create([_attempt(completed, moment) for completed, _ in held_others])
         accepted = [completed for completed in sent if completed.message.id in held]
         messages_changed({completed.message.run_id for completed in batch}, held)
-        _count(accepted, held_others, moment)
+        _count(accepted, held_others, moment, gateway)
         states = Counter(row.status for _, row in held_others)
         failed, retried = states[MessageStatus.FAILED], states[MessageStatus.PENDING]
         count_hour(gateway, moment, sent=len(accepted), failed=failed, retried=retried)
@@ -195,7 +196,7 @@ def _attempt(completed: Completed, moment: datetime) -> Attempt:
     )
 
 
-def _count(sent: list[Completed], others: list[tuple[Completed, NextState]], moment: datetime) -> None:
+def _count(sent: list[Completed], others: list[tuple[Completed, NextState]], moment: datetime, gateway: str) -> None:
     changes: dict[int, Counter[str]] = defaultdict(Counter)
     for run_id, number in Counter(completed.message.run_id for completed in sent).items():
         changes[run_id].update(moved(MessageStatus.SENDING, MessageStatus.SENT, number))
@@ -207,11 +208,23 @@ def _count(sent: list[Completed], others: list[tuple[Completed, NextState]], mom
     reached: dict[int, int] = {}
     for completed in (*sent, *(completed for completed, _ in others)):
         message = completed.message
+        changes[message.run_id]["reserved_cost"] -= message.cost or 0
         if message.attempts == 1 and message.id > reached.get(message.run_id, 0):
             reached[message.run_id] = message.id
     count_minutes({(run_id, moment): _in_minute(change) for run_id, change in changes.items()})
     count_reasons(Counter((completed.message.run_id, completed.outcome.reason) for completed, _ in others))
+    charged = [*sent, *(completed for completed, row in others if row.status == MessageStatus.UNKNOWN)]
+    for run_id, change in charge(_charges(charged, moment, gateway)).items():
+        changes[run_id].update(change)
     count(changes, reached=reached)
+
+
+def _charges(charged: list[Completed], moment: datetime, gateway: str) -> list[Charge]:
+    return [
+        Charge(message.run_id, moment, gateway, message.phone, message.parts, message.cost)
+        for message, *_ in charged
+        if message.cost is not None
+    ]
 
 
 def _in_minute(change: Mapping[str, int]) -> dict[str, int]:
@@ -229,7 +242,7 @@ def release(token: UUID, messages: list[Leased]) -> None:
     ids = [message.id for message in messages]
     with transaction.atomic():
         held = Message.objects.leased_by(token).filter(pk__in=ids)
-        by_run = Counter(held.select_for_update().values_list("run_id", flat=True))
+        rows = list(held.select_for_update().values_list("run_id", "cost"))
         unleased = {
             "status": MessageStatus.PENDING,
             "attempts": F("attempts") - 1,
@@ -240,4 +253,8 @@ def release(token: UUID, messages: list[Leased]) -> None:
         unattempted = held.filter(~attempted, attempts=1, contact__isnull=False, resend_of=None)
         unattempted.update(**unleased, phone=None, text="", parts=0)
         held.update(**unleased)
-        count({run: moved(MessageStatus.SENDING, MessageStatus.PENDING, number) for run, number in by_run.items()})
+        changes: dict[int, Counter[str]] = defaultdict(Counter)
+        for run_id, cost in rows:
+            changes[run_id].update(moved(MessageStatus.SENDING, MessageStatus.PENDING, 1))
+            changes[run_id]["reserved_cost"] -= cost or 0
+        count(changes)

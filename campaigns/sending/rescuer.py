@@ -2,11 +2,12 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from django.db import transaction
 
+from campaigns.costs import charge, charges_of
 from campaigns.counters import count, count_reasons, moved
 from campaigns.metrics import LEASES_RESCUED, MESSAGES_RESCUED
 from campaigns.models import Attempt, Lease, Message
@@ -20,6 +21,14 @@ MAX_LEASES = 3
 _RETRIED: Final = (MessageStatus.PENDING, "worker_died")
 _UNKNOWN: Final = (MessageStatus.UNKNOWN, "worker_died")
 _QUARANTINED: Final = (MessageStatus.UNKNOWN, QUARANTINED)
+
+
+class _Held(NamedTuple):
+    """A message that an expired lease still holds."""
+
+    pk: int
+    run_id: int
+    cost: int | None
 
 
 def rescue(*, idempotent: Callable[[str | None], bool]) -> int:
@@ -42,10 +51,10 @@ def rescue(*, idempotent: Callable[[str | None], bool]) -> int:
 def _take_back(lease: Lease, *, idempotent: Callable[[str | None], bool]) -> int:
     """Set the next state of the messages that the lease still holds."""
     held = Message.objects.leased_by(lease.token).filter(pk__in=lease.message_ids).select_for_update(of=("self",))
-    rows: dict[tuple[MessageStatus, str], list[tuple[int, int]]] = defaultdict(list)
-    for pk, run_id, leases, gateway in held.values_list("pk", "run_id", "leases", "gateway_id"):
+    rows: dict[tuple[MessageStatus, str], list[_Held]] = defaultdict(list)
+    for pk, run_id, cost, leases, gateway in held.values_list("pk", "run_id", "cost", "leases", "gateway_id"):
         next_state = _UNKNOWN if not idempotent(gateway) else _RETRIED if leases < MAX_LEASES else _QUARANTINED
-        rows[next_state].append((pk, run_id))
+        rows[next_state].append(_Held(pk, run_id, cost))
     if rows:
         _write(rows)
         retried, unknown = len(rows[_RETRIED]), len(rows[_UNKNOWN]) + len(rows[_QUARANTINED])
@@ -56,20 +65,25 @@ def _take_back(lease: Lease, *, idempotent: Callable[[str | None], bool]) -> int
     return sum(map(len, rows.values()))
 
 
-def _write(rows: dict[tuple[MessageStatus, str], list[tuple[int, int]]]) -> None:
+def _write(rows: dict[tuple[MessageStatus, str], list[_Held]]) -> None:
     """Write each message's new status."""
     moment = now()
     changes: dict[int, Counter[str]] = defaultdict(Counter)
     for (status, reason), messages in rows.items():
-        Message.objects.filter(pk__in=[pk for pk, _ in messages]).update(
+        Message.objects.filter(pk__in=[message.pk for message in messages]).update(
             status=status, reason=reason, due_at=moment, changed_at=moment, lease_token=None
         )
         Attempt.objects.bulk_create(
-            Attempt(message_id=pk, at=moment, reason="worker_died", uncertain=True) for pk, _ in messages
+            Attempt(message_id=message.pk, at=moment, reason="worker_died", uncertain=True) for message in messages
         )
-        for run_id, number in Counter(run_id for _, run_id in messages).items():
-            changes[run_id].update({**moved(MessageStatus.SENDING, status, number), "attempts": number})
-    messages_changed(changes.keys(), [pk for next_state in (_UNKNOWN, _QUARANTINED) for pk, _ in rows[next_state]])
-    log_messages([pk for messages in rows.values() for pk, _ in messages])
+        for _, run_id, cost in messages:
+            changes[run_id].update(
+                {**moved(MessageStatus.SENDING, status, 1), "attempts": 1, "reserved_cost": -(cost or 0)}
+            )
+    unknown = [message.pk for next_state in (_UNKNOWN, _QUARANTINED) for message in rows[next_state]]
+    messages_changed(changes.keys(), unknown)
+    log_messages([message.pk for messages in rows.values() for message in messages])
     count_reasons({(run_id, "worker_died"): changes[run_id]["attempts"] for run_id in changes})
+    for run_id, change in charge(charges_of(Message.objects.filter(pk__in=unknown))).items():
+        changes[run_id].update(change)
     count(changes)

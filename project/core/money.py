@@ -13,8 +13,10 @@ from django import forms
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import models
+from django.utils.text import format_lazy
 from django.utils.translation import get_language, to_locale
 from django.utils.translation import gettext_lazy as _
+from django_stubs_ext import StrOrPromise
 
 PLACES: Final = 6
 MICROS: Final = 10**PLACES
@@ -41,6 +43,11 @@ def from_micros(micros: int) -> Decimal:
     places = get_currency_precision(settings.CURRENCY)
     needed = -int(amount.normalize().as_tuple().exponent)
     return amount.quantize(Decimal(1).scaleb(-max(needed, places)))
+
+
+def plain(amount: Decimal) -> str:
+    """Return an amount as in JSON and files: `12.50`."""
+    return str(from_micros(to_micros(amount)))
 
 
 def money(micros: int | None) -> str:
@@ -76,5 +83,17 @@ class MoneyField(_BigIntegerField):
 
     def formfield(self, **kwargs: Any) -> Any:
         """Return a field for amounts."""
-        options = {"min_value": Decimal(0), "max_value": MAX_AMOUNT, "decimal_places": PLACES}
-        return forms.DecimalField(**{"label": self.verbose_name, "required": not self.blank, **options, **kwargs})
+        return amount_field(self.verbose_name, required=not self.blank)
+
+
+def amount_field(label: StrOrPromise, *, required: bool = False, help_text: StrOrPromise = "") -> forms.DecimalField:
+    """Return a form's field for an amount; in the active language's notation."""
+    return forms.DecimalField(
+        label=format_lazy("{}, {}", label, settings.CURRENCY),
+        required=required,
+        help_text=help_text,
+        min_value=Decimal(0),
+        max_value=Decimal(MAX_AMOUNT),
+        decimal_places=PLACES,
+        localize=True,
+    )

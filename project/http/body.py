@@ -3,10 +3,13 @@
 import re
 from collections.abc import Callable
 from datetime import datetime
+from decimal import Decimal
 from typing import Annotated, Any, Final, TypeVar
 
 from ninja import Schema
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Strict, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, ConfigDict, Field, Strict, StringConstraints
+
+from project.core.money import MAX_AMOUNT, PLACES, from_micros
 
 
 def _storable(text: str) -> str:
@@ -40,6 +43,10 @@ def _date_text(value: Any) -> Any:
 Moment = Annotated[datetime, BeforeValidator(_date_text), AfterValidator(_plausible_year)]
 AwareMoment = Annotated[AwareDatetime, BeforeValidator(_date_text), AfterValidator(_plausible_year)]
 Flag = Annotated[bool, Strict()]
+Amount = Annotated[Decimal, Field(ge=0, le=MAX_AMOUNT, decimal_places=PLACES, examples=["250.00"])]
+"""An amount of money in the installation's currency: a number, or, to be exact, a text."""
+AmountOut = Annotated[str, BeforeValidator(lambda value: str(from_micros(value)) if isinstance(value, int) else value)]
+"""An amount in an answer, from micros: an exact text."""
 
 
 def any_query(view: V) -> V:

@@ -19,9 +19,10 @@ from campaigns.planning.lifecycle import campaign_advance
 from campaigns.sandbox.server import Sandbox
 from campaigns.sending.session import SendSession
 from campaigns.sending.transport import CurlTransport
-from campaigns.states import MessageStatus
+from campaigns.states import CHARGED, MessageStatus
 from directory.audiences.audience import Audience
 from directory.models import Contact
+from directory.phones import country
 
 Result = TypeVar("Result")
 
@@ -73,10 +74,28 @@ def statuses(campaign: Campaign) -> dict[str, int]:
 
 
 def assert_counters_match(campaign: Campaign) -> None:
-    """Assert that the runs' counters equal the number of rows in each status."""
+    """Assert that the runs' counters equal the number of rows in each status, and their costs the sums of prices."""
     for run in Run.objects.filter(campaign=campaign):
         rows = Counter(run.messages.values_list("status", flat=True))
         assert {status: getattr(run, status) for status in MessageStatus.values if getattr(run, status)} == dict(rows)
+        assert_costs_match(run)
+
+
+def assert_costs_match(run: Run) -> None:
+    """Assert that the run's costs are the sums of its messages' prices, in total and by gateway and country."""
+    priced = run.messages.filter(cost__isnull=False)
+    reserved = priced.filter(status=MessageStatus.SENDING)
+    assert run.reserved_cost == sum(message.cost or 0 for message in reserved)
+    charged: Counter[tuple[str, str, str]] = Counter()
+    for message in priced.filter(status__in=CHARGED):
+        for name, number in (("messages", 1), ("parts", message.parts), ("cost", message.cost)):
+            charged[str(message.gateway_id), country(message.recipient), name] += number or 0
+    counted: Counter[tuple[str, str, str]] = Counter()
+    for row in run.costs.all():
+        for name in ("messages", "parts", "cost"):
+            counted[row.gateway, row.country, name] += getattr(row, name)
+    assert +counted == +charged
+    assert run.cost == sum(number for (_, _, name), number in charged.items() if name == "cost")
 
 
 def hints(name: str) -> int:

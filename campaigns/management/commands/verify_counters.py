@@ -5,14 +5,21 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from django.db import transaction
-from django.db.models import Count
+from django.db.models import Count, Q, Sum
 
 from campaigns.models import Message, Run
-from campaigns.states import MessageStatus
+from campaigns.states import CHARGED, MessageStatus
+
+
+def _costs(run: Run) -> dict[str, int]:
+    """What the run's messages have cost, and what is reserved for those being sent."""
+    charged, reserved = Q(status__in=CHARGED), Q(status=MessageStatus.SENDING)
+    sums = {"cost": Sum("cost", filter=charged), "reserved_cost": Sum("cost", filter=reserved)}
+    return {name: int(value or 0) for name, value in run.messages.aggregate(**sums).items()}
 
 
 class Command(BaseCommand):
-    """Counts the messages of every run by status, and compares them with the run's counters.
+    """Counts the messages of every run by status, adds up their prices, and compares both with the run's counters.
 
     Runs whose messages were removed are skipped.
     """
@@ -30,7 +37,7 @@ class Command(BaseCommand):
             with transaction.atomic():
                 run = Run.objects.select_for_update().get(pk=run_id)
                 rows = Message.objects.filter(run=run).order_by().values_list("status").annotate(number=Count("pk"))
-                counted = {**dict.fromkeys(MessageStatus.values, 0), **dict(rows)}
+                counted = {**dict.fromkeys(MessageStatus.values, 0), **dict(rows), **_costs(run)}
                 differing = {name: number for name, number in counted.items() if getattr(run, name) != number}
                 if differing and repair:
                     Run.objects.filter(pk=run_id).update(**differing)

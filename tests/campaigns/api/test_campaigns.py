@@ -77,6 +77,8 @@ class TestCreate:
             assert datetime.fromisoformat(times[name]) == getattr(row, name) == datetime.fromisoformat(BODY[name])
         assert body == {
             **{name: BODY[name] for name in ("name", "text", "local_time", "window", "repeat", "rate_limit")},
+            "budget": None,
+            "budget_reached_at": None,
             "audience": {**BODY["audience"], "operator_codes": ["903", "999"], "tags": ["vip"]},
             "id": row.pk,
             "status": "scheduled",
@@ -347,6 +349,8 @@ class TestFigures:
         assert set(body) == {
             "total",
             "by_status",
+            "cost",
+            "currency",
             "attempts",
             "parts",
             "rate",

@@ -8,7 +8,7 @@ import time_machine
 from django.utils.timezone import now
 
 from accounts.models import User
-from campaigns.models import Campaign, Gateway
+from campaigns.models import Campaign, Gateway, Price
 from campaigns.states import CampaignStatus
 from directory.audiences.audience import Audience
 from tests import factories
@@ -168,7 +168,7 @@ def test_while_it_runs_text_and_audience_are_locked_with_a_reason(alice: User) -
     form = client.get(f"{page_of(campaign)}edit/")
     assert form.context["form"].locked == {"text", "audience", "starts_at", "local_time", "repeat", "gateway"}
     assert (
-        "You can change: name, end time, sending hours, speed limit. Pause it to also change: text, audience."
+        "You can change: name, end time, sending hours, speed limit, budget. Pause it to also change: text, audience."
         in form.content.decode()
     )
     client.post(f"{page_of(campaign)}edit/", composed(name="New", text="Other"))
@@ -196,6 +196,7 @@ def test_every_field_of_the_form_is_on_the_page(alice: User) -> None:
     # Otherwise saving the page would empty what the API has set.
     factories.contact(alice, tags=("vip",))
     Gateway.objects.create(name="second", kind="probe", url="http://127.0.0.1:1")
+    Price.objects.create(gateway="second", area="", price=1, valid_from="2026-01-01")
     answer: Any = browser(alice).get(NEW)
     page = answer.content.decode()
     assert [each.name for each in answer.context["form"] if f'name="{each.html_name}"' not in page] == []

@@ -33,6 +33,8 @@ from tests.campaigns.engine import assert_counters_match
 from tests.campaigns.outcomes import started
 
 CONTACTS, ATTEMPTS = 6, 3
+# The price depends on the phone, so a sum over the wrong messages is another one.
+ROUTE = Route("probe", price_of=lambda phone: phone % 1000 + 1)
 OUTCOMES = {
     "sent": Outcome(Verdict.SENT),
     "refused": Outcome(Verdict.REFUSED, "http_400"),
@@ -110,7 +112,7 @@ class Engine(RuleBasedStateMachine):
         due = {pk for pk, each in self.model.items() if each.status == "pending" and each.run_id not in self.paused}
         worker = Worker()
         self.workers.append(worker)
-        worker.messages = lease({run.pk: number for run, number in wanted if number}, worker.token, Route("probe"))
+        worker.messages = lease({run.pk: number for run, number in wanted if number}, worker.token, ROUTE)
         leased = {message.id for message in worker.messages}
         assert leased <= due
         assert not any(self.model[pk].contact_id in self.opted_out for pk in leased)

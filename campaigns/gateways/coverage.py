@@ -1,0 +1,74 @@
+"""Which gateway carries a phone number, where gateways take only some countries or prefixes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.db.models import Case, CharField, Q, Value, When
+from django.db.models.functions import Cast
+from django.db.models.lookups import StartsWith
+
+from campaigns.gateways.areas import Areas, is_prefix, parse
+from campaigns.models import Gateway
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """The gateways that may carry a campaign's messages, its own first, with the areas that they take; none: all.
+
+    A gateway that the campaign names (`named`) carries all numbers that it takes. Any other number goes by the gateway
+    whose areas describe it most exactly: by the longest prefix, else the country, else the first that takes all.
+    """
+
+    areas: Mapping[str, Sequence[str]]
+    named: bool = False
+
+    @property
+    def divides(self) -> bool:
+        """Whether numbers may go by another gateway than the campaign's own."""
+        return not (self.named and not self._home_areas) and any(self.areas.values())
+
+    def gateway_of(self, phone: int, country: str) -> str | None:
+        """Return the gateway that carries a phone; None if none does."""
+        by_area = self._by_area()
+        own = Areas(self._home_areas if self.named else ()).closest(phone, country)
+        area = own or Areas(filter(None, by_area)).closest(phone, country)
+        return by_area.get(area or "")
+
+    def annotation(self) -> Case:
+        """Return the same as an expression over contacts."""
+        by_area = self._by_area()
+        everywhere = by_area.pop("", None)
+        exact_first = sorted(by_area, key=lambda area: (is_prefix(area), len(area)), reverse=True)
+        own_first = sorted(exact_first, key=lambda area: not (self.named and area in self._home_areas))
+        whens = [When(_is_in(area), then=Value(by_area[area])) for area in own_first]
+        return Case(*whens, default=Value(everywhere), output_field=CharField(max_length=40))
+
+    @property
+    def _home(self) -> str:
+        return next(iter(self.areas))
+
+    @property
+    def _home_areas(self) -> Sequence[str]:
+        return self.areas[self._home]
+
+    def _by_area(self) -> dict[str, str]:
+        """The first gateway of each area, an empty one for all numbers."""
+        found: dict[str, str] = {}
+        for gateway, areas in self.areas.items():
+            for area in areas or ("",):
+                found.setdefault(area, gateway)
+        return found
+
+
+def _is_in(area: str) -> Q | StartsWith:
+    """Match contacts of an area."""
+    return StartsWith(Cast("phone", CharField()), area) if is_prefix(area) else Q(country=area)
+
+
+def coverage_of(name: str | None) -> Coverage:
+    """Return the coverage for campaigns of a gateway; without a name, for those of the settings' gateway."""
+    home = name or settings.GATEWAY
+    rows = Gateway.objects.known().filter(Q(active=True) | Q(name=home)).order_by("name").values_list("name", "carries")
+    areas = {row: parse(carries) for row, carries in rows}
+    return Coverage({home: areas.pop(home, ()), **areas}, named=home != settings.GATEWAY)
