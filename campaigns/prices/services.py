@@ -29,7 +29,7 @@ class Saved(NamedTuple):
     replaced: int
 
 
-def prices_of(gateway: str, day: date) -> QuerySet[Price]:
+def prices_of(gateway: str, day: date) -> QuerySet[Any]:
     """Return a gateway's prices with their `state` on a day: in force, or from a later or an earlier time."""
     newer = Price.objects.filter(
         gateway=gateway, area=OuterRef("area"), valid_from__gt=OuterRef("valid_from"), valid_from__lte=day
