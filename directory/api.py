@@ -40,7 +40,7 @@ def _normalised_phone(text: str) -> str:
     try:
         return str(phones.normalise(text))
     except ValidationError as error:
-        raise ValueError(error.message) from error
+        raise ValueError(" ".join(error.messages)) from error
 
 
 class ContactQuery(ListQuery):
