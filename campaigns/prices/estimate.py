@@ -103,7 +103,9 @@ def _groups(audience: Audience, coverage: Coverage, tariffs: dict[str, Tariff]) 
     for country, beginning, recipients in _counted(audience, max(lengths)):
         digits = int(beginning or 0)
         gateway = coverage.gateway_of(digits, country) if coverage.divides else home
-        yield Group(country, gateway, tariffs[gateway].price_of(digits, country) if gateway else None, recipients)
+        # During an upgrade, the countries of some contacts are not known yet.
+        price = tariffs[gateway].price_of(digits, country) if gateway and country else None
+        yield Group(country, gateway, price, recipients)
 
 
 def _counted(audience: Audience, digits: int) -> list[tuple[str, str, int]]:

@@ -35,7 +35,7 @@ def test_a_campaign_is_previewed_corrected_reviewed_and_launched(api: Api, page:
     expect(preview).to_contain_text("3 of 3")
     last = shown.inner_text()
     assert first != last
-    page.get_by_role("button", name="Replace with standard characters").click()
+    page.get_by_role("button", name="Use the standard alphabet").click()
     expect(size).to_contain_text("Standard")
     expect(shown).to_have_text(last.replace("“", '"').replace("”", '"'))
     expect(text).to_have_value('"' + "a" * 70 + '" {phone}')

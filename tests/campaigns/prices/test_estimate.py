@@ -12,6 +12,7 @@ from accounts.models import User
 from campaigns.models import Gateway, Price
 from campaigns.prices.estimate import CostRow, Estimate, priced_audience
 from directory.audiences.audience import Audience
+from directory.models import Contact
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -109,3 +110,10 @@ def test_a_mean_of_parts_gives_whole_parts(alice: User) -> None:
     price("RU", "0.000001")
     found = estimate(parts=1.5)
     assert (found.rows[0].parts, found.cost) == (4, 4)
+
+
+def test_no_price_is_guessed_for_an_unknown_country(alice: User) -> None:
+    contacts(alice, RUSSIAN, 2)
+    Contact.objects.update(country="")
+    price("", "1")
+    assert (estimate().cost, estimate().unpriced) == (None, {"": 2})
