@@ -15,11 +15,13 @@ from django.utils.translation import pgettext
 from accounts.time_zones import place
 from campaigns.states import TONES, CampaignStatus, MessageStatus
 from project.core.clock import now
+from project.core.money import money
 from project.core.numbers import number
 from project.core.version import VERSION
 
 register = template.Library()
 register.filter("number", number)
+register.filter("money", money)
 register.filter("place", place)
 
 
