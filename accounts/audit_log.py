@@ -38,7 +38,7 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """A change by one user at one moment; of a set such as tags, the names that were added and removed.
+    """A change by one user at one moment; of the set `set_name`, such as tags, the names that were added and removed.
 
     `by` is None for changes that the program made.
     """
@@ -49,6 +49,7 @@ class Step:
     changes: list[tuple[str, Change]]
     added: list[str]
     removed: list[str]
+    set_name: str = ""
 
 
 class RecordedRequestMiddleware:
@@ -121,15 +122,16 @@ def history_of(row: Model) -> list[Step]:
 
 
 def _step(row: Model, entry: LogEntry) -> Step:
-    sets = [change for change in entry.changes.values() if isinstance(change, dict)]
+    sets = {name: change for name, change in entry.changes.items() if isinstance(change, dict)}
     fields = {name: change for name, change in entry.changes.items() if isinstance(change, list)}
     return Step(
         at=entry.timestamp,
         by=entry.actor,
         created=entry.action == LogEntry.Action.CREATE,
         changes=[_labelled_change(row._meta.get_field(name), change) for name, change in fields.items()],
-        added=[name for change in sets if change["operation"] == "add" for name in change["objects"]],
-        removed=[name for change in sets if change["operation"] == "delete" for name in change["objects"]],
+        added=[name for change in sets.values() if change["operation"] == "add" for name in change["objects"]],
+        removed=[name for change in sets.values() if change["operation"] == "delete" for name in change["objects"]],
+        set_name=next(iter(sets), ""),
     )
 
 

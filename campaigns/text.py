@@ -21,16 +21,6 @@ GSM7_BASIC: Final = frozenset(
 )
 GSM7_EXTENSION: Final = frozenset("\f^{}\\[~]|€")
 _GSM7: Final = GSM7_BASIC | GSM7_EXTENSION
-# Replacements that GSM-7 contains; see `plain_replacements`.
-_PLAIN_CHARACTERS: Final = {
-    **dict.fromkeys("“”„‟«»″", '"'),
-    **dict.fromkeys("‘’‚‛′`´", "'"),
-    **dict.fromkeys("‐‑‒–—―−•", "-"),
-    **dict.fromkeys("\u00a0\u2007\u2009\u202f", " "),
-    "…": "...",
-    "№": "No.",
-    "×": "x",
-}
 
 # Letters and marks that are invisible: fillers, the empty Braille pattern, joiners, variation selectors.
 _BLANK: Final = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0" + "".join(map(chr, range(0xFE00, 0xFE10))))
@@ -179,27 +169,6 @@ def _parts(text: str, wide: Set[str], part: int) -> int:
     return parts
 
 
-def plain_replacements(text: str) -> dict[str, str]:
-    """Characters to replace, with their replacements, if that makes the text take fewer parts; else empty.
-
-    Quotation marks, dashes and spaces become plain, letters lose their accents, emoji are removed.
-    """
-    replacements = {
-        character: plain for character in beyond_gsm7(text) if (plain := _plain_replacement(character)) is not None
-    }
-    before, after = measure(text), measure(replace(text, replacements))
-    return replacements if (after.encoding, after.parts) != (before.encoding, before.parts) else {}
-
-
 def replace(text: str, characters: Mapping[str, str]) -> str:
     """Replace characters of the text."""
     return "".join(characters.get(character, character) for character in text)
-
-
-def _plain_replacement(character: str) -> str | None:
-    if character in _PLAIN_CHARACTERS:
-        return _PLAIN_CHARACTERS[character]
-    if unicodedata.category(character) in ("So", "Sk", "Cf", "Mn"):
-        return ""
-    base = "".join(each for each in unicodedata.normalize("NFKD", character) if not unicodedata.combining(each))
-    return base if base and _GSM7.issuperset(base) else None

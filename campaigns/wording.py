@@ -1,14 +1,17 @@
-"""The texts of reason codes: why a message or a request failed."""
+"""The texts of reason codes (why a message or a request failed) and of areas."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from campaigns.gateways.areas import is_prefix
 from campaigns.gateways.drivers import DRIVERS
 from campaigns.gateways.drivers.base import TransportFailure
 from campaigns.states import MARKED, NOT_RECIPIENT, QUARANTINED, RESENT
+from directory.countries import country_name
 
 _REASONS: Final[dict[str, Promise]] = {
     TransportFailure.NO_FILES: gettext_lazy("Vestnik has too many files open"),
@@ -52,3 +55,15 @@ def reason_words(code: str) -> str:
     if status.startswith("5"):
         return _("Internal error of the gateway (%(status)s)") % {"status": status}
     return _("Unexpected response: %(code)s") % {"code": code} if code else ""
+
+
+def area_name(area: str) -> str:
+    """Return a country's name, `+7727`, or a text for all areas that have no entry of their own."""
+    if not area:
+        return _("all other countries")
+    return f"+{area}" if is_prefix(area) else country_name(area)
+
+
+def area_words(areas: Iterable[str]) -> str:
+    """Return areas as a list: `Kazakhstan, +7727`."""
+    return ", ".join(map(area_name, areas))

@@ -23,6 +23,7 @@ from accounts.webhooks.api import webhooks
 from campaigns.api.callbacks import callbacks
 from campaigns.api.campaigns import router as campaigns
 from campaigns.api.messages import router as messages
+from campaigns.api.prices import router as prices
 from directory.api import contacts
 from project.http import failure_pages, openapi
 from project.http.errors import Conflict, Invalid, TooManyRequests
@@ -103,6 +104,7 @@ api.add_router("/tokens", tokens)
 api.add_router("/contacts", contacts)
 api.add_router("/campaigns", campaigns)
 api.add_router("/messages", messages)
+api.add_router("/gateways", prices)
 api.add_router("/stats", stats)
 api.add_router("/webhooks", webhooks)
 api.add_router("/callbacks", callbacks)

@@ -1,7 +1,7 @@
 """Areas of phone numbers: a country (`RU`), or all numbers that begin with some digits (`7727`). Pure functions."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import phonenumbers
@@ -23,6 +23,32 @@ def parse_one(text: str) -> str:
     if text.upper() in phonenumbers.SUPPORTED_REGIONS:
         return text.upper()
     raise ValueError(text)
+
+
+def uncovered(areas: Iterable[str], by: Collection[str]) -> tuple[str, ...]:
+    """Return the areas with numbers that `by` lacks. An empty collection has all numbers, which `""` stands for.
+
+    What the numbering plans leave open counts as lacking.
+    """
+    return tuple(area for area in tuple(areas) or ("",) if not _is_covered(area, by)) if by else ()
+
+
+def _is_covered(area: str, by: Collection[str]) -> bool:
+    digits = area if is_prefix(area) else str(phonenumbers.country_code_for_region(area) or "")
+    if area in by or any(digits[:length] in by for length in range(1, len(digits) + 1)):
+        return True
+    return is_prefix(area) and _have_prefix({each for each in by if not is_prefix(each)}, area)
+
+
+def _have_prefix(countries: set[str], prefix: str) -> bool:
+    """Whether all numbers with that prefix are of these countries; several countries may share a calling code."""
+    code = next((prefix[:n] for n in range(1, 4) if int(prefix[:n]) in phonenumbers.COUNTRY_CODE_TO_REGION_CODE), "")
+    sharing = set(phonenumbers.COUNTRY_CODE_TO_REGION_CODE[int(code)]) if code else set()
+    if sharing and sharing <= countries:
+        return True
+    plans = (phonenumbers.PhoneMetadata.metadata_for_region(country) for country in sharing & countries)
+    leading_digits = (plan.leading_digits for plan in plans if plan and plan.leading_digits)
+    return any(re.match(pattern, prefix[len(code) :]) for pattern in leading_digits)
 
 
 def is_prefix(area: str) -> bool:

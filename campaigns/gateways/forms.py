@@ -1,4 +1,4 @@
-"""Forms of gateways. Of the settings' gateway only the fallback can be edited."""
+"""Forms of gateways. Of the settings' gateway only its route can be edited: what it takes, and its fallback."""
 
 from copy import copy
 from typing import Any
@@ -9,18 +9,23 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from accounts.optimistic_locking import VersionedForm
+from campaigns.gateways import registry
 from campaigns.gateways.drivers import ADDABLE, DRIVERS
 from campaigns.models import Gateway
 
 
-class FallbackForm(VersionedForm, forms.ModelForm[Gateway]):
-    """The fallback of a gateway."""
+class RouteForm(VersionedForm, forms.ModelForm[Gateway]):
+    """The numbers that a gateway takes, and its fallback."""
 
     class Meta:
         model = Gateway
-        fields = ["fallback"]
-        labels = {"fallback": _("Fallback gateway")}
+        fields = ["carries", "fallback"]
+        labels = {"carries": _("Countries and prefixes"), "fallback": _("Fallback gateway")}
         help_texts = {
+            "carries": _(
+                "The numbers that this gateway takes: country codes such as KZ, or first digits such as 7727, "
+                "separated by commas. Leave empty to take all numbers."
+            ),
             "fallback": _(
                 "Used while this gateway does not respond. Messages that this gateway may already have accepted "
                 "are not sent through the fallback, so nobody gets a message twice."
@@ -33,9 +38,22 @@ class FallbackForm(VersionedForm, forms.ModelForm[Gateway]):
             self.edited = copy(self.instance)  # validation writes into the instance
         self.fields["fallback"].queryset = Gateway.objects.known().exclude(pk=self.instance.pk)  # type: ignore[attr-defined]
         self.fields["fallback"].empty_label = _("None (messages wait)")  # type: ignore[attr-defined]
+        self.fields["carries"].widget.attrs["placeholder"] = "RU, KZ"
+
+    def clean_carries(self) -> str:
+        """Return the areas as they are stored: sorted, and separated by commas."""
+        return ",".join(registry.read_areas(self.cleaned_data["carries"]))
+
+    def clean(self) -> dict[str, Any]:
+        """Require that fallbacks take all numbers of their gateways."""
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if "carries" in cleaned and "fallback" in cleaned:
+            name = self.instance.pk or cleaned.get("name", "")
+            registry.check_fallbacks(name, cleaned["carries"], cleaned["fallback"])
+        return cleaned
 
 
-class GatewayForm(FallbackForm):
+class GatewayForm(RouteForm):
     """All fields of a gateway. The secret is never shown; left empty, it does not change."""
 
     name = forms.CharField(
@@ -61,12 +79,12 @@ class GatewayForm(FallbackForm):
         label=_("Speed limit, messages per second"), required=False, min_value=0.01, max_value=100_000
     )
 
-    field_order = ("name", "kind", "url", "username", "secret", "concurrency", "rate", "active", "fallback")
+    field_order = ("name", "kind", "url", "username", "secret", "concurrency", "rate", "carries", "active", "fallback")
 
-    class Meta(FallbackForm.Meta):
+    class Meta(RouteForm.Meta):
         # Without the secret: a form reads the fields that it shows, and a locked secret can only be replaced.
-        fields = ["name", "kind", "url", "username", "concurrency", "rate", "active", "fallback"]
-        labels = {**FallbackForm.Meta.labels, "username": _("User"), "kind": _("Type"), "active": _("In use")}
+        fields = ["name", "kind", "url", "username", "concurrency", "rate", "carries", "active", "fallback"]
+        labels = {**RouteForm.Meta.labels, "username": _("User"), "kind": _("Type"), "active": _("In use")}
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

@@ -12,13 +12,14 @@ from django.db.models import Q
 from django.http import Http404
 from django.utils.translation import gettext as _
 
-from campaigns.gateways.areas import parse
+from campaigns.gateways import areas
 from campaigns.gateways.coverage import Coverage, coverage_of
 from campaigns.gateways.drivers import DRIVERS
 from campaigns.gateways.drivers.base import Connection, Driver
 from campaigns.gateways.routing import Route
 from campaigns.models import Campaign, Gateway
 from campaigns.prices.tariff import tariff_of
+from campaigns.wording import area_words
 
 
 class Limits(NamedTuple):
@@ -72,6 +73,14 @@ def gateway_by_name(name: str | None) -> Gateway | None:
     return row
 
 
+def known_gateway(name: str) -> Gateway:
+    """Return a gateway; the settings' gateway may not have a row yet. Http404 if there is none."""
+    row = Gateway.objects.known().filter(pk=name).first()
+    if row is None and name != settings.GATEWAY:
+        raise Http404
+    return row or Gateway(name=name)
+
+
 def active_names() -> list[str]:
     """Return the names of the active gateways, the settings' gateway first.
 
@@ -86,7 +95,7 @@ def route_of(name: str) -> Route:
     rows = list(Gateway.objects.known().defer("secret"))
     kinds = {row.name: row.kind for row in rows if row.kind} | {settings.GATEWAY: settings.GATEWAY}
     carries = next((row.carries for row in rows if row.name == name), "")
-    limit, takes = _max_parts(kinds.get(name, "")), Coverage({name: parse(carries)}).takes
+    limit, takes = _max_parts(kinds.get(name, "")), Coverage({name: areas.parse(carries)}).takes
     price_of = tariff_of(name).price_of
     if len(kinds) == 1:
         return Route(name, max_parts=limit, takes=takes, price_of=price_of)
@@ -137,6 +146,29 @@ def check_parts(campaign: Campaign, parts: int) -> None:
     if limit is not None and parts > limit:
         refusal = _("The text takes %(parts)d parts, but the gateway accepts at most %(limit)d. Shorten the text.")
         raise ValidationError({"text": refusal % {"parts": parts, "limit": limit}})
+
+
+def read_areas(text: str) -> tuple[str, ...]:
+    """Return the areas in a text. ValidationError, with the wrong word, if one is none."""
+    try:
+        return areas.parse(text)
+    except ValueError as error:
+        refusal = _("“%(word)s” is neither a country code such as KZ nor the first digits of numbers such as 7727.")
+        raise ValidationError(refusal % {"word": error}) from error
+
+
+def check_fallbacks(name: str, carries: str, fallback: Gateway | None) -> None:
+    """Raise ValidationError if a fallback lacks numbers of its gateway, when this one has these new values."""
+    taken = areas.parse(carries)
+    missing = areas.uncovered(taken, by=areas.parse(fallback.carries)) if fallback else ()
+    if missing:
+        refusal = _("%(fallback)s does not take all numbers that this gateway takes. It lacks: %(areas)s.")
+        raise ValidationError({"fallback": refusal % {"fallback": fallback, "areas": area_words(missing)}})
+    for other, carried in Gateway.objects.filter(fallback=name).order_by("name").values_list("name", "carries"):
+        missing = areas.uncovered(areas.parse(carried), by=taken)
+        if missing:
+            refusal = _("This gateway is the fallback of %(gateway)s, so it must also take: %(areas)s.")
+            raise ValidationError({"carries": refusal % {"gateway": other, "areas": area_words(missing)}})
 
 
 def _kinds_of(campaign: Campaign) -> dict[str, str]:

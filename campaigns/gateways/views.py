@@ -8,10 +8,9 @@ import structlog
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.db.models import Sum
-from django.http import Http404, HttpResponse
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
@@ -21,7 +20,8 @@ from accounts.optimistic_locking import check_version
 from campaigns.gateways import registry
 from campaigns.gateways.drivers import DRIVERS
 from campaigns.gateways.drivers.base import Driver
-from campaigns.gateways.forms import FallbackForm, GatewayForm
+from campaigns.gateways.forms import GatewayForm, RouteForm
+from campaigns.gateways.policies import check_may_manage_gateways
 from campaigns.models import Gateway, GatewayHour
 from campaigns.sending.transport import transport_for
 from campaigns.wording import reason_words
@@ -39,7 +39,7 @@ _FIGURES: Final = ("sent", "failed", "retried", "delivered", "undelivered")
 @login_required
 def gateways(request: UserRequest) -> HttpResponse:
     """List all gateways with their health and the figures of the last 24 hours."""
-    _check_staff(request)
+    check_may_manage_gateways(request.user)
     since = now() - timedelta(days=1)
     sums = GatewayHour.objects.filter(hour__gt=since).values("gateway").annotate(**{n: Sum(n) for n in _FIGURES})
     figures: dict[str, dict[str, Any]] = {row["gateway"]: dict(row) for row in sums}
@@ -52,16 +52,16 @@ def gateways(request: UserRequest) -> HttpResponse:
 @login_required
 def gateway_new(request: UserRequest) -> HttpResponse:
     """Add a gateway."""
-    _check_staff(request)
+    check_may_manage_gateways(request.user)
     return _edit(request, GatewayForm(request.POST or None), _("Gateway added. Test the connection now."))
 
 
 @login_required
 def gateway(request: UserRequest, name: str) -> HttpResponse:
     """Edit a gateway, and show the URL for its receipts."""
-    _check_staff(request)
-    row = _found(name)
-    form = (GatewayForm if row.kind else FallbackForm)(request.POST or None, instance=row)
+    check_may_manage_gateways(request.user)
+    row = registry.known_gateway(name)
+    form = (GatewayForm if row.kind else RouteForm)(request.POST or None, instance=row)
     return _edit(request, form, _("Gateway saved."), row)
 
 
@@ -69,8 +69,8 @@ def gateway(request: UserRequest, name: str) -> HttpResponse:
 @login_required
 def gateway_test(request: UserRequest, name: str) -> HttpResponse:
     """Send a request that delivers no message, and show the result."""
-    _check_staff(request)
-    _found(name)
+    check_may_manage_gateways(request.user)
+    registry.known_gateway(name)
     try:
         wrong = reason_words(_checked(registry.driver(name)))
     except Locked:
@@ -122,16 +122,3 @@ def _checked(driver: Driver) -> str:
     finally:
         transport.close()
     return "timeout"
-
-
-def _found(name: str) -> Gateway:
-    """Return a gateway; the settings' gateway may not have a row yet."""
-    row = Gateway.objects.known().filter(pk=name).first()
-    if row is None and name != settings.GATEWAY:
-        raise Http404
-    return row or Gateway(name=name)
-
-
-def _check_staff(request: UserRequest) -> None:
-    if not request.user.is_staff:
-        raise PermissionDenied(_("Only administrators can view gateways."))

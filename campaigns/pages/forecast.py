@@ -12,17 +12,18 @@ from django.utils.translation import ngettext
 
 from accounts.models import known_timezones
 from accounts.time_zones import place
+from campaigns.cheaper import Rewriting, in_latin_letters, in_standard_alphabet
 from campaigns.gateways import registry
 from campaigns.gateways.drivers.base import Verdict
 from campaigns.metrics import GATEWAY_SECONDS
 from campaigns.models import Campaign, Run
-from campaigns.pages.wording import joined, moment_words, plan_words, takes_words, width_words
+from campaigns.pages.wording import character_words, joined, moment_words, plan_words, takes_words, width_words
 from campaigns.placeholders import check_placeholders
 from campaigns.planning import recurrence
 from campaigns.planning.preview import Gap, Preview, campaign_preview
 from campaigns.planning.recipients import known_zones, zone_due
 from campaigns.states import UNFINISHED, CampaignStatus, Repeat
-from campaigns.text import Size, measure, plain_replacements, replace
+from campaigns.text import Size, measure
 from directory.audiences.services import Distribution, audience_distribution
 from project.core.clock import now
 from project.core.numbers import number
@@ -45,17 +46,30 @@ class LaunchWarning:
 
 
 @dataclass(frozen=True)
+class CheaperText:
+    """A version of the text that takes `after` parts instead of `before` for the first sample."""
+
+    text: str
+    before: int
+    after: int
+    lost: str
+    """Characters without an equivalent, for a sentence; empty if there are none."""
+
+
+@dataclass(frozen=True)
 class Forecast:
     """The whole forecast.
 
-    `size` and `encoding_reason` are for the first sample; `replacements` are characters to replace.
+    `size` and `encoding_reason` are for the first sample. `plain_text` is the text in the standard alphabet, and
+    `latin_text` a Cyrillic text in Latin letters, if that takes fewer parts.
     """
 
     preview: Preview
     distribution: Distribution
     size: Size
     encoding_reason: str
-    replacements: dict[str, str]
+    plain_text: CheaperText | None
+    latin_text: CheaperText | None
     plan: str
     """One sentence; empty while the times are invalid."""
     details: str
@@ -75,7 +89,15 @@ class Forecast:
 def forecast_of(plan: Campaign) -> Forecast:
     """The forecast for a campaign, saved or not; its times may be missing."""
     distribution = audience_distribution(plan.audience_filter)
-    preview = campaign_preview(text=plan.text, audience=plan.audience_filter, recipients=distribution.number)
+    plain = in_standard_alphabet(plan.text)
+    cheaper = plain or in_latin_letters(plan.text)
+    preview = campaign_preview(
+        text=plan.text,
+        audience=plan.audience_filter,
+        recipients=distribution.number,
+        alternatives=[cheaper.text] if cheaper else [],
+    )
+    offered = _cheaper_text(cheaper, preview)
     shown = preview.samples[0].text if preview.samples else plan.text
     has_times = bool(plan.starts_at and plan.ends_at)
     starts = _starts(plan, distribution) if has_times else []
@@ -86,18 +108,27 @@ def forecast_of(plan: Campaign) -> Forecast:
         distribution=distribution,
         size=measure(shown),
         encoding_reason=width_words(shown),
-        replacements=plain_replacements(plan.text),
+        plain_text=offered if plain else None,
+        latin_text=None if plain else offered,
         plan=plan_words(plan) if has_times else "",
         details=" ".join(_details(plan, starts, rate, last)),
         launch_warnings=[
             *_warn_of_placeholders(plan),
-            *_warn_of_text(plan.text, shown, preview),
+            *(LaunchWarning(_gap_words(gap, preview.recipients)) for gap in preview.gaps),
             *_warn_of_gateway(plan),
             *_warn_of_audience(plan, distribution),
             *_warn_of_times(plan, starts, rate, last),
             *_warn_of_night(plan, starts, rate),
         ],
     )
+
+
+def _cheaper_text(rewriting: Rewriting | None, preview: Preview) -> CheaperText | None:
+    """The offer of a cheaper text; None if it takes no fewer parts, for example because of the contacts' names."""
+    if rewriting is None or not preview.sizes or preview.sizes[1].parts >= preview.sizes[0].parts:
+        return None
+    before, after = preview.sizes
+    return CheaperText(rewriting.text, before.parts, after.parts, character_words(rewriting.lost))
 
 
 def _starts(plan: Campaign, distribution: Distribution) -> list[tuple[datetime, str, int]]:
@@ -150,23 +181,6 @@ def _warn_of_placeholders(plan: Campaign) -> Iterator[LaunchWarning]:
         check_placeholders(plan.text, plan.audience_filter)
     except ValidationError as error:
         yield LaunchWarning(" ".join(error.messages), prevents_launch=True)
-
-
-def _warn_of_text(text: str, shown: str, preview: Preview) -> Iterator[LaunchWarning]:
-    replaced = plain_replacements(text)
-    if replaced:
-        before, after = measure(shown).parts, measure(replace(shown, replaced)).parts
-        if after < before:
-            yield LaunchWarning(
-                ngettext(
-                    "Without %(characters)s the text takes %(after)d part instead of %(before)d.",
-                    "Without %(characters)s the text takes %(after)d parts instead of %(before)d.",
-                    after,
-                )
-                % {"characters": " ".join(replaced), "after": after, "before": before}
-            )
-    for gap in preview.gaps:
-        yield LaunchWarning(_gap_words(gap, preview.recipients))
 
 
 def _gap_words(gap: Gap, recipients: int) -> str:

@@ -1,15 +1,17 @@
 """Texts about campaigns, such as a sentence for a campaign's plan."""
 
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, time, timedelta
 from typing import Final
 
+from babel.lists import format_list
+from django.conf import settings
 from django.db.models import Min
 from django.utils.formats import date_format
 from django.utils.timezone import localdate, localtime
+from django.utils.translation import get_language, gettext_lazy, to_locale
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 
 from campaigns.models import Campaign
 from campaigns.planning.recurrence import occurrences
@@ -72,8 +74,22 @@ def width_words(text: str) -> str:
     wide = beyond_gsm7(text)
     if any(unicodedata.name(character, "").startswith("CYRILLIC") for character in wide):
         return _("because of Cyrillic")
-    shown = " ".join(wide[:_CHARACTERS_SHOWN]) + (" …" if len(wide) > _CHARACTERS_SHOWN else "")
-    return _("because of %(characters)s") % {"characters": shown} if wide else ""
+    return _("because of %(characters)s") % {"characters": character_words(wide)} if wide else ""
+
+
+def character_words(characters: Iterable[str]) -> str:
+    """The first of the characters as a part of a sentence; those that can't be seen are named."""
+    names = list(dict.fromkeys(map(_character_name, characters)))
+    if len(names) > _CHARACTERS_SHOWN:
+        return f"{' '.join(names[:_CHARACTERS_SHOWN])} …"
+    return str(format_list(names, locale=to_locale(get_language() or settings.LANGUAGE_CODE)))
+
+
+def _character_name(character: str) -> str:
+    category = unicodedata.category(character)
+    if category == "Zs":
+        return _("a no-break space")
+    return _("an invisible character") if category in ("Cf", "Cc", "Mn") else character
 
 
 def pace_words(campaign: Campaign, statistics: Statistics) -> str:

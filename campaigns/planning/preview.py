@@ -1,6 +1,7 @@
 """Preview of a campaign: number of recipients, length of the text, and samples."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -36,11 +37,20 @@ class Gap:
 
 
 @dataclass(frozen=True)
+class MeanSize:
+    """How many parts a text takes: for the first sample, and on average."""
+
+    parts: int
+    mean: float
+
+
+@dataclass(frozen=True)
 class Preview:
     """`encoding`, `characters` and `parts` are those of the longest sample; `total_parts` is for all recipients.
 
     If the text has placeholders, `total_parts` is an estimate from the first recipients. The samples include the
-    longest text and some contacts without a value for a placeholder.
+    longest text and some contacts without a value for a placeholder. `sizes` are those of the text and of the
+    alternatives to it, in their order; empty without recipients.
     """
 
     recipients: int
@@ -50,36 +60,51 @@ class Preview:
     total_parts: int
     samples: list[Sample]
     gaps: list[Gap]
+    sizes: list[MeanSize]
 
 
-def campaign_preview(*, text: str, audience: Audience, recipients: int | None = None) -> Preview:
+def campaign_preview(
+    *, text: str, audience: Audience, recipients: int | None = None, alternatives: Sequence[str] = ()
+) -> Preview:
     """Measure `text` for the contacts that match `audience` now; `recipients` is their number, if known."""
     text = normalise(text)
-    contacts = Contact.objects.contactable().matching(audience)
+    found = Contact.objects.contactable().matching(audience)
     limit = SAMPLES if PLACEHOLDER.search(text) is None else _MAX_MEASURED
-    samples = [_sample(text, contact) for contact in contacts.order_by("pk")[:limit]]
-    sizes = [measure(sample.text) for sample in samples] or [measure(render(text, {}))]
-    longest = max(sizes, key=lambda size: (size.parts, size.characters))
-    mean = sum(sample.parts for sample in samples) / len(samples) if samples else 0
+    contacts = list(found.order_by("pk")[:limit])
+    samples = [_sample(text, contact) for contact in contacts]
+    measured = [measure(sample.text) for sample in samples] or [measure(render(text, {}))]
+    longest = max(measured, key=lambda size: (size.parts, size.characters))
+    parts = [[sample.parts for sample in samples], *(_parts(version, contacts) for version in alternatives)]
+    sizes = [MeanSize(each[0], sum(each) / len(each)) for each in parts] if samples else []
     number = audience_size(audience) if recipients is None else recipients
     return Preview(
         recipients=number,
         encoding=longest.encoding,
         characters=longest.characters,
         parts=longest.parts,
-        total_parts=round(mean * number),
+        total_parts=round(sizes[0].mean * number) if sizes else 0,
         samples=_representative(samples),
         gaps=_gaps(text, samples),
+        sizes=sizes,
     )
 
 
-def _sample(text: str, contact: Contact) -> Sample:
-    values = values_of(
+def _parts(text: str, contacts: Sequence[Contact]) -> list[int]:
+    """The parts of a text for each contact."""
+    return [measure(render(text, _values_of(contact))).parts for contact in contacts]
+
+
+def _values_of(contact: Contact) -> dict[str, object]:
+    return values_of(
         first_name=contact.first_name,
         last_name=contact.last_name,
         phone=contact.phone,
         attributes=contact.attributes,
     )
+
+
+def _sample(text: str, contact: Contact) -> Sample:
+    values = _values_of(contact)
     rendered = render(text, values)
     missing = frozenset(name for name in fallbacks(text) if value_of(values, name) in (None, ""))
     return Sample(contact.phone, contact.full_name, rendered, measure(rendered).parts, missing)

@@ -20,8 +20,9 @@ from campaigns.pages.progress import Progress, progress_of_runs
 from campaigns.pages.wording import moment_words, pace_words
 from campaigns.states import MessageStatus
 from campaigns.statistics import Statistics
-from campaigns.wording import reason_words
+from campaigns.wording import area_name, area_words, reason_words
 from project.core.clock import now
+from project.core.money import price
 from project.queue.broker import is_alive, worker_seen
 from project.templatetags import ago, badge
 
@@ -47,6 +48,16 @@ def moment(value: datetime) -> SafeString:
 
 
 register.filter("json", json.dumps)
+
+
+register.filter("area", area_name)
+register.filter("price", price)
+
+
+@register.filter
+def areas(carries: str) -> str:
+    """The areas that a gateway takes, as a list of names."""
+    return area_words(carries.split(","))
 
 
 @register.filter

@@ -4,6 +4,7 @@ They are `Decimal` where people enter them, and whole millionths of the currency
 added up: SQLite has no exact decimals, and the price of a message may have more places than the currency.
 """
 
+import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,7 @@ from django_stubs_ext import StrOrPromise
 PLACES: Final = 6
 MICROS: Final = 10**PLACES
 MAX_AMOUNT: Final = 10**9
+_LETTER_BEFORE_DIGIT: Final = re.compile(r"(?<=[A-Za-z])(?=[0-9])")
 
 if TYPE_CHECKING:
     _BigIntegerField = models.Field[Any, Any]
@@ -60,7 +62,8 @@ def price(amount: Decimal) -> str:
 
 def _formatted(amount: Decimal, *, exact: bool) -> str:
     locale = to_locale(get_language() or settings.LANGUAGE_CODE)
-    return str(format_currency(amount, settings.CURRENCY, locale=locale, decimal_quantization=not exact))
+    written = str(format_currency(amount, settings.CURRENCY, locale=locale, decimal_quantization=not exact))
+    return _LETTER_BEFORE_DIGIT.sub("\u00a0", written)
 
 
 class MoneyField(_BigIntegerField):

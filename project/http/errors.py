@@ -23,7 +23,7 @@ class TooManyRequests(Exception):
 class Invalid(Exception):
     """A part of the request outside all schemas is invalid (HTTP 422). `place` is as in a schema's errors."""
 
-    def __init__(self, place: list[str], reason: str) -> None:
+    def __init__(self, place: list[str | int], reason: str) -> None:
         super().__init__(reason)
         self.place = place
 

@@ -36,6 +36,7 @@ TAGS: Final = [
     {"name": "campaigns", "description": "What to say, to whom, when and how often; and progress."},
     {"name": "messages", "description": "Single messages: send one, see its status."},
     {"name": "stats", "description": "Figures over all of your campaigns."},
+    {"name": "gateways", "description": "For administrators: what gateways charge."},
     {"name": "callbacks", "description": "For gateways: delivery receipts."},
     {"name": "webhooks", "description": "Events of messages and campaigns, posted to your own server."},
 ]
@@ -43,6 +44,7 @@ TAGS: Final = [
 TERMS: Final = {
     "action": "What to do with them",
     "answer": "The beginning of the gateway's answer",
+    "area": "ISO 3166 code, or first digits of phones; empty: all other countries",
     "at": "Start time",
     "attempts": "Completed requests to the gateway",
     "attributes": "Your own fields: names to texts, numbers or booleans",
@@ -95,6 +97,7 @@ TERMS: Final = {
     "phone": "Digits with the country code, like `79161234567`; other usual notations are accepted",
     "planned_for": "Planned start",
     "rate_limit": "Maximum messages per second; null: the gateway's limit",
+    "price": "Price of one part in the installation's currency, exact",
     "reason": "Reason for its state, like `http_503` or `timeout`; empty if there is no problem",
     "recipients": "Number of recipients",
     "rejected": "Contacts that were not written, with reasons",
@@ -118,13 +121,14 @@ TERMS: Final = {
     "url": "URL to which events are posted",
     "weekly_report": "Whether the user gets the weekly report by e-mail, on Mondays",
     "written": "When contacts were last contacted; null: any time",
+    "valid_from": "The first day on which it is valid, in the installation's time zone",
     "value": "Value to compare with",
     "when": "`never`, `within` or `not_within` a number of days",
     "window": "Local hours in which messages are sent, `HH:MM`; null: all",
 }
 # Bodies that work as they are with the demo data.
 _TEXT: Final = {"text": "{first_name|friend}, our shop is open.", "audience": {"tags": ["loyal"]}}
-EXAMPLES: Final[dict[str, dict[str, Any]]] = {
+EXAMPLES: Final[dict[str, Any]] = {
     "UserIn": {
         "email": "olga@example.org",
         "password": "correct horse battery",
@@ -148,6 +152,7 @@ EXAMPLES: Final[dict[str, dict[str, Any]]] = {
     "UnknownIn": {"action": "resend"},
     "MessageIn": {"phone": "+7 (999) 123-45-67", "text": "Your code is 4711."},
     "MarkIn": {"status": "sent"},
+    "PricesIn": [{"area": "KZ", "price": "2.50", "valid_from": "2026-01-01"}],
     "WebhookIn": {"url": "https://example.org/vestnik", "events": ["message.failed", "campaign.finished"]},
 }
 _CONFLICT: Final = (

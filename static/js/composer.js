@@ -8,14 +8,26 @@ document.addEventListener("click", (event) => {
   text.dispatchEvent(new Event("input", { bubbles: true }));
 });
 
-// A button with data-replace='{"from": "to"}' replaces these characters in the text.
-document.addEventListener("click", (event) => {
-  const button = event.target.closest("[data-replace]");
-  if (!button) return;
+// A button with data-rewrite="…" replaces the text by a cheaper version; the button [data-undo] brings the text back.
+function rewrite(value, former) {
   const text = document.getElementById("id_text");
-  for (const [from, to] of Object.entries(JSON.parse(button.dataset.replace))) text.value = text.value.replaceAll(from, to);
+  const undo = document.getElementById("undo-rewrite");
+  text.value = value;
   text.focus();
   text.dispatchEvent(new Event("input", { bubbles: true }));
+  undo.hidden = former === undefined;
+  undo.dataset.former = former;
+}
+document.addEventListener("click", (event) => {
+  const button = event.target.closest("[data-rewrite]");
+  if (button) rewrite(button.dataset.rewrite, document.getElementById("id_text").value);
+  else if (event.target.closest("[data-undo]")) rewrite(document.getElementById("undo-rewrite").dataset.former);
+});
+
+// Versions of a text that has changed since must not be used.
+document.getElementById("id_text").addEventListener("input", () => {
+  document.getElementById("undo-rewrite").hidden = true;
+  for (const button of document.querySelectorAll("[data-rewrite]")) button.disabled = true;
 });
 
 // Ctrl+Enter or ⌘Enter opens the review from any field.

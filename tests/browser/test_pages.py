@@ -76,6 +76,8 @@ SIGNED_IN_PATHS = (
     "/gateways/",
     "/gateways/new/",
     "/gateways/probe/",
+    "/gateways/probe/prices/",
+    "/gateways/probe/prices/{price}/delete/",
     "/account/",
     "/account/webhooks/",
     "/account/webhooks/{webhook}/",
@@ -128,6 +130,8 @@ NO_PAGES = {
     "openid_connect_callback",
     "openid_connect_login",
     "preview",
+    "prices_export",  # a file
+    "prices_import",
     "report_export",
     "report_send_me",
     "send_test",
@@ -150,7 +154,9 @@ WIDTHS = (1440, 390)
 # Rows that the API can't create.
 DIRECTORY = """
 import json
+from datetime import date
 from accounts.models import User
+from campaigns.models import Price
 from directory.bulk_actions.work import bulk_start
 from directory.models import BulkActionType, Tag
 from directory.audiences.services import audience_save
@@ -164,6 +170,8 @@ action = bulk_start(by=boss, kind=BulkActionType.TAG, tag="pages", filters={"tag
 saved = audience_save(by=boss, name="Pages", audience=Audience(tags=("pages",)))
 tag = Tag.objects.get(name="pages")
 ids = {"user": boss.pk, "tag": tag.pk, "audience": saved.pk, "phone": 79001112233, "bulk": action.pk}
+price = Price.objects.create(gateway="probe", area="KZ", price=1, valid_from=date(2090, 1, 1))
+ids["price"] = price.pk
 print(json.dumps({**ids, "off": unsubscribe_token(boss, ReportFrequency.WEEKLY)}))
 """
 
@@ -276,6 +284,7 @@ def test_every_page_is_listed() -> None:
         "file",
         "imported",
         "off",
+        "price",
         "user",
     )
     ids = dict.fromkeys(names, 1)

@@ -9,7 +9,6 @@ from campaigns.text import (
     beyond_gsm7,
     measure,
     normalise,
-    plain_replacements,
     render,
     values_of,
 )
@@ -160,19 +159,3 @@ class TestMeasure:
             assert size.characters == len(text.encode("utf-16-be", "surrogatepass")) // 2
         single = {"GSM-7": 160, "UCS-2": 70}[size.encoding]
         assert (size.parts == 1) is (size.characters <= single)
-
-
-@pytest.mark.parametrize(
-    ("text", "plain"),
-    [
-        ("Plain", {}),
-        ("“Hi” – a…", {"“": '"', "”": '"', "–": "-", "…": "..."}),
-        ("Façade", {"ç": "c"}),
-        ("Hi 🎉👍🏽", {"🎉": "", "👍": "", "🏽": ""}),
-        ("Привет — 🎉", {}),  # it is UCS-2 all the same, and no part longer
-        ("я" * 69 + "🎉", {"🎉": ""}),
-        ("汉字", {}),
-    ],
-)
-def test_plain_replacements_are_offered_if_they_save_parts(text: str, plain: dict[str, str]) -> None:
-    assert plain_replacements(text) == plain

@@ -1,5 +1,7 @@
 """Data for the tests that visit all pages."""
 
+from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -8,7 +10,7 @@ from allauth.usersessions.models import UserSession
 from accounts.models import ApiToken, User
 from accounts.webhooks.models import Delivery, EventType, Webhook
 from campaigns.messages.transactional import message_send
-from campaigns.models import Message
+from campaigns.models import Message, Price
 from campaigns.states import MessageStatus
 from directory.audiences.audience import Audience
 from directory.audiences.services import audience_save
@@ -32,6 +34,7 @@ def places(alice: User) -> dict[tuple[str, str], Any]:
     contact.tags.add(best := Tag.objects.create(name="best"), Tag.objects.create(name="spare"))
     suppress([contact.phone], by=alice)
     webhook = Webhook.objects.create(owner=alice, url=f"https://8.8.8.8/{SECRET}", events=EventType.values)
+    price = Price.objects.create(gateway="probe", area="KZ", price=Decimal(1), valid_from=date(2026, 1, 1))
     return {
         ("/reports/", "<pk>"): campaign.pk,
         ("/reports/", "<str:token>"): unsubscribe_token(alice, ReportFrequency.DAILY),
@@ -41,6 +44,7 @@ def places(alice: User) -> dict[tuple[str, str], Any]:
         ("/account/tokens/", "<int:pk>"): ApiToken.issue(alice, SECRET)[0].pk,
         ("/account/webhooks/", "<int:pk>"): webhook.pk,
         ("/account/webhooks/", "<int:delivery_pk>"): Delivery.objects.create(webhook=webhook, events=[], number=0).pk,
+        ("/gateways/", "<int:pk>"): price.pk,
         ("/contacts/", "<int:pk>"): contact.pk,
         ("/contacts/", "<int:phone>"): contact.phone,
         ("/contacts/tags/", "<int:pk>"): best.pk,

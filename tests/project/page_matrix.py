@@ -119,6 +119,12 @@ PAGES: Final[dict[str, Page]] = {
     ),
     "/gateways/<slug:name>/": Page(admins(200), admins(302), {"fallback": ""}, values={"name": ("probe",)}),
     "/gateways/<slug:name>/test/": Page(post=admins(302), values={"name": ("probe",)}),
+    "/gateways/<slug:name>/prices/": Page(
+        admins(200), admins(302), {"price": "2.50", "valid_from": "2026-01-01"}, values={"name": ("probe",)}
+    ),
+    "/gateways/<slug:name>/prices/import/": Page(post=admins(422), values={"name": ("probe",)}),
+    "/gateways/<slug:name>/prices/export/": Page(admins(200), values={"name": ("probe",)}),
+    "/gateways/<slug:name>/prices/<int:pk>/delete/": Page(admins(200), admins(302), values={"name": ("probe",)}),
     # Sign-in, by allauth
     "/accounts/login/": Page(
         anyone(200, inside=302),

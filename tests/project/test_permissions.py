@@ -48,7 +48,7 @@ def changes(status: int, *, other: int | None = None) -> dict[str, int]:
 OPEN: Final = dict.fromkeys(CALLERS, 0)
 
 # By operation: the status for each client, and the request.
-MATRIX: Final[dict[str, tuple[dict[str, int], dict[str, Any] | None]]] = {
+MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
     "create_user": (
         OPEN | dict.fromkeys(CALLERS, 201),
         {"email": "new@example.org", "password": factories.PASSWORD, "first_name": "New", "last_name": "User"},
@@ -91,6 +91,11 @@ MATRIX: Final[dict[str, tuple[dict[str, int], dict[str, Any] | None]]] = {
     "resend_message": (changes(202, other=403), None),
     "retry_message": (changes(202, other=403), None),
     "mark_message": (changes(200, other=403), {"status": "sent"}),
+    "list_prices": (row(other=403, owner=403, admin=200), None),
+    "set_prices": (
+        row(other=403, owner=403, admin=200),
+        [{"area": "KZ", "price": "2.50", "valid_from": "2026-01-01"}],
+    ),
     "read_stats": (everyone(200), None),
     "list_webhooks": (everyone(200), None),
     "create_webhook": (changes(201), {"url": "https://8.8.8.8/hook"}),
@@ -127,6 +132,7 @@ def places(alice: User) -> dict[str, int | str]:
         "contact_id": alice.contacts.earliest("pk").pk,
         "campaign_id": campaign.pk,
         "gateway": settings.GATEWAY,
+        "name": settings.GATEWAY,
         "message_id": message.pk,
         "webhook_id": Webhook.objects.create(owner=alice, url="https://8.8.8.8/", events=EventType.values).pk,
     }

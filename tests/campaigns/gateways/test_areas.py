@@ -25,3 +25,24 @@ def test_the_longest_prefix_counts_then_the_country() -> None:
     assert found.closest(GERMAN, "DE") == "DE"
     assert found.closest(BRITISH, "GB") == "44"
     assert found.closest(33612345678, "FR") is None
+
+
+@pytest.mark.parametrize(
+    ("wanted", "by", "missing"),
+    [
+        ("KZ", "", ()),
+        ("", "", ()),
+        ("", "KZ", ("",)),
+        ("KZ RU 4915", "7 49", ()),
+        ("7701 7727", "770 KZ", ()),
+        ("7999", "RU", ()),
+        ("7", "RU KZ", ()),  # they share it with nobody else
+        ("7", "RU", ("7",)),
+        ("4915 44", "DE GB", ("44",)),  # also of Jersey
+        ("1242 US", "US", ("1242",)),
+        ("DE KZ 7", "KZ", ("7", "DE")),
+        ("770", "7701", ("770",)),
+    ],
+)
+def test_it_is_known_which_areas_others_lack(wanted: str, by: str, missing: tuple[str, ...]) -> None:
+    assert areas.uncovered(areas.parse(wanted), by=areas.parse(by)) == missing

@@ -58,6 +58,7 @@ def test_a_secret_is_sealed_never_shown_and_kept_when_left_empty(second: Gateway
         ("concurrency", "0"),
         ("rate", "nan"),
         ("fallback", "nobody"),
+        ("carries", "KZ, Narnia"),
     ],
 )
 def test_errors_are_shown_at_their_fields(admin: User, field: str, value: str) -> None:
@@ -66,7 +67,35 @@ def test_errors_are_shown_at_their_fields(admin: User, field: str, value: str) -
     assert not Gateway.objects.exclude(kind="").exists()
 
 
-def test_only_the_fallback_of_the_settings_gateway_can_be_edited(second: Gateway, admin: User) -> None:
+def test_the_areas_of_a_gateway_are_stored_sorted_and_shown_by_name(second: Gateway, admin: User) -> None:
+    client = browser(admin)
+    refused = client.post(PAGE, form(secret="", carries="KZ, Narnia")).content.decode()
+    assert "“Narnia” is neither" in refused
+    client.post(PAGE, form(secret="", carries=" ru kz,+7727"))
+    assert Gateway.objects.get(pk="second").carries == "7727,KZ,RU"
+    assert "takes only +7727, Kazakhstan, Russia" in client.get("/gateways/").content.decode()
+    assert "+7727, Kazakhstan, Russia" in client.get(PAGE).content.decode()
+    client.post("/gateways/probe/", {"carries": "de", "fallback": ""})
+    assert Gateway.objects.get(pk="probe").carries == "DE"
+
+
+def test_a_fallback_takes_everything_that_its_gateway_takes(second: Gateway, admin: User) -> None:
+    client = browser(admin)
+    client.post(PAGE, form(secret="", carries="RU, KZ"))
+    refused = client.post("/gateways/probe/", {"carries": "RU, DE", "fallback": "second"}).content.decode()
+    assert "id_fallback_error" in refused
+    assert "It lacks: Germany." in refused
+    assert "It lacks: all other countries." in (
+        client.post("/gateways/probe/", {"carries": "", "fallback": "second"}).content.decode()
+    )
+    assert client.post("/gateways/probe/", {"carries": "7701, RU", "fallback": "second"}).status_code == 302
+    refused = client.post(PAGE, form(secret="", carries="RU")).content.decode()
+    assert "id_carries_error" in refused
+    assert "the fallback of probe, so it must also take: +7701." in refused
+    assert client.post(PAGE, form(secret="", carries="7")).status_code == 302
+
+
+def test_only_the_route_of_the_settings_gateway_can_be_edited(second: Gateway, admin: User) -> None:
     page = browser(admin).get("/gateways/probe/").content.decode()
     assert "GATEWAY_URL" in page
     assert 'name="url"' not in page

@@ -168,7 +168,6 @@ def test_quiet_hours_apply_to_campaigns_without_a_window(alice: User, settings: 
         ({"audience": Audience(tags=("gone",)).to_json()}, "No contacts match this audience now.", False),
         ({"text": "{first_name}"}, "No contact has {first_name}; they will see nothing there.", False),
         ({"text": "{nick|friend}"}, "No contact has {nick}; they will see “friend”.", False),
-        ({"text": "a" * 100 + "🎉"}, "Without 🎉 the text takes 1 part instead of 2.", False),
     ],
 )
 def test_problems_are_shown_beforehand(alice: User, fields: dict[str, Any], said: str, launch_prevented: bool) -> None:
@@ -207,3 +206,25 @@ def test_the_spread_is_updated_after_a_change_of_a_contact(alice: User) -> None:
 def test_incomplete_times_are_accepted(alice: User) -> None:
     found = forecast(starts_at=None, ends_at=None, repeat=None)
     assert (found.plan, found.details) == ("", "")
+
+
+def test_a_cheaper_text_is_offered_where_it_takes_fewer_parts(alice: User) -> None:
+    ann = factories.contact(alice, first_name="Ann", phone=79031112233)
+    found = forecast(text="“" + "a" * 100 + "” {first_name}…🎉")
+    assert found.latin_text is None
+    assert found.plain_text is not None
+    assert found.plain_text.text == '"' + "a" * 100 + '" {first_name}...'
+    assert (found.plain_text.before, found.plain_text.after, found.plain_text.lost) == (2, 1, "🎉")
+    assert forecast(text="“Short”").plain_text is None
+    Contact.objects.filter(pk=ann.pk).update(first_name="Аня")
+    assert forecast(text="“" + "a" * 100 + "” {first_name}").plain_text is None  # her name is Unicode
+
+
+def test_latin_letters_are_offered_for_a_long_cyrillic_text(alice: User) -> None:
+    factories.contact(alice)
+    found = forecast(text="Привет!" * 12)
+    assert found.plain_text is None
+    assert found.latin_text is not None
+    assert (found.latin_text.before, found.latin_text.after) == (2, 1)
+    assert found.latin_text.text == "Privet!" * 12
+    assert forecast(text="Привет!").latin_text is None

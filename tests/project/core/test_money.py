@@ -26,6 +26,8 @@ def test_money_is_written_as_in_the_language(settings: Settings) -> None:
     with override("ru"):
         assert money(12_300_504_000) == "12\xa0300,50\xa0₽"
         assert price(Decimal("0.0075")) == "0,0075\xa0₽"
+    with override("en"):
+        assert money(12_300_504_000) == "RUB\xa012,300.50"
     settings.CURRENCY = "JPY"
     with override("en"):
         assert money(1_499_999) == "¥1"

@@ -67,6 +67,7 @@ def test_examples_work_as_they_are(operation: str, admin: User) -> None:
         "user_id": admin.pk,
         "contact_id": factories.contact(admin, phone=79031112233).pk,
         "campaign_id": factories.campaign(admin).pk,
+        "name": "probe",
     }
     for example in DEFINITIONS[schema_name]["examples"]:
         sent = getattr(ApiClient(admin), method)(
