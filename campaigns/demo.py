@@ -16,6 +16,7 @@ from campaigns.counters import count_reasons
 from campaigns.models import Attempt, Campaign, Message, Run, RunMinute
 from campaigns.planning.recurrence import at_wall, occurrences
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
+from directory import phones
 from directory.audiences.audience import Audience
 from directory.models import Contact, Suppression, Tag
 
@@ -130,10 +131,11 @@ def _contact(owner: User, number: int, rng: random.Random) -> Contact:
     code = OPERATOR_CODES[number % len(OPERATOR_CODES)]
     woman = rng.random() < 0.5
     has_name = rng.random() < 0.95
+    phone = int(f"7{code}{rng.randrange(1_000_000):06d}{number % 10}")
     return Contact(
         owner=owner,
-        phone=int(f"7{code}{rng.randrange(1_000_000):06d}{number % 10}"),
-        operator_code=code,
+        phone=phone,
+        **phones.derived(phone),
         first_name=rng.choice(WOMEN if woman else MEN) if has_name else "",
         last_name=rng.choice(SURNAMES) + ("а" if woman else "") if has_name else "",
         timezone=rng.choices(list(ZONES), weights=list(ZONES.values()))[0],

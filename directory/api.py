@@ -30,6 +30,7 @@ contacts = Router(tags=["contacts"])
 
 Phone = Annotated[str, Field(max_length=40, coerce_numbers_to_str=True, examples=["+7 (999) 123-45-67"])]
 OperatorCode = Annotated[str, Field(pattern=r"^[0-9]{3}$", examples=["999"])]
+CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$", examples=["RU"])]
 Name = Annotated[Line, Field(max_length=150, description="Letters of any script, spaces, hyphens, apostrophes")]
 Zone = Annotated[Line, Field(max_length=64, examples=["Europe/Moscow"])]
 ContactId = Annotated[int, Path(ge=1, le=2**63 - 1)]
@@ -40,7 +41,7 @@ def _normalised_phone(text: str) -> str:
     try:
         return str(phones.normalise(text))
     except ValidationError as error:
-        raise ValueError(error.message) from error
+        raise ValueError(" ".join(error.messages)) from error
 
 
 class ContactQuery(ListQuery):
@@ -48,6 +49,7 @@ class ContactQuery(ListQuery):
 
     phone: Annotated[Phone, AfterValidator(_normalised_phone)] | None = Field(None, description="As people write it")
     operator_code: OperatorCode | None = None
+    country: CountryCode | None = None
     tag: Line | None = Field(None, max_length=100, description="Its case does not matter")
     timezone: Zone | None = None
     q: Line | None = Field(None, max_length=100, description="Words of the name, digits of the phone")
@@ -59,6 +61,9 @@ class ContactDetails(Body):
     """The fields of a contact besides its phone. Default factories keep defaults out of the schema of PATCH."""
 
     operator_code: OperatorCode | None = Field(None, description="Derived; refused if it contradicts the phone")
+    country: CountryCode | None = Field(
+        None, description="Derived; refused if it contradicts the phone. Says how to read a phone without a plus"
+    )
     first_name: Name = Field(default_factory=str)
     last_name: Name = Field(default_factory=str)
     tags: list[Line] = Field(default_factory=list, max_length=MAX_TAGS, description="Kept in lower case")
@@ -90,7 +95,8 @@ class ContactOut(Schema):
 
     id: int
     phone: str = Field(examples=["79991234567"])
-    country: str = Field(examples=["RU"], description="ISO 3166 code, by the phone's numbering plan")
+    country: str = Field(examples=["RU"], description="ISO 3166 code, by the phone's numbering plan; may be empty")
+    line_type: str = Field(examples=["mobile"], description="`mobile`, `fixed`, `toll_free` or `other`, by the same")
     operator_code: str = Field(examples=["999"], description="The three digits after the 7; empty in other plans")
     first_name: str
     last_name: str
@@ -136,6 +142,8 @@ def _contact_out(contact: Contact, tags: list[str] | None = None) -> dict[str, A
         "tags": names,
         "version": version_of(contact, tags=sorted(names)),
     }
+    if not contact.line_type:  # see `directory.contacts.derivation`
+        derived |= phones.derived(contact.phone)
     return {name: derived[name] if name in derived else getattr(contact, name) for name in ContactOut.model_fields}
 
 

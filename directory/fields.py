@@ -61,6 +61,8 @@ FIELDS: Final = (
     ContactField(
         "operator_code", _("Operator code"), "", "operatorcode operator кодоператора def", personal=True, derived=True
     ),
+    ContactField("country", _("Country"), "", "country", personal=True, derived=True),
+    ContactField("line_type", _("Line type"), "", personal=True, derived=True, in_files=False),
     ContactField("attributes", _("Attributes"), {}, personal=True, in_files=False),  # each one is a column
     ContactField("opted_out", _("Opted out"), False, "optedout optout unsubscribed отписан отписка отказ"),
     ContactField("is_active", _("Active"), True, "isactive active активен"),
@@ -76,6 +78,9 @@ DETAILS: Final = {
     field.name: field.default for field in FIELDS if field.name in EDITABLE_COLUMNS and field.name != "phone"
 }
 """The same without the phone, by which bulk writes find the row, and with their defaults."""
+
+DERIVED: Final = tuple(field.name for field in FIELDS if field.derived)
+"""The columns that follow from the phone, see `directory.phones.derived`."""
 
 IN_FILES: Final = {field.name: field.label for field in FIELDS if field.in_files}
 """The columns of exports and imports with their labels."""

@@ -4,6 +4,7 @@ The settings PHONE_COUNTRIES and LANDLINES define the accepted countries and the
 """
 
 import re
+from enum import StrEnum
 from functools import lru_cache
 from typing import Final
 
@@ -13,6 +14,8 @@ from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.utils.translation import gettext_lazy as _
 from phonenumbers import PhoneNumberType
+
+from directory.countries import country_list, country_name
 
 WARN, REFUSE = "warn", "refuse"
 # The library would also accept letters, extensions and numbers within prose, so the shape is checked first.
@@ -42,31 +45,43 @@ _NO_SMS: Final = frozenset(
 )
 
 
-def normalise(raw: str | int) -> int:
+class LineType(StrEnum):
+    """What the numbering plan says about a number. Plans that don't tell mobile from fixed lines count as mobile."""
+
+    MOBILE = "mobile"
+    FIXED = "fixed"
+    TOLL_FREE = "toll_free"
+    OTHER = "other"
+
+
+_LINE_TYPES: Final = {
+    PhoneNumberType.MOBILE: LineType.MOBILE,
+    PhoneNumberType.FIXED_LINE_OR_MOBILE: LineType.MOBILE,
+    PhoneNumberType.FIXED_LINE: LineType.FIXED,
+    PhoneNumberType.TOLL_FREE: LineType.TOLL_FREE,
+}
+
+
+def normalise(raw: str | int, country_code: str = "") -> int:
     """Convert a phone as people write it (`+7 (999) 123-45-67`, `8 999 …`) to `79991234567`.
 
-    Raises ValidationError if it is invalid, or its country is not accepted.
+    `country_code` is the ISO 3166 code of its country, if known: digits without a plus are then read as a number of
+    that country if they can be one. Raises ValidationError if it is invalid, or its country is not accepted.
     """
     text = str(raw) if isinstance(raw, str) or 0 < raw < 10**_MAX_LENGTH else ""
     digits = _SEPARATORS.sub("", text) if len(text) <= _MAX_LENGTH else ""
     if not digits.isascii() or not _SHAPE.fullmatch(digits):
         raise _not_a_phone()
-    candidates = [phone for phone in _candidates(digits) if country(phone)]
+    candidates = [phone for phone in _candidates(digits, country_code) if _region(phone)]
     for phone in candidates:
-        if _is_accepted(country(phone)):
+        if _is_accepted(_region(phone)):
             return phone
-    if candidates:
-        raise ValidationError(
-            _("Phone numbers of this country are not accepted: %(country)s."),
-            params={"country": country(candidates[0])},
-            code="phone",
-        )
-    raise _not_a_phone()
+    raise _not_accepted(candidates[0]) if candidates else _not_a_phone()
 
 
-def deliverable(raw: str | int) -> int:
+def deliverable(raw: str | int, country_code: str = "") -> int:
     """Like `normalise`; also raises ValidationError for a line without SMS if LANDLINES says so."""
-    phone = normalise(raw)
+    phone = normalise(raw, country_code)
     if settings.LANDLINES == REFUSE and not is_mobile(phone):
         raise ValidationError(_("This is a landline or service number and can’t receive SMS."), code="landline")
     return phone
@@ -86,14 +101,25 @@ def is_phone(raw: str) -> bool:
     return True
 
 
+def derived(phone: int) -> dict[str, str]:
+    """Return the columns of a contact that follow from its phone. They are empty for an erased contact."""
+    return {"operator_code": operator_code(phone), "country": country(phone), "line_type": line_type(phone)}
+
+
 def country(phone: int) -> str:
-    """Return the country's ISO 3166 code: `79991234567` → `RU`; empty for an unassigned number."""
-    return _country_and_type(_representative(phone))[0]
+    """Return the country's ISO 3166 code: `79991234567` → `RU`; empty for a number of no country, or unassigned."""
+    region = _region(phone)
+    return region if region.isalpha() else ""
+
+
+def line_type(phone: int) -> str:
+    """Return the `LineType`; empty for an erased contact."""
+    return _LINE_TYPES.get(_type(phone), LineType.OTHER).value if phone > 0 else ""
 
 
 def is_mobile(phone: int) -> bool:
     """Whether the phone can receive SMS, as far as the numbering plan says."""
-    return _country_and_type(_representative(phone))[1] not in _NO_SMS
+    return _type(phone) not in _NO_SMS
 
 
 def operator_code(phone: int) -> str:
@@ -147,22 +173,45 @@ def _not_a_phone() -> ValidationError:
     return ValidationError(_("Enter a phone number like +7 999 123-45-67."), code="phone")
 
 
-def _candidates(digits: str) -> list[int]:
-    """Return what the digits can mean: a national number of the home country, or one with country code but no plus."""
+def _not_accepted(phone: int) -> ValidationError:
+    """Name the country that was recognised, and those that are accepted."""
+    code = country(phone)
+    recognised = _("This is a number of %(country)s.") if code else _("This number belongs to no country.")
+    accepted = _("This installation accepts numbers of %(countries)s.")
+    return ValidationError(
+        "%(recognised)s %(accepted)s",
+        params={
+            "recognised": str(recognised) % {"country": country_name(code)},
+            "accepted": str(accepted) % {"countries": country_list(settings.PHONE_COUNTRIES)},
+        },
+        code="phone",
+    )
+
+
+def _candidates(digits: str, country_code: str) -> list[int]:
+    """Return what the digits can mean: a national number of the home country, or one with country code but no plus.
+
+    Before that, a number of the given country.
+    """
     if digits.startswith("+"):
         return [] if digits.startswith("+0") else [int(digits[1:])]
     home = phonenumbers.country_code_for_region(_home())
     if home == _COUNTRY:
         national = [int(f"{_COUNTRY}{digits[-10:]}")] if _NATIONAL_OF_7.fullmatch(digits) else []
     else:
-        national = _national(digits)
-    with_code = len(digits) >= _MIN_DIGITS_WITH_CODE and not digits.startswith("0")
-    return [*national, int(digits)] if with_code else national
+        national = _national(digits, _home())
+    with_code = [] if digits.startswith("0") else [int(digits)]
+    of_country = [*with_code, *_national(digits, country_code)] if country_code else []
+    return [
+        *(phone for phone in of_country if country(phone) == country_code),
+        *national,
+        *(with_code if len(digits) >= _MIN_DIGITS_WITH_CODE else []),
+    ]
 
 
-def _national(digits: str) -> list[int]:
+def _national(digits: str, country_code: str) -> list[int]:
     try:
-        number = phonenumbers.parse(digits, _home())
+        number = phonenumbers.parse(digits, country_code)
     except phonenumbers.NumberParseException:
         return []
     return [int(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))]
@@ -201,9 +250,17 @@ def _representative(phone: int) -> int:
     return phone // 10**_FREE_DIGITS * 10**_FREE_DIGITS if _is_of_plan_7(phone) else phone
 
 
+def _region(phone: int) -> str:
+    """Return the country's code, `001` for a number of no country, or an empty string if it is not assigned."""
+    return _region_and_type(_representative(phone))[0]
+
+
+def _type(phone: int) -> int:
+    return _region_and_type(_representative(phone))[1]
+
+
 @lru_cache(maxsize=2**17)
-def _country_and_type(phone: int) -> tuple[str, int]:
-    """Return country and type of a number; an empty country if it is not assigned."""
+def _region_and_type(phone: int) -> tuple[str, int]:
     number = _number(phone)
     if number is None or not phonenumbers.is_valid_number(number):
         return "", PhoneNumberType.UNKNOWN

@@ -17,7 +17,7 @@ from campaigns.states import CampaignStatus, Repeat
 from campaigns.text import normalise
 from directory.audiences.audience import Audience
 from directory.audiences.forms import AUDIENCE_FIELDS, AudienceForm, initial_of
-from directory.contacts.forms import Choice
+from directory.contacts.widgets import Choice
 from project.core.clock import now
 from project.core.money import amount_field
 from project.http.lists import NEWEST, ListForm, QueryForm

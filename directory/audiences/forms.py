@@ -23,8 +23,8 @@ from directory.audiences.audience import (
     Audience,
 )
 from directory.contacts.attributes import validate_attributes
-from directory.contacts.forms import MOST_CHIPS, Chips, Choice
 from directory.contacts.listing import distinct_values, known_attributes
+from directory.contacts.widgets import MOST_CHIPS, Chips, Choice
 from directory.models import SavedAudience, Tag
 
 _ROWS: Final = range(1, MAX_CONDITIONS + 1)

@@ -21,6 +21,7 @@ from accounts.time_zones import place, zone_groups, zone_options
 from directory import phones
 from directory.contacts import attributes
 from directory.contacts.listing import CHANGED, NAME, NEWEST, ORDERS, PHONE, distinct_values
+from directory.contacts.widgets import Chips, DateInput, ToneChoice
 from directory.fields import EDITABLE
 from directory.models import BulkActionType, Contact, Source, Tag, Tone
 from project.http.lists import ListForm, check_understood
@@ -32,7 +33,6 @@ _STATES: Final[dict[str, dict[str, bool]]] = {
     "all": {},
 }
 _MAX_TAGS_OFFERED: Final = 500
-MOST_CHIPS: Final = 24
 _DATE_RANGE: Final = (MinValueValidator(date(1900, 1, 1)), MaxValueValidator(date(2999, 12, 31)))
 MAX_TICKED: Final = 1000
 MAX_LIST_BYTES: Final = 2 * 1024 * 1024
@@ -42,57 +42,6 @@ OFFERED_ACTIONS: Final = (
     BulkActionType.DEACTIVATE,
     BulkActionType.REACTIVATE,
 )
-
-
-class DateInput(forms.DateInput):
-    """A date as browsers pick it."""
-
-    input_type = "date"
-
-    def __init__(self) -> None:
-        super().__init__(format="%Y-%m-%d")
-
-
-class Chips(forms.CheckboxSelectMultiple):
-    """Checkboxes that look like chips.
-
-    `names` is the id of a list of all options in the page. With many options only the first `first` and the selected
-    ones are rendered as checkboxes, and a script adds the others. `first` is 0 if the field is collapsed.
-    """
-
-    template_name = "directory/chips.html"
-    option_template_name = "directory/chip.html"
-
-    def __init__(self, names: str = "", first: int = MOST_CHIPS) -> None:
-        super().__init__()
-        self.names, self.first = names, first
-
-    def get_context(self, name: str, value: Any, attrs: Any) -> dict[str, Any]:
-        """See the class."""
-        context = super().get_context(name, value, attrs)
-        widget = context["widget"]
-        widget["many"] = len(widget["optgroups"]) > MOST_CHIPS
-        if widget["many"] and self.names:
-            widget["names"] = self.names
-            groups = enumerate(widget["optgroups"])
-            widget["optgroups"] = [group for place, group in groups if place < self.first or group[1][0]["selected"]]
-        return context
-
-    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
-        """Return the ticked values, and names typed with commas where scripts are off."""
-        values = super().value_from_datadict(data, files, name)
-        if not (values and self.names):
-            return values
-        known = {value for value, _label in self.choices}
-        parts = [part.strip() for value in values for part in ([value] if value in known else value.split(","))]
-        return list(dict.fromkeys(part for part in parts if part))
-
-
-class Choice(forms.RadioSelect):
-    """Radio buttons that look like chips."""
-
-    template_name = "directory/chips.html"
-    option_template_name = "directory/chip.html"
 
 
 def _tag_options() -> list[tuple[str, Any]]:
@@ -117,12 +66,6 @@ _OPTIONS: Final = {
     "timezone": _zone_options,
     "owner": _owner_options,
 }
-
-
-class ToneChoice(Choice):
-    """Radio buttons that look like chips, each in its colour."""
-
-    option_template_name = "directory/tone.html"
 
 
 class FreeMultipleChoiceField(forms.MultipleChoiceField):

@@ -22,10 +22,12 @@ MAX_TAGS: Final = 50
 class ContactDetails(TypedDict, total=False):
     """The fields of a contact besides its phone.
 
-    `operator_code` is derived from the phone and only compared with it. An empty `timezone` means the likely one.
+    `operator_code` and `country` are derived from the phone and only compared with it; a `country` also says how to
+    read digits without a country code. An empty `timezone` means the likely one.
     """
 
     operator_code: str | None
+    country: str | None
     first_name: str
     last_name: str
     tags: Iterable[str]
@@ -36,7 +38,7 @@ class ContactDetails(TypedDict, total=False):
 
 
 def clean(given: Mapping[str, Any], phone: int | None = None) -> dict[str, Any]:
-    """Return the fields as they are stored. `operator_code` is left out, after comparison with the phone.
+    """Return the fields as they are stored. Derived ones are left out, after comparison with the phone.
 
     Raises ValidationError by field, with all errors at once.
     """
@@ -44,13 +46,14 @@ def clean(given: Mapping[str, Any], phone: int | None = None) -> dict[str, Any]:
     errors: dict[str, Any] = {}
     for name, value in given.items():
         try:
-            cleaned[name] = _CLEAN[name](value)
+            cleaned[name] = _clean_phone(value, given.get("country")) if name == "phone" else _CLEAN[name](value)
         except ValidationError as error:
             errors[name] = error
-    operator_code = cleaned.pop("operator_code", None)
     phone = None if "phone" in errors else cleaned.get("phone", phone)
-    if phone and operator_code and operator_code != phones.operator_code(phone):
-        errors["operator_code"] = ValidationError(_("The operator code does not match the phone number."))
+    for name, message in _CONTRADICTIONS.items():
+        value = cleaned.pop(name, None)
+        if phone and value and value != phones.derived(phone)[name]:
+            errors[name] = ValidationError(message)
     if errors:
         raise ValidationError(errors)
     return cleaned
@@ -69,6 +72,14 @@ def _clean_tag(raw: str) -> str:
     name = tag_name(raw)
     validate_tag_name(name)
     return name
+
+
+def _clean_phone(raw: str | int, country: str | None = None) -> int:
+    return phones.deliverable(raw, _clean_country(country))
+
+
+def _clean_country(raw: str | None) -> str:
+    return (raw or "").strip().upper()
 
 
 @lru_cache(maxsize=65536)
@@ -95,8 +106,9 @@ def _clean_flag(value: Any) -> bool:
 
 
 _CLEAN: Final[dict[str, Callable[[Any], Any]]] = {
-    "phone": phones.deliverable,
+    "phone": _clean_phone,
     "operator_code": lambda value: value,
+    "country": _clean_country,
     "first_name": _clean_name,
     "last_name": _clean_name,
     "tags": clean_tags,
@@ -105,3 +117,8 @@ _CLEAN: Final[dict[str, Callable[[Any], Any]]] = {
     "opted_out": _clean_flag,
     "is_active": _clean_flag,
 }
+_CONTRADICTIONS: Final = {
+    "operator_code": _("The operator code does not match the phone number."),
+    "country": _("The country does not match the phone number."),
+}
+"""The derived fields that may be given, and what is said if they contradict the phone."""

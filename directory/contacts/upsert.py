@@ -18,7 +18,7 @@ from directory import phones
 from directory.contacts.attributes import merge
 from directory.contacts.policies import may_change_contact_of
 from directory.contacts.rules import clean, clean_tags
-from directory.fields import DETAILS
+from directory.fields import DERIVED, DETAILS
 from directory.models import Contact, Source, Tag, likely_timezone
 from directory.suppression.services import suppressed, sync_opt_outs
 from project.core.clock import now
@@ -26,7 +26,7 @@ from project.core.sql import execute, fetch, is_among, prefer_index_scans, stamp
 
 _TABLE: Final = Contact._meta.db_table
 _TAGGING_TABLE: Final = Contact.tags.through._meta.db_table
-_NEW_COLUMNS: Final = ("phone", "operator_code", *DETAILS)
+_NEW_COLUMNS: Final = ("phone", *DERIVED, *DETAILS)
 
 
 class Policy(models.TextChoices):
@@ -290,9 +290,9 @@ def _store(rows: list[list[Any]], moment: datetime) -> None:
 
 def _new_row(entry: _Entry) -> list[Any]:
     """Return the values of `_NEW_COLUMNS`."""
-    values = DETAILS | entry.values
+    values = DETAILS | entry.values | phones.derived(entry.phone)
     values["timezone"] = values["timezone"] or likely_timezone(entry.phone)
-    return [entry.phone, phones.operator_code(entry.phone), *(values[name] for name in DETAILS)]
+    return [entry.phone, *(values[name] for name in (*DERIVED, *DETAILS))]
 
 
 def _locked(phones: Iterable[int]) -> list[dict[str, Any]]:

@@ -50,7 +50,26 @@ def guess(header: Sequence[str], rows: Sequence[Sequence[str]] = ()) -> list[str
     phone = _phone_column(words, mapping, rows)
     if phone is not None:
         mapping[phone] = "phone"
+        _keep_other_countries(header, mapping, rows)
     return mapping
+
+
+def _keep_other_countries(header: Sequence[str], mapping: list[str], rows: Sequence[Sequence[str]]) -> None:
+    """Make a column of countries an attribute unless it only repeats what the phones say, as in our exports."""
+    if "country" not in mapping:
+        return
+    country, phone = mapping.index("country"), mapping.index("phone")
+    cells = [(row[country].strip(), row[phone]) for row in rows if len(row) > max(country, phone)]
+    if not all(_is_of_country(cell, code) for code, cell in cells if code):
+        mapping[country] = attribute_of(header[country])
+
+
+def _is_of_country(cell: str, code: str) -> bool:
+    """Whether the phone in a cell is of this country, or unreadable."""
+    try:
+        return phones.country(phones.normalise(phone_of(cell), code)) == code
+    except ValidationError:
+        return True
 
 
 def _phone_column(words: Sequence[str], mapping: Sequence[str], rows: Sequence[Sequence[str]]) -> int | None:

@@ -1,6 +1,6 @@
 """A contact: a person, identified by phone."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 from django.conf import settings
 from django.db import models
@@ -16,6 +16,9 @@ from directory.models.contact_query import ContactQuerySet
 from directory.models.tag import Tag
 from project.core.fields import ClockField
 
+NOT_DERIVED: Final = Q(line_type="", phone__gt=0)
+"""Contacts from before there were countries, and those that the previous release adds during an upgrade."""
+
 
 def likely_timezone(phone: int) -> str:
     """Return the time zone of the phone, or else the installation's."""
@@ -23,7 +26,10 @@ def likely_timezone(phone: int) -> str:
 
 
 class Contact(models.Model):
-    """A person, identified by phone. `operator_code` is derived from it. Contacts are deactivated, never deleted.
+    """A person, identified by phone. Contacts are deactivated, never deleted.
+
+    `operator_code`, `country` (ISO 3166) and `line_type` are derived from the phone. An empty `line_type` means that
+    they are not yet: see `directory.contacts.derivation`.
 
     `opted_out` repeats that the phone is on the suppression list, for large queries;
     `directory.suppression.services` keeps both in step. `search` is the text that lists search and sort by: name and
@@ -36,6 +42,8 @@ class Contact(models.Model):
         error_messages={"unique": _("A contact with this phone number already exists.")},
     )
     operator_code = models.CharField(_("operator code"), max_length=3, editable=False)
+    country = models.CharField(_("country"), max_length=2, default="", db_default="", editable=False)
+    line_type = models.CharField(_("line type"), max_length=9, default="", db_default="", editable=False)
     first_name = models.CharField(_("first name"), max_length=150, blank=True, validators=[validate_person_name])
     last_name = models.CharField(_("last name"), max_length=150, blank=True, validators=[validate_person_name])
     tags = models.ManyToManyField(
@@ -77,6 +85,7 @@ class Contact(models.Model):
         indexes = [
             models.Index(fields=["operator_code", "id"], name="contact_operator"),
             models.Index(fields=["timezone", "id"], name="contact_zone"),
+            models.Index(fields=["country", "id"], name="contact_country"),
             models.Index(fields=["owner", "id"], name="contact_owner"),
             # Covers a sort by last change of the contacts added within some days.
             models.Index(fields=["created_at", "id", "updated_at", "is_active"], name="contact_added"),
@@ -87,24 +96,21 @@ class Contact(models.Model):
             models.Index(fields=["id"], condition=Q(is_active=False), name="contact_inactive"),
             # Audiences are counted from this index alone.
             models.Index(
-                fields=["id", "operator_code", "timezone"],
+                fields=["id", "operator_code", "timezone", "country"],
                 condition=Q(is_active=True, opted_out=False),
-                name="contact_writable",
+                name="contact_counted",
             ),
+            models.Index(fields=["id"], condition=NOT_DERIVED, name="contact_not_derived"),
         ]
 
     def __str__(self) -> str:
         return self.full_name or phones.pretty(self.phone)
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Derive the operator code from the phone."""
-        self.operator_code = phones.operator_code(self.phone)
+        """Derive what follows from the phone."""
+        for name, value in phones.derived(self.phone).items():
+            setattr(self, name, value)
         super().save(*args, **kwargs)
-
-    @property
-    def country(self) -> str:
-        """The ISO 3166 code of the phone's country; empty for an erased contact."""
-        return phones.country(self.phone)
 
     @property
     def landline_warned(self) -> bool:

@@ -30,6 +30,7 @@ class ContactFilters(TypedDict, total=False):
 
     phone: int | str | None
     operator_code: str | None
+    country: str | None
     timezone: str | None
     owner: int | None
     is_active: bool | None

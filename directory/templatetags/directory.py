@@ -9,10 +9,12 @@ from django.utils.translation import ngettext
 from directory import phones
 from directory.audiences.services import MAX_COUNTED
 from directory.contacts import attributes
+from directory.countries import country_name
 from project.core.numbers import number
 
 register = template.Library()
 register.filter("attribute_text", attributes.as_text)
+register.filter("country", country_name)
 
 
 @register.filter

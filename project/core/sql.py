@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from django.db import connection, transaction
-from django.db.migrations import AddIndex
+from django.db.migrations import AddIndex, RemoveIndex
 from django.db.models import BooleanField, Model
 from django.db.models.expressions import RawSQL
 
@@ -114,6 +114,23 @@ class IndexAlongside(AddIndex):
     def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
         """See `Operation`."""
         options = {"concurrently": True} if schema_editor.connection.vendor == "postgresql" else {}
-        concurrently = "CONCURRENTLY " if options else ""
-        schema_editor.execute(f"DROP INDEX {concurrently}IF EXISTS {schema_editor.quote_name(self.index.name)}")
+        _drop_index(schema_editor, self.index.name)
         schema_editor.add_index(to_state.apps.get_model(app_label, self.model_name), self.index, **options)
+
+
+class RemoveIndexAlongside(RemoveIndex):
+    """`RemoveIndex` for large tables: PostgreSQL drops it while rows are written. The migration must not be `atomic`.
+
+    Does nothing if an interrupted migration has removed it.
+    """
+
+    atomic = False
+
+    def database_forwards(self, app_label: str, schema_editor: Any, from_state: Any, to_state: Any) -> None:
+        """See `Operation`."""
+        _drop_index(schema_editor, self.name)
+
+
+def _drop_index(schema_editor: Any, name: str) -> None:
+    concurrently = "CONCURRENTLY " if schema_editor.connection.vendor == "postgresql" else ""
+    schema_editor.execute(f"DROP INDEX {concurrently}IF EXISTS {schema_editor.quote_name(name)}")

@@ -19,12 +19,12 @@ import structlog
 from django.conf import settings
 
 # `%2B` is a plus in an address.
-_WITH_PLUS: Final = r"(?:(?<!\w)\+|%2[Bb])(?P<international>[1-9](?:[ ().\u00a0-]{0,2}[0-9]){7,14})(?![0-9])"
-_PLAIN: Final = r"(?<![\w.-])[1-9][0-9]{7,14}(?!\w)"
+_WITH_PLUS: Final = r"(?:(?<!\w)\+|%2[Bb])(?P<international>[1-9](?:[ ().\u00a0-]{0,2}[0-9]){6,14})(?![0-9])"
+_PLAIN: Final = r"(?<![\w.-])[1-9][0-9]{6,14}(?!\w)"
 _NUMBER: Final = re.compile(f"{_WITH_PLUS}|{_PLAIN}")
 _OF_PLAN_7: Final = re.compile("7[0-9]{10}")
 _PHONE_FIELD: Final = re.compile(r"(?:\w+_)?phones?")
-_SHORTEST: Final = 10**7
+_SHORTEST: Final = 10**6
 
 
 def mask(phone: int | str) -> str:

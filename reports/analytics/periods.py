@@ -10,7 +10,7 @@ from django.utils.timezone import get_current_timezone, localdate
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
 
-from directory.contacts.forms import DateInput
+from directory.contacts.widgets import DateInput
 from project.core.clock import now
 
 CUSTOM, ALL = "own", "all"

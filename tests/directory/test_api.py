@@ -46,6 +46,7 @@ def test_contact_is_added_and_read_in_the_documented_format(alice: User) -> None
         "phone": "79991234567",
         "country": "RU",
         "operator_code": "999",
+        "line_type": "mobile",
         "first_name": "Анна",
         "last_name": "Ким",
         "tags": ["new", "vip"],
@@ -101,6 +102,8 @@ def test_a_patch_changes_what_it_names(alice: User) -> None:
     assert (body["first_name"], body["timezone"], body["attributes"]) == ("Ivan", "Asia/Omsk", {"x": 1})
     assert (body["tags"], body["opted_out"]) == (["b"], True)
     assert patch(ApiClient(alice), contact, phone=PHONE, operator_code="903").status_code == 422
+    assert patch(ApiClient(alice), contact, country="KZ").status_code == 422
+    assert patch(ApiClient(alice), contact, country="RU").status_code == 200
 
 
 def test_delete_deactivates_and_patch_reactivates(alice: User) -> None:
@@ -122,6 +125,8 @@ def test_filters_narrow_the_list(alice: User) -> None:
         ({"operator_code": "905"}, [boris]),
         ({"tag": "VIP"}, [anna]),
         ({"timezone": "Asia/Omsk"}, [anna]),
+        ({"country": "RU"}, [boris, anna]),
+        ({"country": "KZ"}, []),
         ({"q": "анн"}, [anna]),
         ({"q": "905"}, [boris]),
         ({"is_active": "false"}, [boris]),
@@ -183,6 +188,8 @@ STRANGE: list[Any] = [
 FIELDS = [
     "phone",
     "operator_code",
+    "country",
+    "line_type",
     "first_name",
     "last_name",
     "tags",
@@ -247,7 +254,9 @@ def test_any_id_is_handled(alice: User, contact_id: str) -> None:
     assert client.delete(f"/contacts/{contact_id}").status_code in {404, 422}
 
 
-@pytest.mark.parametrize("name", ["phone", "operator_code", "tag", "timezone", "q", "is_active", "limit", "cursor"])
+@pytest.mark.parametrize(
+    "name", ["phone", "operator_code", "country", "tag", "timezone", "q", "is_active", "limit", "cursor"]
+)
 def test_any_filter_value_is_handled(alice: User, name: str) -> None:
     client = ApiClient(alice)
     client.raise_request_exception = False

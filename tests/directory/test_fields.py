@@ -13,15 +13,18 @@ from directory.contacts.erasure import contact_erase
 from directory.contacts.forms import ContactForm
 from directory.contacts.rules import _CLEAN, ContactDetails
 from directory.exports.contacts import header
-from directory.fields import DETAILS, EDITABLE, FIELDS, IN_FILES, PLACEHOLDERS
+from directory.fields import DERIVED, DETAILS, EDITABLE, FIELDS, IN_FILES, PLACEHOLDERS
 from directory.imports.guesses import guess
 from directory.models import Contact
+from directory.phones import derived
 from tests import factories
 
 NAMES = {field.name for field in FIELDS}
 OF_THE_ROW = {"id", "owner", "created_at", "updated_at"}
 """Columns that say who added a contact and when."""
 COMPUTED = {"search"}
+READ_ONLY = {"line_type"}
+"""Derived fields that are not accepted for comparison."""
 BY_BUTTON = {"is_active"}
 """Fields that a page sets by a button instead of the form."""
 
@@ -39,16 +42,16 @@ def test_defaults_are_those_of_the_model() -> None:
 
 
 def test_every_field_has_a_rule_and_an_input() -> None:
-    assert set(_CLEAN) == NAMES
-    assert set(ContactDetails.__annotations__) == NAMES - {"phone"}
+    assert set(_CLEAN) == NAMES - READ_ONLY
+    assert set(ContactDetails.__annotations__) == NAMES - READ_ONLY - {"phone"}
     assert set(ContactForm.base_fields) == set(EDITABLE) - BY_BUTTON
 
 
 def test_the_api_has_every_field() -> None:
-    assert set(DetailsSchema.model_fields) == NAMES - {"phone", "is_active"}
-    assert set(ContactIn.model_fields) == NAMES - {"is_active"}
-    assert set(ContactPatch.model_fields) - {"version"} == NAMES
-    assert set(ContactOut.model_fields) == NAMES | OF_THE_ROW | {"country", "version"}
+    assert set(DetailsSchema.model_fields) == NAMES - READ_ONLY - {"phone", "is_active"}
+    assert set(ContactIn.model_fields) == NAMES - READ_ONLY - {"is_active"}
+    assert set(ContactPatch.model_fields) - {"version"} == NAMES - READ_ONLY
+    assert set(ContactOut.model_fields) == NAMES | OF_THE_ROW | {"version"}
 
 
 def test_the_audit_log_records_every_field() -> None:
@@ -58,6 +61,10 @@ def test_the_audit_log_records_every_field() -> None:
 
 def test_an_import_recognises_every_column_of_an_export() -> None:
     assert guess(header([])) == list(IN_FILES)
+
+
+def test_the_phone_gives_every_derived_field() -> None:
+    assert set(derived(79161234567)) == set(DERIVED)
 
 
 def test_synonyms_are_distinct() -> None:
@@ -75,6 +82,8 @@ def test_no_personal_field_is_left_after_erasure(alice: User) -> None:
     values: dict[str, Any] = {
         "phone": 79161234567,
         "operator_code": "916",
+        "country": "RU",
+        "line_type": "mobile",
         "first_name": "Ипполит",
         "last_name": "Воробьянинов",
         "timezone": "Asia/Omsk",

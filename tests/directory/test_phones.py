@@ -2,6 +2,7 @@ import phonenumbers
 import pytest
 from django.conf import LazySettings
 from django.core.exceptions import ValidationError
+from django.utils import translation
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -102,21 +103,45 @@ def test_any_input_gives_a_phone_or_an_error(written: str | int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("phone", "country", "mobile", "zone"),
+    ("phone", "country", "line_type", "mobile", "zone"),
     [
-        (79161234567, "RU", True, None),
-        (77011234567, "KZ", True, "Asia/Almaty"),
-        (77771234567, "KZ", True, "Asia/Almaty"),
-        (77122123456, "KZ", False, "Asia/Aqtobe"),
-        (78005553535, "RU", False, None),
-        (74951234567, "RU", False, "Europe/Moscow"),
-        (76001234567, "", True, None),
-        (380501234567, "UA", True, "Europe/Kyiv"),
-        (-5, "", True, None),
+        (79161234567, "RU", "mobile", True, None),
+        (77011234567, "KZ", "mobile", True, "Asia/Almaty"),
+        (77771234567, "KZ", "mobile", True, "Asia/Almaty"),
+        (77122123456, "KZ", "fixed", False, "Asia/Aqtobe"),
+        (78005553535, "RU", "toll_free", False, None),
+        (78091234567, "RU", "other", False, None),
+        (74951234567, "RU", "fixed", False, "Europe/Moscow"),
+        (76001234567, "", "other", True, None),
+        (380501234567, "UA", "mobile", True, "Europe/Kyiv"),
+        (14155552671, "US", "mobile", True, "America/Los_Angeles"),
+        (80012345678, "", "toll_free", False, None),
+        (-5, "", "", True, None),
     ],
 )
-def test_numbering_plan_gives_country_type_and_zone(phone: int, country: str, mobile: bool, zone: str | None) -> None:
-    assert (phones.country(phone), phones.is_mobile(phone), phones.timezone_of(phone)) == (country, mobile, zone)
+def test_numbering_plan_gives_country_type_and_zone(
+    phone: int, country: str, line_type: str, mobile: bool, zone: str | None
+) -> None:
+    assert (phones.country(phone), phones.line_type(phone)) == (country, line_type)
+    assert (phones.is_mobile(phone), phones.timezone_of(phone)) == (mobile, zone)
+
+
+@pytest.mark.parametrize(
+    ("written", "country", "phone"),
+    [
+        ("84912345678", "", 74912345678),
+        ("84912345678", "VN", 84912345678),
+        ("050 123-45-67", "UA", 380501234567),
+        ("+7 916 123-45-67", "UA", 79161234567),
+        ("8 916 123-45-67", "UA", 79161234567),
+        ("8 916 123-45-67", "QQ", 79161234567),
+    ],
+)
+def test_a_known_country_says_how_to_read_digits_without_a_plus(
+    settings: LazySettings, written: str, country: str, phone: int
+) -> None:
+    settings.PHONE_COUNTRIES = ["*"]
+    assert phones.normalise(written, country) == phone
 
 
 @pytest.mark.parametrize(
@@ -142,13 +167,31 @@ def test_the_first_country_reads_numbers_without_a_code(
 
 
 @pytest.mark.parametrize(
-    ("countries", "written"),
-    [(["RU"], "+7 701 123 45 67"), (["KZ"], "+7 916 123-45-67"), (["RU", "KZ"], "+14155552671")],
+    ("countries", "written", "reason"),
+    [
+        (["RU"], "+7 701 123 45 67", "This is a number of Kazakhstan. This installation accepts numbers of Russia."),
+        (["KZ"], "+7 916 123-45-67", "a number of Russia. This installation accepts numbers of Kazakhstan."),
+        (["RU", "KZ"], "+14155552671", "United States. This installation accepts numbers of Russia and Kazakhstan."),
+        (["RU"], "+800 1234 5678", "This number belongs to no country. This installation"),
+        (["RU", "KZ", "BY", "UA", "AM", "GE", "DE"], "+33 6 12 34 56 78", "Belarus, Ukraine, Armenia, and 2 more."),
+    ],
 )
-def test_refused_country_is_named(settings: LazySettings, countries: list[str], written: str) -> None:
+def test_refused_and_accepted_countries_are_named(
+    settings: LazySettings, countries: list[str], written: str, reason: str
+) -> None:
     settings.PHONE_COUNTRIES = countries
-    with pytest.raises(ValidationError, match="Phone numbers of this country are not accepted"):
+    with pytest.raises(ValidationError, match=reason) as refused:
         phones.normalise(written)
+    assert refused.value.code == "phone"
+
+
+def test_refusals_are_in_the_active_language(settings: LazySettings) -> None:
+    settings.PHONE_COUNTRIES = ["RU", "KZ"]
+    with translation.override("ru"), pytest.raises(ValidationError) as refused:
+        phones.normalise("+380 50 123 45 67")
+    assert refused.value.messages == [
+        "Страна этого номера: Украина. Здесь принимаются номера стран: Россия и Казахстан."
+    ]
 
 
 @pytest.mark.parametrize(("rule", "refused", "warned"), [("accept", 0, False), ("warn", 0, True), ("refuse", 3, False)])

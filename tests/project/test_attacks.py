@@ -34,9 +34,9 @@ OURS: Final = ("accounts", "webhooks", "directory", "campaigns", "reports", "aud
 # Texts that users do not enter: codes, keys, and derived texts.
 CODES: Final = {
     "attempt.reason", "delivery.reason", "message.reason", "runreason.reason",
-    "access", "additional_data_hash", "cid", "delimiter", "digest", "email", "encoding", "fingerprint", "key",
-    "language", "listed_status", "mark", "object_pk", "operator_code", "password", "policy", "prefix", "resolution",
-    "search", "secret", "serialized_data", "status", "timezone", "uid",
+    "access", "additional_data_hash", "cid", "country", "delimiter", "digest", "email", "encoding", "fingerprint",
+    "key", "language", "line_type", "listed_status", "mark", "object_pk", "operator_code", "password", "policy",
+    "prefix", "resolution", "search", "secret", "serialized_data", "status", "timezone", "uid",
 }  # fmt: skip
 
 

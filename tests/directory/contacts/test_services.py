@@ -81,6 +81,7 @@ def test_a_phone_belongs_to_one_contact(alice: User, bob: User) -> None:
         ({"phone": "12"}, {"phone"}),
         ({"phone": "12", "operator_code": "999", "first_name": "<b>", "timezone": None}, {"phone", "first_name"}),
         ({"operator_code": "903"}, {"operator_code"}),
+        ({"country": "KZ"}, {"country"}),
         ({"first_name": "Ivan2", "last_name": "\0"}, {"first_name", "last_name"}),
         ({"first_name": "а" * 151}, {"first_name"}),
         ({"timezone": "Mars/Olympus"}, {"timezone"}),
@@ -103,7 +104,7 @@ def test_a_phone_belongs_to_one_contact(alice: User, bob: User) -> None:
         ({"attributes": {f"a{n}": n for n in range(51)}}, {"attributes"}),
         ({"attributes": []}, {"attributes"}),
     ],
-    ids=range(24),
+    ids=range(25),
 )
 def test_every_invalid_field_is_named(alice: User, fields: dict[str, Any], names: set[str]) -> None:
     with pytest.raises(ValidationError) as refusal:

@@ -76,6 +76,7 @@ def test_without_a_time_zone_the_phone_suggests_one(alice: User) -> None:
         ({}, "phone"),
         ({"phone": "12"}, "phone"),
         ({"operator_code": "903"}, "operator_code"),
+        ({"country": "KZ"}, "country"),
         ({"last_name": "<b>"}, "last_name"),
         ({"first_name": "а" * 151}, "first_name"),
         ({"timezone": "Mars/Olympus"}, "timezone"),
