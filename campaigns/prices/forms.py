@@ -13,7 +13,7 @@ from phonenumbers import SUPPORTED_REGIONS
 from campaigns.prices.entries import Entry, check_year, exact, read_area
 from campaigns.prices.services import CURRENT, EARLIER, LATER
 from campaigns.prices.tariff import today
-from directory.contacts.forms import DateInput
+from directory.contacts.widgets import DateInput
 from directory.countries import country_options
 from project.core.money import MAX_AMOUNT, PLACES
 from project.http.lists import ListForm
