@@ -87,6 +87,7 @@ TERMS: Final = {
     "match": "How the attribute is compared; `exists` needs no value",
     "name": "Name",
     "next": "`cursor` of the next page; null on the last",
+    "countries": "ISO 3166 codes; an empty list does not narrow",
     "country": "ISO 3166 code",
     "operator_code": "The three digits after the 7",
     "operator_codes": "Three digits each; an empty list does not narrow",

@@ -109,7 +109,11 @@ def _context(request: UserRequest, runs: RunQuerySet, default: str, campaign: Ca
         "by_day": charts.figures_by_day(days) if 1 < len(days) <= _MAX_DAYS_DRAWN else None,
         "by_week": charts.figures_by_week(days) if len(days) > _MAX_DAYS_DRAWN else None,
         "by_hour": charts.figures_by_hour(scope.by_hour()),
-        "facets": [_facet(facet, lines[facet], whole) for facet in BREAKDOWNS if lines[facet]],
+        "facets": [
+            _facet(facet, lines[facet], whole)
+            for facet, breakdown in BREAKDOWNS.items()
+            if len(lines[facet]) >= breakdown.least
+        ],
         "waiting": sum(counters[status] for status in OPEN),
         "breakdowns": exports.BREAKDOWN_ITEMS,
         "counting": stale().filter(pk__in=runs.values("pk")).exists(),

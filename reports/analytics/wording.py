@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 
 from accounts.time_zones import place
 from campaigns.wording import reason_words
+from directory.countries import country_name
 from project.core.numbers import number
 from project.templatetags import percent
 from reports.analytics.breakdown import Figures
@@ -72,7 +73,7 @@ def headline(current: Figures, before: Figures | None) -> list[Headline]:
 
 def line_words(facet: Facet, value: str) -> str:
     """The label of a line."""
-    words = {Facet.REASON: reason_words, Facet.TIMEZONE: place}.get(facet, str)
+    words = {Facet.REASON: reason_words, Facet.TIMEZONE: place, Facet.COUNTRY: country_name}.get(facet, str)
     return words(value) if value else str(BREAKDOWNS[facet].no_value)
 
 

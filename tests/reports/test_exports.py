@@ -15,6 +15,7 @@ from accounts.models import User
 from campaigns.services import campaign_delete
 from campaigns.states import MessageStatus
 from reports import exports
+from reports.analytics import tallies
 from tests.campaigns.browser_client import browser
 from tests.campaigns.outcomes import settle, started
 
@@ -78,6 +79,15 @@ def test_a_workbook_has_the_same_contents(alice: User) -> None:
         table = [[_cell(cell) for cell in row] for row in sheet.iter_rows(values_only=True)]
         assert table == [[re.sub(r"(\.[0-9]+)?\+03:00$", "", cell) for cell in line.split(",")] for line in lines]
     assert b",'=1+1," in content(alice, "/reports/campaigns.csv")
+
+
+def test_countries_are_exported_by_code(alice: User) -> None:
+    _campaign, run = started(alice, contacts=1)
+    settle(run, 1, MessageStatus.SENT)
+    tallies.count_due(lambda: False)
+    header, line = content(alice, "/reports/countries.csv").decode("utf-8-sig").splitlines()
+    assert header.startswith("country,messages,accepted,")
+    assert line.startswith("RU,1,1,")
 
 
 def test_a_pending_message_has_its_contacts_phone(alice: User) -> None:
