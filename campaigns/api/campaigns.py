@@ -33,6 +33,7 @@ from campaigns.messages.unresolved import SENDING
 from campaigns.models import Campaign, Message
 from campaigns.placeholders import check_placeholders
 from campaigns.planning.preview import campaign_preview
+from campaigns.prices.estimate import NO_ESTIMATE, priced_audience
 from campaigns.states import CampaignStatus, Resolution
 from campaigns.statistics import campaign_statistics
 from directory.audiences.audience import Audience
@@ -64,12 +65,22 @@ def create_campaign(request: UserRequest, body: CampaignIn) -> Status[Campaign]:
     "/preview", response={200: PreviewOut, frozenset({400, 401, 422}): Error}, summary="Preview a campaign", auth=READS
 )
 def preview_campaign(request: UserRequest, body: PreviewIn) -> Any:
-    """The number of recipients and parts, and sample texts. Nothing is stored."""
-    audience = body.audience.value()
+    """The number of recipients and parts, sample texts, and what it costs. Nothing is stored."""
+    fields = {"audience": Audience(), "gateway": None, "starts_at": None, **_fields(request, body)}
+    audience, gateway = fields["audience"], fields["gateway"]
     check_placeholders(body.text, audience)
     found = campaign_preview(text=body.text, audience=audience)
     samples = [{**vars(sample), "phone": str(sample.phone)} for sample in found.samples]
-    return {**vars(found), "samples": samples}
+    priced = priced_audience(audience, gateway and gateway.name, fields["starts_at"])
+    estimate = priced.estimate(found.sizes[0].mean) if priced and found.sizes else NO_ESTIMATE
+    return {
+        **vars(found),
+        "samples": samples,
+        "cost": estimate.cost,
+        "costs": [row._asdict() for row in estimate.rows],
+        "unpriced": sum(estimate.unpriced.values()),
+        "unreachable": sum(estimate.unreachable.values()),
+    }
 
 
 @router.get("/{campaign_id}", response={200: CampaignOut, ERRORS: Error}, summary="Show a campaign")

@@ -174,7 +174,7 @@ class CampaignPatch(CampaignBody):
 
 
 class PreviewIn(CampaignFields):
-    """The fields of a campaign, of which only text and audience are used."""
+    """The fields of a campaign, of which text, audience, gateway and start are used."""
 
     name: Annotated[Line, Field(max_length=200)] = ""
     ends_at: Moment | None = None
@@ -274,8 +274,18 @@ class SampleOut(Schema):
     parts: int
 
 
+class CostOut(Schema):
+    """What messages to a country through a gateway cost."""
+
+    country: str
+    gateway: str = Field(description="Name of the gateway")
+    recipients: int
+    parts: int
+    cost: AmountOut = Field(description="Price of all parts", examples=["12.50"])
+
+
 class PreviewOut(Schema):
-    """The result of a preview. With placeholders, `total_parts` is an estimate from the first recipients."""
+    """The result of a preview. With placeholders, `total_parts` and costs are estimates from the first recipients."""
 
     recipients: int
     encoding: Literal["GSM-7", "UCS-2"]
@@ -283,6 +293,11 @@ class PreviewOut(Schema):
     parts: int
     total_parts: int
     samples: list[SampleOut]
+    cost: AmountOut | None = Field(description="Price of all messages; null: no price is known", examples=["12.50"])
+    currency: str = Field(default_factory=lambda: settings.CURRENCY, description="ISO 4217", examples=["RUB"])
+    costs: list[CostOut] = Field(description="`cost` by country and gateway, the most expensive first")
+    unpriced: int = Field(description="Recipients without a known price, if prices are used at all")
+    unreachable: int = Field(description="Recipients whose numbers no gateway takes")
 
 
 class RunOut(Schema):

@@ -63,6 +63,11 @@ class Areas:
         self._areas = frozenset(areas)
         self._lengths = sorted({len(area) for area in self._areas if is_prefix(area)}, reverse=True)
 
+    @property
+    def digits(self) -> int:
+        """The length of the longest prefix."""
+        return max(self._lengths, default=0)
+
     def closest(self, phone: int, country: str) -> str | None:
         """Return the area that describes a phone most exactly: its longest prefix, else its country, else None."""
         digits = str(phone)

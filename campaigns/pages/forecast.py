@@ -1,6 +1,6 @@
 """The forecast in the composer: what a campaign will do, with warnings about problems."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from typing import Final
@@ -22,10 +22,13 @@ from campaigns.placeholders import check_placeholders
 from campaigns.planning import recurrence
 from campaigns.planning.preview import Gap, Preview, campaign_preview
 from campaigns.planning.recipients import known_zones, zone_due
+from campaigns.prices.estimate import Estimate, priced_audience
 from campaigns.states import UNFINISHED, CampaignStatus, Repeat
-from campaigns.text import Size, measure
+from campaigns.text import PLACEHOLDER, Size, measure
 from directory.audiences.services import Distribution, audience_distribution
+from directory.countries import country_name
 from project.core.clock import now
+from project.core.money import to_micros
 from project.core.numbers import number
 
 _MIN_REQUESTS: Final = 20  # requests, before their mean is meaningful
@@ -54,6 +57,8 @@ class CheaperText:
     after: int
     lost: str
     """Characters without an equivalent, for a sentence; empty if there are none."""
+    saving: int | None
+    """What it saves for all recipients, in micros; None if no price is known."""
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,10 @@ class Forecast:
     encoding_reason: str
     plain_text: CheaperText | None
     latin_text: CheaperText | None
+    estimate: Estimate | None
+    """What one run costs; None while there are neither prices nor gateways that take only some numbers."""
+    cost_is_exact: bool
+    repeats: bool
     plan: str
     """One sentence; empty while the times are invalid."""
     details: str
@@ -97,7 +106,10 @@ def forecast_of(plan: Campaign) -> Forecast:
         recipients=distribution.number,
         alternatives=[cheaper.text] if cheaper else [],
     )
-    offered = _cheaper_text(cheaper, preview)
+    priced = priced_audience(plan.audience_filter, plan.gateway_id, plan.starts_at)
+    estimates = [priced.estimate(size.mean) for size in preview.sizes] if priced else []
+    offered = _cheaper_text(cheaper, preview, estimates)
+    estimate = estimates[0] if estimates else None
     shown = preview.samples[0].text if preview.samples else plan.text
     has_times = bool(plan.starts_at and plan.ends_at)
     starts = _starts(plan, distribution) if has_times else []
@@ -110,12 +122,16 @@ def forecast_of(plan: Campaign) -> Forecast:
         encoding_reason=width_words(shown),
         plain_text=offered if plain else None,
         latin_text=None if plain else offered,
+        estimate=estimate,
+        cost_is_exact=PLACEHOLDER.search(plan.text) is None,
+        repeats=plan.repeat != Repeat.ONCE,
         plan=plan_words(plan) if has_times else "",
         details=" ".join(_details(plan, starts, rate, last)),
         launch_warnings=[
             *_warn_of_placeholders(plan),
             *(LaunchWarning(_gap_words(gap, preview.recipients)) for gap in preview.gaps),
             *_warn_of_gateway(plan),
+            *(_warn_of_costs(plan, estimate) if estimate else ()),
             *_warn_of_audience(plan, distribution),
             *_warn_of_times(plan, starts, rate, last),
             *_warn_of_night(plan, starts, rate),
@@ -123,12 +139,14 @@ def forecast_of(plan: Campaign) -> Forecast:
     )
 
 
-def _cheaper_text(rewriting: Rewriting | None, preview: Preview) -> CheaperText | None:
+def _cheaper_text(rewriting: Rewriting | None, preview: Preview, estimates: Sequence[Estimate]) -> CheaperText | None:
     """The offer of a cheaper text; None if it takes no fewer parts, for example because of the contacts' names."""
     if rewriting is None or not preview.sizes or preview.sizes[1].parts >= preview.sizes[0].parts:
         return None
     before, after = preview.sizes
-    return CheaperText(rewriting.text, before.parts, after.parts, character_words(rewriting.lost))
+    costs = [estimate.cost for estimate in estimates if estimate.cost is not None]
+    saving = costs[0] - costs[1] if costs else None
+    return CheaperText(rewriting.text, before.parts, after.parts, character_words(rewriting.lost), saving)
 
 
 def _starts(plan: Campaign, distribution: Distribution) -> list[tuple[datetime, str, int]]:
@@ -231,6 +249,35 @@ def _warn_of_gateway(plan: Campaign) -> Iterator[LaunchWarning]:
             _("The gateway %(name)s does not respond or is not in use. Messages wait until it works.")
             % {"name": plan.gateway}
         )
+
+
+def _warn_of_costs(plan: Campaign, estimate: Estimate) -> Iterator[LaunchWarning]:
+    if estimate.unpriced:
+        contacts = sum(estimate.unpriced.values())
+        yield LaunchWarning(
+            ngettext(
+                "No price is known for %(number)s recipient: %(countries)s.",
+                "No price is known for %(number)s recipients: %(countries)s.",
+                contacts,
+            )
+            % {"number": number(contacts), "countries": _country_words(estimate.unpriced)}
+        )
+    if estimate.unreachable:
+        contacts = sum(estimate.unreachable.values())
+        yield LaunchWarning(
+            ngettext(
+                "No gateway takes the number of %(number)s contact: %(countries)s.",
+                "No gateway takes the numbers of %(number)s contacts: %(countries)s.",
+                contacts,
+            )
+            % {"number": number(contacts), "countries": _country_words(estimate.unreachable)}
+        )
+    if estimate.cost is not None and plan.budget is not None and estimate.cost > to_micros(plan.budget):
+        yield LaunchWarning(_("The estimated cost exceeds the budget, so sending will pause before the end."))
+
+
+def _country_words(codes: Iterable[str]) -> str:
+    return joined([country_name(code) or _("unknown country") for code in codes], _MAX_PLACES)
 
 
 def _warn_of_times(

@@ -79,17 +79,18 @@ def width_words(text: str) -> str:
 
 def character_words(characters: Iterable[str]) -> str:
     """The first of the characters as a part of a sentence; those that can't be seen are named."""
-    names = list(dict.fromkeys(map(_character_name, characters)))
-    if len(names) > _CHARACTERS_SHOWN:
-        return f"{' '.join(names[:_CHARACTERS_SHOWN])} …"
-    return str(format_list(names, locale=to_locale(get_language() or settings.LANGUAGE_CODE)))
+    names = {character: _name_if_invisible(character) for character in characters}
+    visible = [character for character, name in names.items() if not name]
+    shown = " ".join(visible[:_CHARACTERS_SHOWN]) + (" …" if visible[_CHARACTERS_SHOWN:] else "")
+    words = [shown, *dict.fromkeys(names.values())]
+    return str(format_list(list(filter(None, words)), locale=to_locale(get_language() or settings.LANGUAGE_CODE)))
 
 
-def _character_name(character: str) -> str:
+def _name_if_invisible(character: str) -> str:
     category = unicodedata.category(character)
     if category == "Zs":
         return _("a no-break space")
-    return _("an invisible character") if category in ("Cf", "Cc", "Mn") else character
+    return _("an invisible character") if category in ("Cf", "Cc", "Mn") else ""
 
 
 def pace_words(campaign: Campaign, statistics: Statistics) -> str:

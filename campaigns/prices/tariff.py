@@ -1,7 +1,7 @@
 """What a gateway charges for a message on one day."""
 
-from collections.abc import Mapping
-from datetime import date
+from collections.abc import Iterable, Mapping
+from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
@@ -23,20 +23,42 @@ class Tariff:
         """Whether any price is known."""
         return bool(self._prices)
 
-    def price_of(self, phone: int) -> int | None:
-        """Return the price of a part to this phone; None if it is not known."""
-        return self._prices.get(self._areas.closest(phone, phones.country(phone)) or "")
+    def price_of(self, phone: int, country: str | None = None) -> int | None:
+        """Return the price of a part to this phone; None if it is not known. `country` is that of the phone, if known.
+
+        The first digits are as good as the whole phone if they are not fewer than `digits`.
+        """
+        code = phones.country(phone) if country is None else country
+        return self._prices.get(self._areas.closest(phone, code) or "")
+
+    @property
+    def digits(self) -> int:
+        """The length of the longest prefix that has a price."""
+        return self._areas.digits
 
 
 NO_PRICES = Tariff({})
 
 
 def today() -> date:
-    """Return the day whose prices are valid now: the date in the installation's time zone."""
-    return now().astimezone(ZoneInfo(settings.TIME_ZONE)).date()
+    """Return the day whose prices are valid now."""
+    return day_of(now())
+
+
+def day_of(moment: datetime) -> date:
+    """Return the day whose prices are valid at a moment: the date in the installation's time zone."""
+    return moment.astimezone(ZoneInfo(settings.TIME_ZONE)).date()
 
 
 def tariff_of(gateway: str, day: date | None = None) -> Tariff:
     """Return a gateway's prices on a day; without one, today's."""
-    rows = Price.objects.filter(gateway=gateway, valid_from__lte=day or today()).order_by("valid_from")
-    return Tariff({area: to_micros(price) for area, price in rows.values_list("area", "price")})
+    return tariffs_of([gateway], day)[gateway]
+
+
+def tariffs_of(gateways: Iterable[str], day: date | None = None) -> dict[str, Tariff]:
+    """Return the prices of several gateways on a day; one query."""
+    prices: dict[str, dict[str, int]] = {name: {} for name in gateways}
+    rows = Price.objects.filter(gateway__in=prices, valid_from__lte=day or today()).order_by("valid_from")
+    for gateway, area, price in rows.values_list("gateway", "area", "price"):
+        prices[gateway][area] = to_micros(price)
+    return {name: Tariff(areas) for name, areas in prices.items()}

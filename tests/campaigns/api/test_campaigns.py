@@ -1,4 +1,5 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from django.utils.timezone import now
 
 from accounts.models import User
 from accounts.optimistic_locking import version_of
-from campaigns.models import Attempt, Campaign, Message, Run
+from campaigns.models import Attempt, Campaign, Message, Price, Run
 from campaigns.planning.recipients import freeze
 from campaigns.states import CampaignStatus, MessageStatus
 from directory.audiences.audience import Audience
@@ -412,9 +413,24 @@ class TestFigures:
             "parts": 1,
             "total_parts": 1,
             "samples": [{"phone": "79991234567", "name": "Анна", "text": "Привет, Анна!", "parts": 1}],
+            "cost": None,
+            "currency": "RUB",
+            "costs": [],
+            "unpriced": 0,
+            "unreachable": 0,
         }
         assert post(ApiClient(alice), "/campaigns/preview", text="Hi").json()["recipients"] == 1
         assert not Campaign.objects.exists()
+
+    def test_a_preview_tells_the_cost(self, alice: User) -> None:
+        factories.contact(alice, phone=79991234567)
+        factories.contact(alice, phone=77010001234)
+        Price.objects.create(gateway="probe", area="RU", price=Decimal("0.0075"), valid_from=date(2026, 1, 1))
+        told = post(ApiClient(alice), "/campaigns/preview", text="a" * 161).json()
+        assert (told["cost"], told["unpriced"], told["unreachable"]) == ("0.015", 1, 0)
+        assert told["costs"] == [{"country": "RU", "gateway": "probe", "recipients": 1, "parts": 2, "cost": "0.015"}]
+        unknown = post(ApiClient(alice), "/campaigns/preview", text="Hi", gateway="nobody")
+        assert unknown.status_code == 422
 
 
 class TestLists:

@@ -1,6 +1,7 @@
 """The composer's forecast."""
 
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -10,7 +11,7 @@ import time_machine
 from accounts.models import User
 from campaigns.messages.transactional import message_send
 from campaigns.metrics import GATEWAY_SECONDS
-from campaigns.models import Campaign, Message, Run
+from campaigns.models import Campaign, Gateway, Message, Price, Run
 from campaigns.pages.forecast import Forecast, forecast_of
 from campaigns.pages.wording import plan_words
 from campaigns.planning.recipients import freeze
@@ -228,3 +229,23 @@ def test_latin_letters_are_offered_for_a_long_cyrillic_text(alice: User) -> None
     assert (found.latin_text.before, found.latin_text.after) == (2, 1)
     assert found.latin_text.text == "Privet!" * 12
     assert forecast(text="Привет!").latin_text is None
+
+
+def test_the_cost_of_a_run_is_shown_with_what_is_unknown(alice: User, settings: Any) -> None:
+    settings.PHONE_COUNTRIES = ["*"]
+    factories.contact(alice, phone=79031112233)
+    factories.contact(alice, phone=4915112345678)
+    assert forecast().estimate is None
+    Price.objects.create(gateway="probe", area="RU", price=Decimal("2.5"), valid_from=NOON.date())
+    found = forecast(text="“" + "a" * 100 + "”", budget=Decimal(4))
+    assert found.estimate is not None
+    assert (found.estimate.cost, found.cost_is_exact, found.repeats) == (5_000_000, True, False)
+    assert found.plain_text is not None
+    assert found.plain_text.saving == 2_500_000
+    assert [warning.text for warning in found.launch_warnings] == [
+        "No price is known for 1 recipient: Germany.",
+        "The estimated cost exceeds the budget, so sending will pause before the end.",
+    ]
+    assert not forecast(text="{first_name|friend}", repeat="daily").cost_is_exact
+    Gateway.objects.create(name="probe", carries="RU")
+    assert launch_warnings() == ["No gateway takes the number of 1 contact: Germany."]

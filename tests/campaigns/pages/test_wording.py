@@ -56,7 +56,8 @@ def test_moments_are_shown_relative_to_today(days: int, words: str) -> None:
     [
         ("Hello", ""),
         ("Привет", "because of Cyrillic"),
-        ("“Hi” — ok", "because of “, ”, and —"),
+        ("“Hi” — ok", "because of “ ” —"),
+        ("“a\u00a0b”", "because of “ ” and a no-break space"),
         ("a\u00a0b\u200bc\ufeff", "because of a no-break space and an invisible character"),
         ("①②③④⑤⑥⑦⑧⑨", "because of ① ② ③ ④ ⑤ ⑥ ⑦ ⑧ …"),
     ],
