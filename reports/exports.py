@@ -20,8 +20,10 @@ from campaigns.wording import reason_words
 from directory.exports.contacts import XLSX, Echo, attachment, escape_cell
 from directory.exports.xlsx import workbook
 from directory.models import Contact
+from project.core.money import from_micros
 from project.http.paging import keyset
 from reports.analytics.breakdown import Figures, Scope
+from reports.analytics.costs import COST_BREAKDOWNS, Cost, Costs
 from reports.analytics.facets import BREAKDOWNS
 from reports.analytics.periods import Period
 from reports.analytics.totals import NAMES
@@ -40,8 +42,14 @@ BREAKDOWN_ITEMS: Final[dict[str, str | Promise]] = {
     "days": _("By day"),
     "hours": _("By hour of the day"),
     **{breakdown.export: breakdown.item for breakdown in BREAKDOWNS.values()},
+    **{what: breakdown.title for what, breakdown in COST_BREAKDOWNS.items()},
 }
 """The exports of a report by the names in their addresses."""
+
+
+def items(*, costs: bool) -> dict[str, str | Promise]:
+    """The exports that a report offers, `costs` only where there are any."""
+    return {what: item for what, item in BREAKDOWN_ITEMS.items() if costs or what not in COST_BREAKDOWNS}
 
 
 def campaigns_file(user: User, kind: str, period: Period | None) -> StreamingHttpResponse:
@@ -56,10 +64,22 @@ def messages_file(campaign: Campaign, kind: str) -> StreamingHttpResponse:
 
 def breakdown_file(name: str, kind: str, what: str, scope: Scope) -> StreamingHttpResponse:
     """One of the `BREAKDOWN_ITEMS`, as a report shows it."""
+    if what in COST_BREAKDOWNS:
+        return _costs_file(name, kind, what, scope.costs)
     lines = ([value, *notes, row.total, row.accepted, *row] for value, notes, row in _breakdown(what, scope))
     column = _FACETS[what].value if what in _FACETS else what.removesuffix("s")
     value_columns = (column, "meaning") if column == Facet.REASON else (column,)
     return _file(name, kind, what.capitalize(), (*value_columns, *_FIGURES), lines)
+
+
+def _costs_file(name: str, kind: str, what: str, costs: Costs) -> StreamingHttpResponse:
+    breakdown = COST_BREAKDOWNS[what]
+    words = [breakdown.words] * (len(breakdown.columns) - 1)
+    lines = (
+        [value, *(label(value) for label in words), messages, parts, from_micros(cost)]
+        for value, (messages, parts, cost) in costs.lines(breakdown)
+    )
+    return _file(name, kind, what.capitalize(), (*breakdown.columns, *Cost._fields), lines)
 
 
 def _breakdown(what: str, scope: Scope) -> Iterator[tuple[str | date, list[str], Figures]]:
