@@ -3,10 +3,11 @@
 import csv
 from collections.abc import Iterable, Iterator
 from datetime import date
+from decimal import Decimal
 from itertools import chain
 from typing import Any, Final
 
-from django.db.models import Exists, OuterRef, Subquery
+from django.db.models import Case, Exists, OuterRef, Subquery, When
 from django.db.models.functions import Coalesce
 from django.http import StreamingHttpResponse
 from django.utils.functional import Promise
@@ -15,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from campaigns.models import Campaign, Message, Run
-from campaigns.states import MessageStatus
+from campaigns.states import CHARGED, MessageStatus
 from campaigns.wording import reason_words
 from directory.exports.contacts import XLSX, Echo, attachment, escape_cell
 from directory.exports.xlsx import workbook
@@ -32,10 +33,15 @@ from reports.models import Facet
 
 _BATCH: Final = 5000
 _BLOCK: Final = 500
-_CAMPAIGN: Final = ("id", "name", "status", "owner", "starts_at", "ends_at", "total", *MessageStatus.values)
-_MESSAGE: Final = ("id", "run", "phone", "status", "reason", "attempts", "parts", "due_at", "changed_at")
+_CAMPAIGN: Final = ("id", "name", "status", "owner", "starts_at", "ends_at", "total", *MessageStatus.values, "cost")
+_MESSAGE: Final = (
+    *("id", "run", "phone", "status", "reason", "attempts", "parts", "due_at", "changed_at"),
+    *("gateway", "cost"),
+)
 # Not a join: with one, PostgreSQL would read all messages by id up to the first of the run.
 _RECIPIENT: Final = Coalesce("phone", Subquery(Contact.objects.filter(pk=OuterRef("contact")).values("phone")))
+# A message has its price before it is sent, but costs it only if a gateway has or may have accepted it.
+_CHARGED: Final = Case(When(status__in=CHARGED, then="cost"))
 _FIGURES: Final = ("messages", "accepted", *NAMES)
 _FACETS: Final = {breakdown.export: facet for facet, breakdown in BREAKDOWNS.items()}
 BREAKDOWN_ITEMS: Final[dict[str, str | Promise]] = {
@@ -132,7 +138,7 @@ def _campaigns(user: User, period: Period | None) -> Iterator[list[Any]]:
             campaign = row.campaign
             plan = [localtime(moment) for moment in (campaign.starts_at, campaign.ends_at)]
             cells = [campaign.pk, campaign.name, campaign.status, campaign.owner.email, *plan]
-            yield [*cells, row.total, *row.by_status.values()]
+            yield [*cells, row.total, *row.by_status.values(), _amount(row.cost or None)]
         cursor = page.next
         if cursor is None:
             return
@@ -143,12 +149,18 @@ def _messages(campaign: Campaign) -> Iterator[list[Any]]:
     for run in campaign.runs.order_by("occurrence"):
         last, planned = 0, localtime(run.occurrence)
         while rows := list(_page(run.pk, last)):
-            for pk, *cells, due_at, changed_at in rows:
-                yield [pk, planned, *cells, localtime(due_at), localtime(changed_at)]
+            for pk, *cells, due_at, changed_at, gateway, cost in rows:
+                times = localtime(due_at), localtime(changed_at)
+                yield [pk, planned, *cells, *times, gateway or "", _amount(cost)]
             last = rows[-1][0]
 
 
 def _page(run: int, last: int) -> Iterable[tuple[Any, ...]]:
     found = Message.objects.filter(run=run, pk__gt=last).order_by("pk")
     fields = ("pk", _RECIPIENT, "status", "reason", "attempts", "parts", "due_at", "changed_at")
-    return found.values_list(*fields)[:_BATCH]
+    return found.values_list(*fields, "gateway_id", _CHARGED)[:_BATCH]
+
+
+def _amount(micros: int | None) -> Decimal | str:
+    """An exact amount; empty without a price."""
+    return "" if micros is None else from_micros(micros)
