@@ -16,6 +16,7 @@ from campaigns.gateways import registry
 from campaigns.messages import transactional
 from campaigns.models import Campaign, Gateway, Message, Price, Run, RunCost
 from campaigns.planning.lifecycle import campaign_advance
+from campaigns.prices.estimate import priced_audience
 from campaigns.sandbox.server import Sandbox, running_sandbox
 from campaigns.sending.session import SendSession
 from campaigns.sending.transport import transport_for
@@ -95,6 +96,9 @@ def sent_by_country() -> Counter[tuple[str, str]]:
 def test_a_campaign_to_five_countries_goes_by_three_gateways(alice: User, gateways: dict[str, Sandbox]) -> None:
     Gateway.objects.filter(pk="east").update(carries="KZ")
     campaign = campaign_to_all(alice)
+    priced = priced_audience(Audience(), None, None)
+    assert priced
+    estimate = priced.estimate(2)
     assert Run.objects.get().routed
     send_by("west")
     assert statuses(campaign) == {"sent": 3 * EACH, "pending": 2 * EACH}
@@ -108,6 +112,9 @@ def test_a_campaign_to_five_countries_goes_by_three_gateways(alice: User, gatewa
         (country, gateway): (EACH, 2 * EACH, 2 * EACH * int(Decimal(COST[country]) * 10**6))
         for country, gateway in EXPECTED.items()
     }
+    assert {(row.country, row.gateway): (row.recipients, row.parts, row.cost) for row in estimate.rows} == costs
+    assert estimate.cost == Run.objects.get().cost
+    assert (estimate.unpriced, estimate.unreachable) == ({}, {})
     assert_counters_match(campaign)
 
 
