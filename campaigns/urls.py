@@ -2,7 +2,7 @@
 
 from django.urls import path
 
-from campaigns.pages import views
+from campaigns.pages import budgets, views
 
 app_name = "campaigns"
 urlpatterns = [
@@ -19,5 +19,6 @@ urlpatterns = [
     path("<int:pk>/messages/<int:message_pk>/", views.message, name="message"),
     path("<int:pk>/messages/<int:message_pk>/<slug:action>/", views.message_act, name="message_act"),
     path("<int:pk>/test/", views.send_test, name="send_test"),
+    path("<int:pk>/continue/", budgets.campaign_continue, name="campaign_continue"),
     path("<int:pk>/<slug:action>/", views.campaign_act, name="campaign_act"),
 ]

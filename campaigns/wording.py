@@ -26,6 +26,7 @@ _REASONS: Final[dict[str, Promise]] = {
     NOT_RECIPIENT: gettext_lazy("The contact is no longer in the audience"),
     "unknown_zone": gettext_lazy("The contact’s time zone is not valid"),
     "empty_text": gettext_lazy("The message text is empty"),
+    "no_gateway": gettext_lazy("No gateway takes this phone number"),
     "too_many_parts": gettext_lazy("The text has more parts than the gateway accepts"),
     QUARANTINED: gettext_lazy("Stopped after three attempts without a result; this message may crash the worker"),
     RESENT: gettext_lazy("Resent as a new message"),

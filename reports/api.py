@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from django.conf import settings
 from ninja import Field, Query, Router, Schema
 
 from campaigns.states import CampaignStatus
-from project.http.body import Error
+from project.http.body import AmountOut, Error
 from project.http.client import UserRequest
 from project.http.paging import ListQuery, keyset
 from reports.dashboard import figures
@@ -20,7 +21,7 @@ class Counts(Schema):
 
 
 class CampaignCounts(Schema):
-    """One campaign's messages by status; they add up to `total`."""
+    """One campaign's messages by status, which add up to `total`, and their cost."""
 
     id: int
     name: str
@@ -28,6 +29,7 @@ class CampaignCounts(Schema):
     owner: int = Field(description="User id")
     total: int
     by_status: dict[str, int]
+    cost: AmountOut = Field(examples=["12.50"])
 
 
 class Stats(Schema):
@@ -35,6 +37,8 @@ class Stats(Schema):
 
     campaigns: Counts
     messages: Counts = Field(description="Includes messages of deleted campaigns")
+    cost: AmountOut = Field(examples=["12.50"])
+    currency: str = Field(default_factory=lambda: settings.CURRENCY, description="ISO 4217", examples=["RUB"])
     items: list[CampaignCounts] = Field(description="One page of the campaigns, newest first")
     next: int | None
 
@@ -46,6 +50,7 @@ def read_stats(request: UserRequest, query: Query[ListQuery]) -> dict[str, Any]:
     return {
         "campaigns": {"by_status": figures.campaigns_by_status(request.user)},
         "messages": {"by_status": figures.messages_by_status(request.user)},
+        "cost": figures.cost(request.user),
         "items": [_campaign_counts(row) for row in figures.figures_of(page.items)],
         "next": page.next,
     }
@@ -60,4 +65,5 @@ def _campaign_counts(row: figures.CampaignFigures) -> dict[str, Any]:
         "owner": campaign.owner_id,
         "total": row.total,
         "by_status": row.by_status,
+        "cost": row.cost,
     }

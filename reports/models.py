@@ -112,6 +112,7 @@ class Facet(models.TextChoices):
 
     WHOLE = "whole", _("All")
     OPERATOR = "operator", _("Operator code")
+    COUNTRY = "country", _("Country")
     TIMEZONE = "timezone", _("Time zone")
     TAG = "tag", _("Tag")
     REASON = "reason", _("Reason")
@@ -147,9 +148,9 @@ class TallyColumns(models.Model):
 class Tally(TallyColumns):
     """Numbers of messages of one run that ended within one hour (UTC), in total or for one value of a facet.
 
-    `value` is an operator code, time zone, tag or reason; empty if there is none. A message with several tags counts
-    for each. Reasons include only messages that were not accepted or not delivered. `attempts`, and `tries`, which are
-    the failed ones, count in the hour when they ended, and not for tags. Pending messages do not count.
+    `value` is an operator code, country, time zone, tag or reason; empty if there is none. A message with several tags
+    counts for each. Reasons include only messages that were not accepted or not delivered. `attempts`, and `tries`,
+    which are the failed ones, count in the hour when they ended, and not for tags. Pending messages do not count.
 
     `run` is not a foreign key, so the figures stay when the run and its messages are removed.
     """

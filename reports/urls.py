@@ -12,9 +12,9 @@ urlpatterns = [
     path("find/", command_palette.find, name="find"),
     path("reports/", report_views.reports, name="reports"),
     re_path(r"^reports/campaigns/(?P<pk>[0-9]{1,18})/$", report_views.campaign_report, name="campaign_report"),
-    re_path(r"^reports/(?P<what>[a-z]+)\.(?P<kind>csv|xlsx)$", report_views.report_export, name="report_export"),
+    re_path(r"^reports/(?P<what>[a-z-]+)\.(?P<kind>csv|xlsx)$", report_views.report_export, name="report_export"),
     re_path(
-        r"^reports/campaigns/(?P<pk>[0-9]{1,18})/(?P<what>[a-z]+)\.(?P<kind>csv|xlsx)$",
+        r"^reports/campaigns/(?P<pk>[0-9]{1,18})/(?P<what>[a-z-]+)\.(?P<kind>csv|xlsx)$",
         report_views.campaign_export,
         name="campaign_export",
     ),

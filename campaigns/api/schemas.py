@@ -22,7 +22,7 @@ from accounts.optimistic_locking import Version, version_of
 from campaigns.models import MAX_TEXT_LENGTH, Campaign
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
 from campaigns.text import normalise
-from directory.api import Phone
+from directory.api import CountryCode, Phone
 from directory.audiences.audience import MAX_CONDITIONS, MAX_DAYS, Audience
 from directory.models import SavedAudience
 from project.core.money import plain
@@ -79,6 +79,7 @@ class AudienceIn(Body):
     timezones: list[Annotated[Line, Field(max_length=64)]] = Field(
         default_factory=list, max_length=600, examples=[["Europe/Moscow"]]
     )
+    countries: list[CountryCode] = Field(default_factory=list, max_length=300, examples=[["RU", "KZ"]])
     tags_none: list[Annotated[Line, Field(min_length=1, max_length=50)]] = Field(
         default_factory=list, max_length=50, description="Contacts with any of these tags are excluded"
     )
@@ -181,12 +182,13 @@ class PreviewIn(CampaignFields):
 
 
 class AudienceOut(Schema):
-    """See `AudienceIn`. All but the first four filters appear only if they narrow."""
+    """See `AudienceIn`. All but the first five filters appear only if they narrow."""
 
     operator_codes: list[str]
     tags: list[str]
     tags_match: str
     timezones: list[str]
+    countries: list[str] = Field(default_factory=list)
     tags_none: list[str] | None = None
     attributes: list[ConditionIn] | None = None
     written: LastContactedIn | None = None

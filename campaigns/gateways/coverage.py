@@ -1,7 +1,8 @@
 """Which gateway carries a phone number, where gateways take only some countries or prefixes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from django.conf import settings
 from django.db.models import Case, CharField, Q, Value, When
@@ -10,6 +11,7 @@ from django.db.models.lookups import StartsWith
 
 from campaigns.gateways.areas import Areas, is_prefix, parse
 from campaigns.models import Gateway
+from directory import phones
 
 
 @dataclass(frozen=True)
@@ -26,34 +28,37 @@ class Coverage:
     @property
     def divides(self) -> bool:
         """Whether numbers may go by another gateway than the campaign's own."""
-        return not (self.named and not self._home_areas) and any(self.areas.values())
+        return self._by_area() != {"": self.home}
 
     def gateway_of(self, phone: int, country: str) -> str | None:
         """Return the gateway that carries a phone; None if none does."""
         by_area = self._by_area()
-        own = Areas(self._home_areas if self.named else ()).closest(phone, country)
+        own = Areas(self.areas[self.home] if self.named else ()).closest(phone, country)
         area = own or Areas(filter(None, by_area)).closest(phone, country)
         return by_area.get(area or "")
+
+    def takes(self, phone: int) -> bool:
+        """Whether any gateway carries a phone."""
+        return self.gateway_of(phone, phones.country(phone)) is not None
 
     def annotation(self) -> Case:
         """Return the same as an expression over contacts."""
         by_area = self._by_area()
         everywhere = by_area.pop("", None)
         exact_first = sorted(by_area, key=lambda area: (is_prefix(area), len(area)), reverse=True)
-        own_first = sorted(exact_first, key=lambda area: not (self.named and area in self._home_areas))
+        own_first = sorted(exact_first, key=lambda area: not (self.named and area in self.areas[self.home]))
         whens = [When(_is_in(area), then=Value(by_area[area])) for area in own_first]
         return Case(*whens, default=Value(everywhere), output_field=CharField(max_length=40))
 
     @property
-    def _home(self) -> str:
+    def home(self) -> str:
+        """The campaign's own gateway."""
         return next(iter(self.areas))
-
-    @property
-    def _home_areas(self) -> Sequence[str]:
-        return self.areas[self._home]
 
     def _by_area(self) -> dict[str, str]:
         """The first gateway of each area, an empty one for all numbers."""
+        if self.named and not self.areas[self.home]:
+            return {"": self.home}
         found: dict[str, str] = {}
         for gateway, areas in self.areas.items():
             for area in areas or ("",):
@@ -66,9 +71,13 @@ def _is_in(area: str) -> Q | StartsWith:
     return StartsWith(Cast("phone", CharField()), area) if is_prefix(area) else Q(country=area)
 
 
-def coverage_of(name: str | None) -> Coverage:
-    """Return the coverage for campaigns of a gateway; without a name, for those of the settings' gateway."""
+def coverage_of(name: str | None, rows: Iterable[Gateway] | None = None) -> Coverage:
+    """Return the coverage for campaigns of a gateway; without a name, for those of the settings' gateway.
+
+    `rows` are all known gateways, if the caller has them.
+    """
     home = name or settings.GATEWAY
-    rows = Gateway.objects.known().filter(Q(active=True) | Q(name=home)).order_by("name").values_list("name", "carries")
-    areas = {row: parse(carries) for row, carries in rows}
+    known = Gateway.objects.known().defer("secret") if rows is None else rows
+    usable = [row for row in known if row.active or row.name == home]
+    areas = {row.name: parse(row.carries) for row in sorted(usable, key=attrgetter("name"))}
     return Coverage({home: areas.pop(home, ()), **areas}, named=home != settings.GATEWAY)

@@ -13,6 +13,7 @@ from django.http import Http404
 from django.utils.translation import gettext as _
 
 from campaigns.gateways import areas
+from campaigns.gateways.coverage import Coverage, coverage_of
 from campaigns.gateways.drivers import DRIVERS
 from campaigns.gateways.drivers.base import Connection, Driver
 from campaigns.gateways.routing import Route
@@ -93,9 +94,11 @@ def route_of(name: str) -> Route:
     """Return what the gateway may send now."""
     rows = list(Gateway.objects.known().defer("secret"))
     kinds = {row.name: row.kind for row in rows if row.kind} | {settings.GATEWAY: settings.GATEWAY}
-    limit, price_of = _max_parts(kinds.get(name, "")), tariff_of(name).price_of
+    carries = next((row.carries for row in rows if row.name == name), "")
+    limit, takes = _max_parts(kinds.get(name, "")), Coverage({name: areas.parse(carries)}).takes
+    price_of = tariff_of(name).price_of
     if len(kinds) == 1:
-        return Route(name, max_parts=limit, price_of=price_of)
+        return Route(name, max_parts=limit, takes=takes, price_of=price_of)
     stopped_by_name = {row.name: row.stopped for row in rows if row.fallback_id == name}
     served = {name, *(other for other, stopped in stopped_by_name.items() if stopped)}
     recovered = {other for other, stopped in stopped_by_name.items() if not stopped}
@@ -105,6 +108,7 @@ def route_of(name: str) -> Route:
         served=frozenset(served),
         recovered=frozenset(recovered),
         max_parts=limit,
+        takes=takes,
         price_of=price_of,
     )
 
@@ -169,10 +173,12 @@ def check_fallbacks(name: str, carries: str, fallback: Gateway | None) -> None:
 
 def _kinds_of(campaign: Campaign) -> dict[str, str]:
     """Return the names and kinds of the gateways that may send a campaign's messages; one query."""
-    home = campaign.gateway_id or settings.GATEWAY
-    fallback = Gateway.objects.filter(name=home).values("fallback")
-    kinds = dict(Gateway.objects.filter(Q(name=home) | Q(name__in=fallback)).values_list("name", "kind"))
-    if settings.GATEWAY in {home, *kinds}:
+    rows = {row.name: row for row in Gateway.objects.known().defer("secret")}
+    coverage = coverage_of(campaign.gateway_id, rows.values())
+    carriers = set(coverage.areas if coverage.divides else [coverage.home])
+    names = carriers | {rows[name].fallback_id for name in carriers if name in rows}
+    kinds = {name: row.kind for name, row in rows.items() if name in names}
+    if settings.GATEWAY in names:
         kinds[settings.GATEWAY] = settings.GATEWAY
     return kinds
 

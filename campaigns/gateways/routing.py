@@ -13,6 +13,7 @@ class Route:
 
     Of campaigns of the gateways in `served` it sends all free messages. Of campaigns of the gateways in `recovered`,
     which work again, it sends only messages that it has had before, because only it may be allowed to retry them.
+    In a routed run the gateway that carries the message takes the place of the campaign's.
     """
 
     gateway: str
@@ -21,6 +22,8 @@ class Route:
     recovered: frozenset[str] = frozenset()
     max_parts: int | None = None
     """The most parts that the gateway sends completely; None: no limit."""
+    takes: Callable[[int], bool] = field(default=lambda _phone: True, compare=False)
+    """Whether the gateway takes this phone's number."""
     price_of: Callable[[int], int | None] = field(default=lambda _phone: None, compare=False)
     """The gateway's price of a part to a phone, in micros; None if it is not known."""
 

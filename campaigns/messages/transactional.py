@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from campaigns.gateways import registry
+from campaigns.gateways.coverage import coverage_of
 from campaigns.messages.unresolved import copy_of
 from campaigns.models import Campaign, Gateway, Message, Run
 from campaigns.placeholders import check_braces
@@ -41,7 +42,7 @@ def message_send(
     """Send `text` to a phone in any usual notation, now. ValidationError if the phone is invalid or blocked.
 
     Values of placeholders come from `contact`, or else the contact with that phone. Without a contact only `{phone}`
-    has a value. Without `gateway`, the gateway of the settings is used.
+    has a value. Without `gateway`, or if it does not take the number, the gateway that carries the number is used.
     """
     try:
         number = phones.deliverable(phone)
@@ -62,11 +63,19 @@ def message_send(
     rendered = render(normalise(text), values)
     if not rendered.strip():
         raise ValidationError({"text": _("The message text is empty.")})
-    run, parts = _run_of_today(owner, gateway), measure(rendered).parts
+    run, parts = _run_of_today(owner, _carrier(number, gateway)), measure(rendered).parts
     registry.check_parts(run.campaign, parts)
     message = _save_and_hint(Message(run=run, phone=number, text=rendered, parts=parts, due_at=now()))
     log.info("transactional message", message=message.pk, contact=known and known.pk, phone=mask(number))
     return message
+
+
+def _carrier(phone: int, gateway: Gateway | None) -> Gateway | None:
+    """The gateway that carries this phone: `gateway` if it does. ValidationError if none does."""
+    name = coverage_of(gateway.pk if gateway else None).gateway_of(phone, phones.country(phone))
+    if name is None:
+        raise ValidationError({"phone": _("No gateway takes this phone number.")})
+    return registry.gateway_by_name(name)
 
 
 @transaction.atomic

@@ -9,6 +9,7 @@ from django.db.models.functions import Coalesce
 from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
+from campaigns.gateways.routing import Route
 from campaigns.states import QUARANTINED, RARE, RESENT, SUCCESS_PATH, MessageStatus
 from directory.models import Contact
 from project.core import clock
@@ -37,6 +38,14 @@ class MessageQuerySet(models.QuerySet["Message"]):
         """Messages that this gateway may send: no other gateway may have accepted them."""
         uncertain = models.Exists(Attempt.objects.filter(message=models.OuterRef("pk"), uncertain=True))
         return self.filter(Q(gateway=None) | Q(gateway=gateway) | ~uncertain)
+
+    def carried_by(self, route: Route) -> "list[MessageQuerySet]":
+        """Messages of routed runs that this route's gateway may send: one query for each gateway that it serves.
+
+        A query for all of them would have to sort them.
+        """
+        served = [self.filter(route=name).free_for(route.gateway) for name in sorted(route.served)]
+        return [*served, *(self.filter(route=name, gateway=route.gateway) for name in sorted(route.recovered))]
 
     def leased_by(self, token: Any) -> "MessageQuerySet":
         """Messages that this lease still holds: the fence for writing outcomes."""

@@ -1,11 +1,13 @@
 """Runs (executions of campaigns) and their counters: in total, by minute, and by reason of failure."""
 
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from django.db import models
-from django.db.models import F, Q, Sum
-from django.db.models.functions import Coalesce
+from django.db.models import F, Q, Sum, Value
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce, Least, NullIf
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.gateways.routing import Route
@@ -16,6 +18,7 @@ from project.core import clock
 from project.core.clock import now
 
 MAX_COUNTED: Final = 10_000
+_NEVER: Final = datetime(9999, 1, 1, tzinfo=UTC)
 NOTHING_OPEN: Final = Q(**dict.fromkeys(OPEN, 0))
 """Runs whose messages have all ended."""
 
@@ -46,8 +49,11 @@ class RunQuerySet(models.QuerySet["Run"]):
             return running.annotate(first_due=_first_due(Message.objects.waiting()))
         free = _first_due(Message.objects.waiting().free_for(route.gateway))
         returned = _first_due(Message.objects.waiting().filter(gateway=route.gateway))
-        first_due = models.Case(models.When(route.runs_served(), then=free), default=returned)
-        return running.filter(route.runs_served() | route.runs_recovered()).annotate(first_due=first_due)
+        routed = _earliest([_first_due(messages) for messages in Message.objects.waiting().carried_by(route)])
+        cases = (models.When(routed=True, then=routed), models.When(route.runs_served(), then=free))
+        return running.filter(Q(routed=True) | route.runs_served() | route.runs_recovered()).annotate(
+            first_due=models.Case(*cases, default=returned)
+        )
 
     def with_progress(self, since: datetime) -> "RunQuerySet":
         """Runs, newest first, with figures that counters don't have; one query at a bounded cost.
@@ -74,6 +80,8 @@ class RunQuerySet(models.QuerySet["Run"]):
     def backlog_exceeds(self, number: int, route: Route | None = None) -> bool:
         """Whether more than `number` messages of these runs are due now."""
         due = Message.objects.due(clock.now()).filter(run__in=self.sendable(route).values("pk"))
+        if route is not None and not route.sole:
+            due = due.filter(Q(run__routed=False) | Q(route__in=route.served))
         return due[number:].exists()
 
     def backlog(self) -> tuple[int, float]:
@@ -97,6 +105,14 @@ class RunQuerySet(models.QuerySet["Run"]):
 
 def _first_due(waiting: MessageQuerySet) -> models.Subquery:
     return models.Subquery(waiting.filter(run=models.OuterRef("pk")).order_by("due_at").values("due_at")[:1])
+
+
+def _earliest(moments: Sequence[models.Subquery]) -> Combinable:
+    """The first of these moments; those that are null do not count."""
+    if len(moments) == 1:
+        return moments[0]
+    never = Value(_NEVER, output_field=models.DateTimeField())
+    return NullIf(Least(*(Coalesce(moment, never) for moment in moments)), never)
 
 
 def _while_active(subquery: models.Subquery) -> models.Case:
@@ -133,6 +149,8 @@ class Run(models.Model):
     `cost` is the price of the messages that the gateway accepted or may have accepted, `reserved_cost` that of those
     being sent, both in micros (see `project.core.money`).
 
+    `routed`: each message names the gateway that carries its number. Otherwise all go by the campaign's gateway.
+
     `reached` is the last message whose first attempt is recorded. The latest changes are near this id.
     """
 
@@ -154,6 +172,7 @@ class Run(models.Model):
     contacted_updated_at = models.DateTimeField(null=True, editable=False, db_column="noted_at")
     contacted_to = models.BigIntegerField(default=0, editable=False, db_column="noted_to")
     reached = models.BigIntegerField(null=True, editable=False)
+    routed = models.BooleanField(default=False, db_default=False, editable=False)
     forgotten_at = models.DateTimeField(_("messages deleted"), null=True, editable=False)
 
     pending = models.PositiveIntegerField(default=0)

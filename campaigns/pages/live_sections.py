@@ -5,6 +5,7 @@ from typing import Any, Final
 from campaigns.gateways import registry
 from campaigns.models import Campaign, Message, Run, RunMinute
 from campaigns.pages import charts
+from campaigns.pages.budgets import spending_of
 from campaigns.pages.message_list import failures_of, messages_page
 from campaigns.pages.progress import progress_of, progress_of_runs
 from campaigns.states import SUCCESS_PATH, CampaignStatus, Repeat
@@ -46,6 +47,7 @@ def _figures(campaign: Campaign, statistics: Statistics, shown: list[Run]) -> di
     return {
         "statistics": statistics,
         "progress": progress,
+        "spending": spending_of(campaign, statistics),
         "tabs": progress_of_runs(shown) if repeated else progress,
         "run": shown[0] if repeated and shown else None,
     }

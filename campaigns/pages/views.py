@@ -19,16 +19,17 @@ from django_htmx.http import reselect, reswap, retarget
 
 from accounts.audit_log import history_of
 from accounts.optimistic_locking import Stale
-from accounts.policies import check_may_change
 from campaigns import services
 from campaigns.gateways import registry
 from campaigns.messages import transactional
 from campaigns.models import Campaign, Message
 from campaigns.pages import autosave
+from campaigns.pages.budgets import reached
 from campaigns.pages.forecast import DAYTIME, forecast_of
 from campaigns.pages.forms import CampaignForm, FilterForm, MessageFilterForm, SendTestForm
 from campaigns.pages.live_sections import MOVING, PARTS, parts_of
 from campaigns.pages.message_list import ALL, LATEST
+from campaigns.pages.own import own_campaign
 from campaigns.pages.progress import progress_of_runs
 from campaigns.pages.wording import plan_words
 from campaigns.states import OPEN, CampaignStatus, Resolution
@@ -166,7 +167,7 @@ def _saved_audience(request: UserRequest) -> Audience | None:
 @login_required
 def campaign_edit(request: UserRequest, pk: int) -> HttpResponse:
     """Change what the campaign's status allows; a draft can also be launched."""
-    row = _own(request, pk)
+    row = own_campaign(request, pk)
     response = _unsaved(request, row)
     if response is not None:
         return response
@@ -191,7 +192,7 @@ def campaign_edit(request: UserRequest, pk: int) -> HttpResponse:
 @login_required
 def preview(request: UserRequest, pk: int | None = None) -> HttpResponse:
     """The composer's preview, or the review before the launch. Unsaved input is stored."""
-    row = _own(request, pk) if pk is not None else None
+    row = own_campaign(request, pk) if pk is not None else None
     form = CampaignForm(request.POST, campaign=row)
     form.is_valid()
     if form.has_changed():
@@ -210,7 +211,7 @@ def campaign(request: UserRequest, pk: int) -> HttpResponse:
     While the campaign runs, each part of the page refreshes itself. If the status has changed, a refresh replaces the
     whole page.
     """
-    row = _own(request, pk)
+    row = own_campaign(request, pk)
     target = request.htmx.target if request.htmx else None
     wanted = MessageFilterForm(request.GET).read()
     wanted["status"] = wanted["status"] or (LATEST if row.status in MOVING else ALL)
@@ -222,6 +223,7 @@ def campaign(request: UserRequest, pk: int) -> HttpResponse:
         return _varied(render(request, f"campaigns/campaign.html#{target}", context))
     context |= parts_of(row, wanted, *PARTS)
     context |= {"plan_words": plan_words(row), "test_form": _test_form(request), "history": history_of(row)}
+    context |= reached(row, context["statistics"])
     if not context["runs"]:
         context["forecast"] = forecast_of(row)
     if target in PARTS:  # the user may be looking, or listening, elsewhere
@@ -241,7 +243,7 @@ def _varied(response: HttpResponse) -> HttpResponse:
 @login_required
 def message(request: UserRequest, pk: int, message_pk: int) -> HttpResponse:
     """The history of one message, beside the table or as a page."""
-    row = _own(request, pk)
+    row = own_campaign(request, pk)
     shown = _message_of(row, message_pk)
     seen = f"{shown.status}-{shown.attempts}-{shown.due_at.timestamp():.0f}"
     if request.htmx and request.GET.get("seen") == seen:
@@ -281,7 +283,7 @@ def _message_of(row: Campaign, message_pk: int) -> Message:
 @login_required
 def message_act(request: UserRequest, pk: int, message_pk: int, action: str) -> HttpResponse:
     """Resolve an unknown message, and show it, or the new one sent instead."""
-    shown = _message_of(_own(request, pk), message_pk)
+    shown = _message_of(own_campaign(request, pk), message_pk)
     if action not in _RESOLVED:
         raise Http404
     with show_refusal(request):
@@ -294,7 +296,7 @@ def message_act(request: UserRequest, pk: int, message_pk: int, action: str) -> 
 @login_required
 def send_test(request: UserRequest, pk: int | None = None) -> HttpResponse:
     """Send a test message now: the campaign's text, or the current text of the composer."""
-    row = _own(request, pk) if pk is not None else None
+    row = own_campaign(request, pk) if pk is not None else None
     form, sent = SendTestForm(request.POST, composing=row is None), None
     if form.is_valid():
         request.session[_LAST_PHONE] = form.cleaned_data["phone"]
@@ -327,7 +329,7 @@ def _test_form(request: UserRequest, *, composing: bool = False) -> SendTestForm
 @login_required
 def campaign_act(request: UserRequest, pk: int, action: str) -> HttpResponse:
     """Run one of `_ACTIONS`."""
-    row = _own(request, pk)
+    row = own_campaign(request, pk)
     if action not in _ACTIONS:
         raise Http404
     act, text = _ACTIONS[action]
@@ -344,17 +346,10 @@ def campaign_act(request: UserRequest, pk: int, action: str) -> HttpResponse:
 def campaign_duplicate(request: UserRequest, pk: int) -> HttpResponse:
     """Create a draft copy and open it in the composer."""
     with show_refusal(request):
-        copy = services.campaign_duplicate(campaign=_own(request, pk), by=request.user)
+        copy = services.campaign_duplicate(campaign=own_campaign(request, pk), by=request.user)
         messages.success(request, _("This copy is a draft. Edit it if needed, then launch it."))
         return redirect("campaigns:campaign_edit", copy.pk)
     return redirect("campaigns:campaign", pk)
-
-
-def _own(request: UserRequest, pk: int) -> Campaign:
-    """Return the campaign; 403 if the user may not open it."""
-    row = get_object_or_404(Campaign.objects.visible().select_related("owner"), pk=pk)
-    check_may_change(request.user, row)
-    return row
 
 
 def _saved(form: CampaignForm, save: Callable[[], Campaign]) -> Campaign | None:

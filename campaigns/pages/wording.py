@@ -19,6 +19,7 @@ from campaigns.states import CampaignStatus, Repeat
 from campaigns.statistics import Statistics
 from campaigns.text import beyond_gsm7
 from project.core.clock import now
+from project.core.money import money, to_micros
 from project.core.numbers import number
 
 _STARTS: Final = {
@@ -62,6 +63,8 @@ def plan_words(campaign: Campaign) -> str:
         parts.append(_window(*campaign.hours))
     if campaign.rate_limit:
         parts.append(_("at most %(rate)s per second") % {"rate": f"{campaign.rate_limit:g}"})
+    if campaign.budget is not None:
+        parts.append(_("at most %(budget)s") % {"budget": money(to_micros(campaign.budget))})
     parts.append(_end(campaign))
     return ", ".join(parts) + "."
 

@@ -8,10 +8,13 @@ from datetime import datetime, timedelta
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Case, DateTimeField, Exists, F, Max, Min, OuterRef, Q, Value, When
+from django.db.models import Case, CharField, DateTimeField, Exists, F, Max, Min, OuterRef, Q, Value, When
+from django.db.models.expressions import Combinable
+from django.db.models.functions import Coalesce
 
 from accounts.models import known_timezones
 from campaigns.counters import count, count_retried, moved
+from campaigns.gateways.coverage import coverage_of
 from campaigns.messages.last_contacted import contacted_since
 from campaigns.models import Campaign, Message, Run
 from campaigns.planning import recurrence
@@ -26,7 +29,10 @@ log = structlog.get_logger("vestnik.campaigns")
 _JOIN_OVERLAP = timedelta(minutes=2)
 _FIRST_RANGE, _RANGE = 2000, 50_000
 _REPLAN_BATCH = 5000
-_COLUMNS = ("run_id", "contact_id", "status", "due_at", "changed_at", "attempts", "leases", "parts", "reason", "text")
+_COLUMNS = (
+    *("run_id", "contact_id", "status", "due_at", "changed_at"),
+    *("attempts", "leases", "parts", "reason", "text", "route"),
+)
 
 
 def recipients(campaign: Campaign) -> ContactQuerySet:
@@ -78,6 +84,8 @@ def freeze(run: Run) -> int:
     match also sets its `updated_at`.
     """
     moment, campaign, contacts = now(), run.campaign, recipients(run.campaign)
+    if not run.total and not run.routed and coverage_of(campaign.gateway_id).divides:
+        run.routed = Run.objects.filter(pk=run.pk).update(routed=True) > 0
     if run.joined_at is None:
         added = _restore(run, contacts) + _insert_all(run, contacts, moment)
     else:
@@ -140,7 +148,7 @@ def _insert_all(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
     It stops if the campaign was changed meanwhile, because the plan is obsolete, or if another worker has closed the
     run, because its messages would never be sent.
     """
-    planned = _planned(run, contacts, moment)
+    planned = _planned(run, contacts, moment).annotate(carrier=_carrier(run))
     bounds, added = planned.aggregate(first=Min("pk"), last=Max("pk")), 0
     if bounds["first"] is None:
         return 0
@@ -155,6 +163,14 @@ def _insert_all(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
         added += inserted
         start, size = start + size, min(2 * size, _RANGE)
     return added
+
+
+def _carrier(run: Run) -> Combinable:
+    """The gateway that carries a contact's number; the campaign's where none does, and where runs are not routed."""
+    if not run.routed:
+        return Value(None, output_field=CharField())
+    coverage = coverage_of(run.campaign.gateway_id)
+    return Coalesce(coverage.annotation(), Value(coverage.home))
 
 
 def _planned(run: Run, contacts: ContactQuerySet, moment: datetime) -> ContactQuerySet:
@@ -183,6 +199,7 @@ def _insert(run: Run, contacts: ContactQuerySet, moment: datetime) -> int:
         Value(0),
         Value(""),
         Value(""),
+        F("carrier"),
     )
     select, parameters = rows.query.sql_with_params()
     locked = f"FOR KEY SHARE OF {Contact._meta.db_table}" if connection.features.has_select_for_update else ""

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from django.db.models import Value
 
+from campaigns.gateways.coverage import coverage_of
 from campaigns.gateways.routing import Route
 from campaigns.models import Campaign, Run
 from campaigns.planning import recurrence
@@ -20,6 +21,7 @@ from campaigns.states import NOT_RECIPIENT, MessageStatus
 from campaigns.text import CONTACT_FIELDS, measure, placeholders, render, value_of, values_of
 from directory.audiences.audience import Audience
 from directory.models import Contact
+from directory.phones import country
 from directory.suppression.services import blocked_phones
 from project.core.sql import fetch, id_list, is_among
 
@@ -79,6 +81,8 @@ class Decisions:
     leased: list[Leased] = field(default_factory=list)
     postponed: dict[datetime, list[int]] = field(default_factory=lambda: defaultdict(list))
     """Ids of messages by their new due time."""
+    rerouted: dict[str, list[int]] = field(default_factory=lambda: defaultdict(list))
+    """Ids of messages whose gateway does not take their number, by the gateway that does."""
     ended: dict[tuple[MessageStatus, str], dict[int, list[int]]] = field(
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
@@ -100,15 +104,20 @@ class Decisions:
             elif recipient.timezone not in deadlines:
                 self._end(row, MessageStatus.FAILED, "unknown_zone")
             else:
-                self._lease(run.campaign, row, recipient, names, deadlines[recipient.timezone])
+                deadline = deadlines[recipient.timezone]
+                self._lease(run.campaign, row, recipient, names, deadline, routed=run.routed)
 
-    def _lease(self, campaign: Campaign, row: Due, recipient: Recipient, names: list[str], deadline: float) -> None:
+    def _lease(
+        self, campaign: Campaign, row: Due, recipient: Recipient, names: list[str], deadline: float, *, routed: bool
+    ) -> None:
         """Lease a message with its payload: as frozen, or rendered if this is the first attempt."""
         phone, text, parts = row.phone, row.text, row.parts
         if phone is None:
             phone, (text, parts) = recipient.phone, _payload(campaign.text, _values(recipient, names))
         if not text.strip():
             self._end(row, MessageStatus.FAILED, "empty_text")
+        elif routed and not self.route.takes(phone):
+            self._reroute(campaign, row, phone)
         elif self.route.max_parts is not None and parts > self.route.max_parts:
             self._end(row, MessageStatus.FAILED, "too_many_parts")
         else:
@@ -118,6 +127,14 @@ class Decisions:
                 owners = (row.id, row.run_id, campaign.pk, row.contact_id)
                 times = (deadline, self.leased_at)
                 self.leased.append(Leased(*owners, phone, text, parts, row.attempts + 1, *times, cost))
+
+    def _reroute(self, campaign: Campaign, row: Due, phone: int) -> None:
+        """Leave the message to the gateway that carries its number; it fails if none does."""
+        gateway = coverage_of(campaign.gateway_id).gateway_of(phone, country(phone))
+        if gateway is None:
+            self._end(row, MessageStatus.FAILED, "no_gateway")
+        else:
+            self.rerouted[gateway].append(row.id)
 
     def _end(self, row: Due, status: MessageStatus, reason: str) -> None:
         self.ended[status, reason][row.run_id].append(row.id)

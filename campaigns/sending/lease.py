@@ -89,14 +89,26 @@ def _due_rows(runs: Mapping[int, Run], numbers: Mapping[int, int], moment: datet
     due = Message.objects.due(moment).order_by("due_at", "pk")
     if route.sole:
         return _first(due, {run_id: numbers[run_id] for run_id in runs})
-    home = {run_id for run_id, run in runs.items() if (run.campaign.gateway_id or settings.GATEWAY) in route.served}
-    due = due.free_for(route.gateway)
-    rows = _first(due, {run_id: numbers[run_id] for run_id in home})
-    rows += _first(due.filter(gateway=route.gateway), {run_id: numbers[run_id] for run_id in runs.keys() - home})
+    others = {run_id: run.campaign.gateway_id or settings.GATEWAY for run_id, run in runs.items() if not run.routed}
+    home = {run_id: numbers[run_id] for run_id, gateway in others.items() if gateway in route.served}
+    free = due.free_for(route.gateway)
+    rows = _first(free, home)
+    rows += _first(due.filter(gateway=route.gateway), {run_id: numbers[run_id] for run_id in others.keys() - home})
+    rows += _first_carried(due, {run_id: numbers[run_id] for run_id, run in runs.items() if run.routed}, route)
     # Checked again under the lock: an attempt may have been written while the first query ran.
     found = Message.objects.filter(pk__in=[row.id for row in rows]).free_for(route.gateway)
-    free = set(found.values_list("pk", flat=True)) if rows else set()
-    return [row for row in rows if row.id in free]
+    still_free = set(found.values_list("pk", flat=True)) if rows else set()
+    return [row for row in rows if row.id in still_free]
+
+
+def _first_carried(due: MessageQuerySet, numbers: Mapping[int, int], route: Route) -> list[Due]:
+    """The first messages of routed runs that the route's gateway may send."""
+    rows: list[Due] = []
+    for carried in due.carried_by(route) if numbers else ():
+        found = Counter(row.run_id for row in rows)
+        missing = {run_id: number - found[run_id] for run_id, number in numbers.items() if number > found[run_id]}
+        rows += _first(carried, missing)
+    return rows
 
 
 def _first(due: MessageQuerySet, numbers: Mapping[int, int]) -> list[Due]:
@@ -107,6 +119,8 @@ def _write(decisions: Decisions, token: UUID, gateway: str) -> None:
     """Write what was decided."""
     if decisions.leased:
         _mark_leased(decisions.leased, token, decisions.moment, gateway)
+    for gateway_name, ids in decisions.rerouted.items():
+        Message.objects.filter(pk__in=ids).update(route=gateway_name)
     for due_at, ids in decisions.postponed.items():
         Message.objects.filter(pk__in=ids).update(due_at=due_at)
         log_messages(ids)

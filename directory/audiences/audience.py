@@ -38,6 +38,7 @@ class Audience:
     tags_none: tuple[str, ...] = ()
     attributes: tuple[Condition, ...] = ()
     last_contacted: LastContactedFilter | None = None
+    countries: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> "Audience":
@@ -62,6 +63,7 @@ class Audience:
             )
             if last_contacted
             else None,
+            countries=tuple(sorted(names("countries"))),
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -78,11 +80,13 @@ class Audience:
             result["attributes"] = [each._asdict() for each in self.attributes]
         if self.last_contacted:
             result["written"] = self.last_contacted._asdict()
+        if self.countries:
+            result["countries"] = list(self.countries)
         return result
 
     def all_filters(self) -> dict[str, Any]:
         """Return all filters as JSON, including empty ones."""
-        return {"tags_none": [], "attributes": [], "written": None, **self.to_json()}
+        return {"tags_none": [], "attributes": [], "written": None, "countries": [], **self.to_json()}
 
     def with_filters(self, filters: Mapping[str, Any]) -> "Audience":
         """Return a copy with the given filters (JSON) replaced; the others stay."""

@@ -25,6 +25,7 @@ from directory.audiences.audience import (
 from directory.contacts.attributes import validate_attributes
 from directory.contacts.listing import distinct_values, known_attributes
 from directory.contacts.widgets import MOST_CHIPS, Chips, Choice
+from directory.countries import country_options
 from directory.models import SavedAudience, Tag
 
 _ROWS: Final = range(1, MAX_CONDITIONS + 1)
@@ -33,12 +34,9 @@ _MATCHES: Final = [
     (CONTAINS, pgettext_lazy("attribute", "contains")),
     (EXISTS, pgettext_lazy("attribute", "has any value")),
 ]
+_SAME_IN_JSON: Final = ("operator_codes", "tags", "tags_match", "tags_none", "timezones", "countries")
 AUDIENCE_FIELDS: Final = (
-    "operator_codes",
-    "tags",
-    "tags_match",
-    "tags_none",
-    "timezones",
+    *_SAME_IN_JSON,
     "last_contacted",
     "last_contacted_days",
     *(f"attribute_{row}{part}" for row in _ROWS for part in ("", "_match", "_value")),
@@ -62,6 +60,7 @@ class AudienceForm(forms.Form):
     tags_none = forms.MultipleChoiceField(label=_("Exclude tags"), required=False, widget=Chips("all-tags", first=0))
     operator_codes = forms.MultipleChoiceField(label=_("Operator codes"), required=False, widget=Chips)
     timezones = forms.MultipleChoiceField(label=_("Time zones"), required=False, widget=Chips)
+    countries = forms.MultipleChoiceField(label=_("Countries"), required=False, widget=Chips)
     last_contacted = forms.ChoiceField(
         label=_("Last contacted"),
         required=False,
@@ -104,6 +103,8 @@ class AudienceForm(forms.Form):
         self._set_choices("operator_codes", distinct_values("operator_code"), audience_filter.operator_codes)
         zones = {*distinct_values("timezone"), *audience_filter.timezones}
         self.fields["timezones"].choices = zone_options(zones)  # type: ignore[attr-defined]
+        countries = {*distinct_values("country"), *audience_filter.countries}
+        self.fields["countries"].choices = country_options(countries)  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         """Require days where they are needed, and valid attribute names."""
@@ -125,7 +126,7 @@ class AudienceForm(forms.Form):
         when = read.get("last_contacted")
         return Audience.from_json(
             {
-                **{name: read.get(name) for name in ("operator_codes", "tags", "tags_match", "tags_none", "timezones")},
+                **{name: read.get(name) for name in _SAME_IN_JSON},
                 "attributes": [
                     {
                         "name": read[f"attribute_{row}"],
@@ -158,6 +159,11 @@ class AudienceForm(forms.Form):
     def conditions(self) -> list[list[forms.BoundField]]:
         """The fields of each attribute condition."""
         return [[self[f"attribute_{row}{part}"] for part in ("", "_match", "_value")] for row in _ROWS]
+
+    @property
+    def offers_countries(self) -> bool:
+        """Whether there is a choice of countries: contacts of several, or a selected one."""
+        return len(self.fields["countries"].choices) > 1 or bool(self["countries"].value())  # type: ignore[attr-defined]
 
     @property
     def has_more(self) -> bool:
@@ -193,6 +199,7 @@ def initial_of(audience_filter: Audience) -> dict[str, Any]:
         "tags_match": audience_filter.tags_match,
         "tags_none": list(audience_filter.tags_none),
         "timezones": list(audience_filter.timezones),
+        "countries": list(audience_filter.countries),
     }
     if audience_filter.last_contacted:
         initial |= {

@@ -63,15 +63,16 @@ def _planner_hints(audience: Audience) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Distribution:
-    """How many contacts an audience selects that can be contacted: in total, by time zone and by operator code.
+    """How many contacts an audience selects that can be contacted: in total, by time zone, operator code and country.
 
-    Both lists are in descending order. `opted_out` is as in `Reach`.
+    The lists are in descending order. `opted_out` is as in `Reach`.
     """
 
     number: int
     opted_out: int
     zones: list[tuple[str, int]]
     operators: list[tuple[str, int]]
+    countries: list[tuple[str, int]]
 
 
 def audience_distribution(audience: Audience) -> Distribution:
@@ -89,14 +90,16 @@ def audience_distribution(audience: Audience) -> Distribution:
 
 
 def _distribution(audience: Audience) -> Distribution:
-    zones, operators = Counter[str](), Counter[str]()
-    grouped = Contact.objects.contactable().matching(audience).order_by().values_list("timezone", "operator_code")
+    zones, operators, countries = Counter[str](), Counter[str](), Counter[str]()
+    matching = Contact.objects.contactable().matching(audience).order_by()
+    grouped = matching.values_list("timezone", "operator_code", "country")
     with _planner_hints(audience):
-        for zone, operator, contacts in grouped.annotate(contacts=Count("pk")):
+        for zone, operator, country, contacts in grouped.annotate(contacts=Count("pk")):
             zones[zone] += contacts
             operators[operator] += contacts
+            countries[country] += contacts
         opted_out = _opted_out_count(audience)
-    return Distribution(zones.total(), opted_out, zones.most_common(), operators.most_common())
+    return Distribution(zones.total(), opted_out, zones.most_common(), operators.most_common(), countries.most_common())
 
 
 def _opted_out_count(audience: Audience) -> int:

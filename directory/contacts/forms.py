@@ -22,6 +22,7 @@ from directory import phones
 from directory.contacts import attributes
 from directory.contacts.listing import CHANGED, NAME, NEWEST, ORDERS, PHONE, distinct_values
 from directory.contacts.widgets import Chips, DateInput, ToneChoice
+from directory.countries import country_options
 from directory.fields import EDITABLE
 from directory.models import BulkActionType, Contact, Source, Tag, Tone
 from project.http.lists import ListForm, check_understood
@@ -52,6 +53,10 @@ def _operator_options() -> list[tuple[str, Any]]:
     return [("", _("Any operator")), *((code, code) for code in distinct_values("operator_code"))]
 
 
+def _country_options() -> list[tuple[str, Any]]:
+    return [("", _("Any country")), *country_options(distinct_values("country"))]
+
+
 def _zone_options() -> list[tuple[str, Any]]:
     return [("", _("Any time zone")), *zone_options(distinct_values("timezone"))]
 
@@ -63,6 +68,7 @@ def _owner_options() -> list[tuple[str, Any]]:
 _OPTIONS: Final = {
     "tag": _tag_options,
     "operator_code": _operator_options,
+    "country": _country_options,
     "timezone": _zone_options,
     "owner": _owner_options,
 }
@@ -88,6 +94,7 @@ class FilterForm(ListForm):
     }
     tag = FreeMultipleChoiceField(label=_("Any of these tags"), required=False, widget=Chips)
     operator_code = forms.CharField(label=_("Operator code"), required=False, widget=forms.Select)
+    country = forms.CharField(label=_("Country"), required=False, widget=forms.Select)
     timezone = forms.CharField(label=_("Time zone"), required=False, widget=forms.Select)
     state = forms.ChoiceField(
         label=_("Status"),
@@ -111,6 +118,12 @@ class FilterForm(ListForm):
             cast("forms.Select", self.fields[name].widget).choices = CallableChoiceIterator(cache(options))
 
     @property
+    def offers_countries(self) -> bool:
+        """Whether there is a choice of countries: contacts of several, or a selected one."""
+        _any_country, *countries = cast("forms.Select", self.fields["country"].widget).choices
+        return len(countries) > 1 or "country" in self.data
+
+    @property
     def uses_more(self) -> bool:
         """Whether one of the filters is used that are hidden at first."""
         return any(name in self.data for name in (*_OPTIONS, "added_from", "added_to"))
@@ -118,7 +131,7 @@ class FilterForm(ListForm):
     def filters(self) -> dict[str, Any]:
         """Return arguments for `ContactQuerySet.narrow`, without invalid ones. Days are in the user's time zone."""
         read = self.read()
-        fields = {name: read[name] for name in ("q", "operator_code", "timezone", "owner")}
+        fields = {name: read[name] for name in ("q", "operator_code", "country", "timezone", "owner")}
         first, last = read["added_from"], read["added_to"]
         dates = {
             "added_from": first and make_aware(datetime.combine(first, time.min)),

@@ -67,6 +67,8 @@ class ContactQuerySet(models.QuerySet["Contact"]):
             contacts = contacts.filter(operator_code__in=audience.operator_codes)
         if audience.timezones:
             contacts = contacts.filter(timezone__in=audience.timezones)
+        if audience.countries:
+            contacts = contacts.filter(country__in=audience.countries)
         if audience.tags_match == "all":
             for name in audience.tags:
                 contacts = contacts.filter(tagged([name]))

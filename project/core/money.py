@@ -96,4 +96,5 @@ def amount_field(label: StrOrPromise, *, required: bool = False, help_text: StrO
         max_value=Decimal(MAX_AMOUNT),
         decimal_places=PLACES,
         localize=True,
+        widget=forms.TextInput(attrs={"inputmode": "decimal", "autocomplete": "off"}),
     )

@@ -18,7 +18,8 @@ from django.db.models.functions import ExtractHour, TruncDate
 from accounts.models import User
 from campaigns.models import Campaign
 from campaigns.states import ACCEPTED, ENDED, OPEN
-from reports.analytics.periods import Period
+from reports.analytics.costs import Costs
+from reports.analytics.periods import Period, between
 from reports.analytics.totals import NAMES
 from reports.models import EVERYONE, Facet, Tally, Total
 
@@ -86,21 +87,23 @@ def lines_of(found: Mapping[str, Iterable[Figures]]) -> list[Line]:
 
 @dataclass(frozen=True)
 class Scope:
-    """The scope of a report: tallies, their totals if there are any, and a period or all time."""
+    """The scope of a report: tallies, their totals if there are any, costs, and a period or all time."""
 
     tallies: QuerySet[Tally]
     totals: QuerySet[Total] | None
+    costs: Costs
     period: Period | None
 
     @classmethod
     def of(cls, user: User, period: Period | None, campaign: Campaign | None = None) -> "Scope":
         """The scope for a user: one campaign, the user's own campaigns, or for an administrator all."""
         tallies, totals = Tally.objects.order_by(), Total.objects.order_by()
+        costs = Costs.of(user, period, campaign)
         if campaign is not None:
-            return cls(tallies.filter(campaign=campaign), None, period)
+            return cls(tallies.filter(campaign=campaign), None, costs, period)
         if user.is_staff:
-            return cls(tallies, totals.filter(owner=EVERYONE), period)
-        return cls(tallies.filter(campaign__owner=user), totals.filter(owner=user.pk), period)
+            return cls(tallies, totals.filter(owner=EVERYONE), costs, period)
+        return cls(tallies.filter(campaign__owner=user), totals.filter(owner=user.pk), costs, period)
 
     def by_day(self) -> dict[date, Figures]:
         """Figures by day in the user's time zone; without a period, from the first to the last day with activity."""
@@ -115,7 +118,7 @@ class Scope:
         return [found.get(hour, Figures()) for hour in range(24)]
 
     def _grouped_by(self, part: Func) -> dict[Any, Figures]:
-        rows = self._whole if self.period is None else _between(self._whole, self.period.since, self.period.until)
+        rows = self._whole if self.period is None else between(self._whole, self.period.since, self.period.until)
         return {key: Figures(*numbers) for key, *numbers in rows.values_list(part).annotate(*_SUMS)}
 
     @property
@@ -123,7 +126,7 @@ class Scope:
         """The total of the same number of days before the period."""
         if self.period is None:
             return None
-        sums = _between(self._whole, *self.period.before()).aggregate(*_SUMS)
+        sums = between(self._whole, *self.period.before()).aggregate(*_SUMS)
         return Figures(*(number or 0 for number in sums.values()))
 
     def by_facet(self, *facets: Facet) -> dict[Facet, list[Line]]:
@@ -139,7 +142,7 @@ class Scope:
         """The figures of the `limit` campaigns with the most messages, largest first, without deleted ones."""
         rows = self.tallies.filter(facet=Facet.WHOLE, campaign__in=Campaign.objects.visible())
         if self.period is not None:
-            rows = _between(rows, self.period.since, self.period.until)
+            rows = between(rows, self.period.since, self.period.until)
         ended = reduce(operator.add, (F(f"{name}__sum") for name in ENDED))
         found = rows.values_list("campaign").annotate(*_SUMS).annotate(total=ended).order_by("-total", "-campaign")
         return {campaign: Figures(*numbers) for campaign, *numbers, _total in found[:limit]}
@@ -157,17 +160,13 @@ class Scope:
         since, until = self.period.since.astimezone(UTC), self.period.until.astimezone(UTC)
         first, last = _midnight(since + _DAY - _MICROSECOND), _midnight(until)
         if self.totals is None or first >= last:
-            yield _between(self.tallies, since, until)
+            yield between(self.tallies, since, until)
             return
-        yield _between(self.totals, first, last)
+        yield between(self.totals, first, last)
         if since < first:
-            yield _between(self.tallies, since, first)
+            yield between(self.tallies, since, first)
         if last < until:
-            yield _between(self.tallies, last, until)
-
-
-def _between(rows: Rows, since: datetime, until: datetime) -> Rows:
-    return rows.filter(hour__gte=since, hour__lt=until)
+            yield between(self.tallies, last, until)
 
 
 def _midnight(moment: datetime) -> datetime:

@@ -9,17 +9,22 @@ from reports.models import Facet
 
 
 class Breakdown(NamedTuple):
-    """How a facet is shown: `export` is its name in addresses, `item` that in the list of exports."""
+    """How a facet is shown: `export` is its name in addresses, `item` that in the list of exports.
+
+    A page shows it only with `least` lines or more.
+    """
 
     export: str
     title: str | Promise
     item: str | Promise
     no_value: str | Promise
     note: str | Promise = ""
+    least: int = 1
 
 
 BREAKDOWNS: Final = {
     Facet.OPERATOR: Breakdown("operators", _("Operator codes"), _("By operator code"), no_value=_("No operator code")),
+    Facet.COUNTRY: Breakdown("countries", _("Countries"), _("By country"), no_value=_("No country"), least=2),
     Facet.TIMEZONE: Breakdown("timezones", _("Time zones"), _("By time zone"), no_value=_("No contact")),
     Facet.TAG: Breakdown(
         "tags",

@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from django import forms
 from django.core.exceptions import ValidationError
+from django.db.models import Model, QuerySet
 from django.utils.timezone import get_current_timezone, localdate
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import pgettext_lazy
@@ -25,6 +26,7 @@ ALL_TIME: Final = _("All time")
 DEFAULT: Final = "30"
 MAX_DAYS: Final = 366
 _DAY: Final = timedelta(days=1)
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True)
@@ -90,3 +92,8 @@ class PeriodForm(forms.Form):
             return choice, Period(self.cleaned_data["first"], self.cleaned_data["last"])
         number = 1 if choice == "today" else int(choice)
         return choice, Period(localdate() - (number - 1) * _DAY, localdate())
+
+
+def between(rows: QuerySet[M], since: datetime, until: datetime) -> QuerySet[M]:
+    """The rows of these hours."""
+    return rows.filter(hour__gte=since, hour__lt=until)

@@ -91,7 +91,9 @@ def count_step(run: Run) -> TallyBuilder | None:
     """
     began = time.monotonic()
     previous = CountState.objects.filter(pk=run.pk).values_list("draft", flat=True).first()
-    builder = TallyBuilder.of_json(previous) if previous else TallyBuilder(run.mark, run.total, now())  # type: ignore[attr-defined]
+    builder = TallyBuilder(run.mark, run.total, now())  # type: ignore[attr-defined]
+    if previous and previous.get("facets") == builder.facets:  # a former release counts fewer facets
+        builder = TallyBuilder.of_json(previous)
     messages = Message.objects.filter(run=run, pk__gt=builder.reached)
     last = messages.order_by("pk").values_list("pk", flat=True)[_STEP - 1 : _STEP].first()
     with transaction.atomic():

@@ -1,24 +1,28 @@
-"""The builder of a run's tallies: counts messages by hour, in total and by operator code, time zone, tag and reason."""
+"""The builder of a run's tallies: counts messages by hour, in total and by each facet."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from django.db.models import Case, Count, Sum, When
+from django.db.models import BigIntegerField, Case, Count, F, Q, Sum, When
 from django.db.models.functions import Coalesce, TruncHour
 from django.db.models.lookups import Range
 
 from campaigns.models import MessageQuerySet
 from campaigns.states import ACCEPTED, ENDED, MARKED, SUCCESS_PATH
-from directory.phones import PLAN_OF_7
+from directory import phones
 from reports.models import Facet
 
 _NUMBERS: Final = (Count("pk"), Sum("parts"))
 _PHONE: Final = Coalesce("phone", "contact__phone")
 # Four digits of a number of the +7 plan; other plans have no operator codes.
-_PREFIX: Final = Case(When(Range(_PHONE, (PLAN_OF_7.start, PLAN_OF_7.stop - 1)), then=_PHONE / 10**7))
+_PREFIX: Final = Case(When(Range(_PHONE, (phones.PLAN_OF_7.start, phones.PLAN_OF_7.stop - 1)), then=_PHONE / 10**7))
+# A contact's country is that of its phone. It says nothing of a message to another phone, and may not be derived yet.
+_IS_OF_CONTACT: Final = Q(contact__line_type__gt="") & (Q(phone=None) | Q(phone=F("contact__phone")))
+_OTHER_PHONE: Final = Case(When(_IS_OF_CONTACT, then=None), default=_PHONE, output_field=BigIntegerField(null=True))
+_CONTACT: Final = (_PREFIX, "contact__country", _OTHER_PHONE, "contact__timezone")
 _HOUR: Final = TruncHour(Coalesce("ended_at", "changed_at"), tzinfo=UTC)
 
 Cells = dict[tuple[Facet, datetime, str], dict[str, int]]
@@ -32,7 +36,8 @@ def _no_cells() -> Cells:
 class TallyBuilder:
     """A count that began at `moment`, when the run's counters were `mark` and `total`, and has taken `seconds`.
 
-    It has counted `seen` messages of the run, up to the id `reached`. The fields are keys of the stored JSON.
+    It has counted `seen` messages of the run, up to the id `reached`, by `facets`. The fields are keys of the stored
+    JSON.
     """
 
     mark: str
@@ -41,6 +46,7 @@ class TallyBuilder:
     seconds: float = 0.0
     reached: int = 0
     seen: int = 0
+    facets: list[str] = field(default_factory=lambda: list(Facet.values))
     cells: Cells = field(default_factory=_no_cells)
 
     @classmethod
@@ -69,13 +75,13 @@ class TallyBuilder:
 
     def _add_messages(self, messages: MessageQuerySet) -> None:
         """Add messages to all facets except tags. Pending ones only count as seen."""
-        columns = (_HOUR, _PREFIX, "contact__timezone", "status", "reason")
-        for hour, prefix, zone, status, reason, number, parts in (
+        columns = (_HOUR, *_CONTACT, "status", "reason")
+        for hour, *contact, status, reason, number, parts in (
             messages.order_by().values_list(*columns).annotate(*_NUMBERS)
         ):
             self.seen += number
             if status in ENDED:
-                for facet, value in _facets(prefix, zone, reason if status not in SUCCESS_PATH else None):
+                for facet, value in _facets(contact, reason if status not in SUCCESS_PATH else None):
                     cell = self.cells[facet, hour, value]
                     _add(cell, status, number, parts)
                     # If a user marked it as sent, its attempts are counted as failed ones.
@@ -91,17 +97,19 @@ class TallyBuilder:
     def _add_attempts(self, messages: MessageQuerySet) -> None:
         """Add failed attempts."""
         failures = messages.filter(failures__isnull=False).order_by()
-        columns = (TruncHour("failures__at", tzinfo=UTC), _PREFIX, "contact__timezone", "failures__reason")
-        for hour, prefix, zone, reason, number in failures.values_list(*columns).annotate(Count("failures")):
-            for facet, value in _facets(prefix, zone, reason):
+        columns = (TruncHour("failures__at", tzinfo=UTC), *_CONTACT, "failures__reason")
+        for hour, *contact, reason, number in failures.values_list(*columns).annotate(Count("failures")):
+            for facet, value in _facets(contact, reason):
                 self.cells[facet, hour, value]["attempts"] += number
                 self.cells[facet, hour, value]["tries"] += number
 
 
-def _facets(prefix: int | None, zone: str | None, reason: str | None) -> Iterator[tuple[Facet, str]]:
-    """The facets of a message or attempt; `prefix` is the phone's first four digits, or None outside the +7 plan."""
+def _facets(contact: Iterable[Any], reason: str | None) -> Iterator[tuple[Facet, str]]:
+    """The facets of a message or attempt; `contact` has the values of `_CONTACT`."""
+    prefix, country, other_phone, zone = contact
     yield Facet.WHOLE, ""
     yield Facet.OPERATOR, "" if prefix is None else f"{prefix % 1000:03}"
+    yield Facet.COUNTRY, (country or "") if other_phone is None else phones.country(other_phone)
     yield Facet.TIMEZONE, zone or ""
     if reason is not None:
         yield Facet.REASON, reason

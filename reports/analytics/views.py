@@ -17,10 +17,11 @@ from project.http.lists import check_understood
 from reports import exports
 from reports.analytics import charts
 from reports.analytics.breakdown import Figures, Line, Scope, sum_of
+from reports.analytics.costs import COST_BREAKDOWNS, CostBreakdown, CostLine, Costs, total_of
 from reports.analytics.facets import BREAKDOWNS
 from reports.analytics.periods import ALL, ALL_TIME, CHOICES, DEFAULT, Period, PeriodForm
 from reports.analytics.tallies import stale
-from reports.analytics.wording import headline, line_words
+from reports.analytics.wording import cost_headline, headline, line_words
 from reports.dashboard import figures
 from reports.models import Facet
 
@@ -36,9 +37,12 @@ def reports(request: UserRequest) -> HttpResponse:
     context = _context(request, Run.objects.filter(campaign__in=figures.reported(request.user)), DEFAULT)
     found = context["scope"].by_campaign(_CAMPAIGNS_SHOWN + 1)
     listed = Campaign.objects.select_related("owner").in_bulk(list(found)[:_CAMPAIGNS_SHOWN])
+    costs = context["scope"].costs.by_campaign(listed) if context["costs"] else {}
     context |= {
         "choices": CHOICES,
-        "campaigns": [(listed[pk], row, tally(row.by_status)) for pk, row in found.items() if pk in listed],
+        "campaigns": [
+            (listed[pk], row, tally(row.by_status), costs.get(pk)) for pk, row in found.items() if pk in listed
+        ],
         "more_campaigns": len(found) > len(listed),
         "has_campaigns": bool(found) or figures.reported(request.user).exists(),
     }
@@ -97,6 +101,7 @@ def _context(request: UserRequest, runs: RunQuerySet, default: str, campaign: Ca
     whole = sum_of(days.values())
     lines = scope.by_facet(*BREAKDOWNS)
     counters = runs.figures()
+    costs = _costs(scope.costs)
     return {
         "form": form,
         "choice": choice,
@@ -109,9 +114,14 @@ def _context(request: UserRequest, runs: RunQuerySet, default: str, campaign: Ca
         "by_day": charts.figures_by_day(days) if 1 < len(days) <= _MAX_DAYS_DRAWN else None,
         "by_week": charts.figures_by_week(days) if len(days) > _MAX_DAYS_DRAWN else None,
         "by_hour": charts.figures_by_hour(scope.by_hour()),
-        "facets": [_facet(facet, lines[facet], whole) for facet in BREAKDOWNS if lines[facet]],
+        "facets": [
+            _facet(facet, lines[facet], whole)
+            for facet, breakdown in BREAKDOWNS.items()
+            if len(lines[facet]) >= breakdown.least
+        ],
         "waiting": sum(counters[status] for status in OPEN),
-        "breakdowns": exports.BREAKDOWN_ITEMS,
+        "costs": costs,
+        "breakdowns": exports.items(costs=costs is not None),
         "counting": stale().filter(pk__in=runs.values("pk")).exists(),
     }
 
@@ -125,9 +135,31 @@ def _facet(facet: Facet, lines: list[Line], whole: Figures) -> dict[str, Any]:
     return {
         "facet": facet,
         "shown": BREAKDOWNS[facet],
+        "template": "reports/facet_lines.html",
         "first": rows[:_LINES_SHOWN],
         "rest": rows[_LINES_SHOWN:],
         "whole": whole,
+    }
+
+
+def _costs(costs: Costs) -> dict[str, Any] | None:
+    """The cost of the period and its tables; None if nothing had a price."""
+    lines = {what: costs.lines(breakdown) for what, breakdown in COST_BREAKDOWNS.items()} if costs.exist else {}
+    if not any(lines.values()):
+        return None
+    total = total_of(next(iter(lines.values())))
+    tables = [_cost_table(COST_BREAKDOWNS[what], rows) for what, rows in lines.items()]
+    return {"total": total, "headline": cost_headline(total, costs.before), "tables": tables}
+
+
+def _cost_table(breakdown: CostBreakdown, lines: list[CostLine]) -> dict[str, Any]:
+    """A table: the label and figures of each line."""
+    rows = [(breakdown.words(line.value), line.figures) for line in lines]
+    return {
+        "shown": breakdown,
+        "template": "reports/cost_lines.html",
+        "first": rows[:_LINES_SHOWN],
+        "rest": rows[_LINES_SHOWN:],
     }
 
 

@@ -38,10 +38,11 @@ class Day:
 
 @dataclass(frozen=True)
 class CampaignFigures:
-    """One campaign with its messages by status."""
+    """One campaign with its messages by status, and their cost in micros (see `project.core.money`)."""
 
     campaign: Campaign
     by_status: dict[str, int]
+    cost: int
 
     @property
     def total(self) -> int:
@@ -68,19 +69,24 @@ def messages_by_status(user: User) -> dict[str, int]:
     return {status: figures[status] for status in MessageStatus.values}
 
 
+def cost(user: User) -> int:
+    """What all runs have cost, in micros."""
+    return int(Run.objects.filter(campaign__in=reported(user)).aggregate(cost=Coalesce(Sum("cost"), 0))["cost"])
+
+
 def figures_of(campaigns: Iterable[Campaign]) -> list[CampaignFigures]:
     """The figures of each campaign, in one query for all."""
     rows = list(campaigns)
-    sums = {
-        f"sum_{status}": Sum(status) for status in MessageStatus.values
-    }  # an annotation must not have the name of a field
+    names = (*MessageStatus.values, "cost")
+    sums = {f"sum_{name}": Sum(name) for name in names}  # an annotation must not have the name of a field
     runs = Run.objects.filter(campaign__in=rows).order_by().values("campaign").annotate(**sums)
-    found = {
-        pk: dict(zip(MessageStatus.values, numbers, strict=True))
-        for pk, *numbers in runs.values_list("campaign", *sums)
-    }
-    zeros = dict.fromkeys(MessageStatus.values, 0)
-    return [CampaignFigures(row, found.get(row.pk, zeros)) for row in rows]
+    found = {pk: (numbers, int(cost)) for pk, *numbers, cost in runs.values_list("campaign", *sums)}
+    zeros = ([0] * len(MessageStatus.values), 0)
+    return [
+        CampaignFigures(row, dict(zip(MessageStatus.values, numbers, strict=True)), cost)
+        for row in rows
+        for numbers, cost in [found.get(row.pk, zeros)]
+    ]
 
 
 def periods(user: User, days: Sequence[int]) -> list[Period]:

@@ -1,6 +1,6 @@
-"""The contents of a daily or weekly report: sent and failed messages, reasons, and upcoming starts. From counters."""
+"""The contents of a daily or weekly report: messages, cost, reasons of failures, and upcoming starts. From counters."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -10,11 +10,12 @@ from django.db.models import Count, F, Q, QuerySet, Sum
 from django.db.models.functions import Coalesce
 
 from accounts.models import User
-from campaigns.models import Campaign, CampaignQuerySet, Message, RunMinute
+from campaigns.models import Campaign, CampaignQuerySet, Message, RunCost, RunMinute
 from campaigns.planning.recurrence import occurrences
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
 from campaigns.wording import reason_words
 from project.core.clock import now
+from reports.analytics.periods import between
 from reports.emails.schedule import DAY, DAYS, bounds
 from reports.models import ReportFrequency
 
@@ -33,12 +34,13 @@ class Reason:
 
 @dataclass(frozen=True)
 class Line:
-    """One campaign's figures in the period."""
+    """One campaign's figures in the period; `cost` in micros, see `project.core.money`."""
 
     campaign: Campaign
     sent: int
     failed: int
     retried: int
+    cost: int
     reasons: list[Reason]
 
 
@@ -61,6 +63,7 @@ class Section:
     sent: int
     failed: int
     retried: int
+    cost: int
     number: int
     lines: int
     campaigns: list[Line]
@@ -120,10 +123,17 @@ def _section(campaigns: CampaignQuerySet, since: datetime, until: datetime, days
     figures = {pk: (sent, failed, retried) for pk, sent, failed, retried in top}
     found = Campaign.objects.select_related("owner").in_bulk(figures)
     reasons = _reasons(minutes.filter(failed__gt=0, run__campaign__in=found), since, until)
-    lines = [Line(found[pk], *numbers, reasons[pk]) for pk, numbers in figures.items()]
+    costs = _costs(campaigns, since, until)
+    lines = [Line(found[pk], *numbers, costs[pk], reasons[pk]) for pk, numbers in figures.items()]
     starts = _starts(campaigns, since=now(), until=until + timedelta(days=days))
     sent, failed, retried, number, all_lines = (total[name] for name in (*sums, "number", "lines"))
-    return Section(sent, failed, retried, number, all_lines, lines, starts)
+    return Section(sent, failed, retried, costs.total(), number, all_lines, lines, starts)
+
+
+def _costs(campaigns: CampaignQuerySet, since: datetime, until: datetime) -> Counter[int]:
+    """What each of these campaigns has cost in the period."""
+    rows = between(RunCost.objects.filter(run__campaign__in=campaigns), since, until).order_by()
+    return Counter({pk: int(cost) for pk, cost in rows.values_list("run__campaign").annotate(Sum("cost"))})
 
 
 def _reasons(minutes: QuerySet[RunMinute], since: datetime, until: datetime) -> dict[int, list[Reason]]:

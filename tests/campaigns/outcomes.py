@@ -1,14 +1,17 @@
 """Bring messages of a run into a status, and keep the counters as the engine does."""
 
 from datetime import datetime
+from decimal import Decimal
 
 from django.utils.timezone import now
 
 from accounts.models import User
+from campaigns.costs import Charge, charge
 from campaigns.counters import count, count_minutes
 from campaigns.models import Attempt, Campaign, Message, Run
 from campaigns.planning.lifecycle import campaign_advance
 from campaigns.states import MessageStatus
+from project.core.money import to_micros
 from tests import factories
 
 
@@ -48,3 +51,9 @@ def retry(run: Run, reason: str = "timeout") -> Message:
     Attempt.objects.create(message=message, at=now(), reason=reason, duration_ms=10_000, uncertain=True)
     count({run.pk: {"attempts": 1}})
     return message
+
+
+def spend(run: Run, price: str, number: int = 1, *, gateway: str = "probe", phone: int = 79990001122) -> None:
+    """Count the costs of this many accepted messages of one part."""
+    each = Charge(run.pk, now(), gateway, phone, 1, to_micros(Decimal(price)))
+    count(charge([each] * number))

@@ -218,6 +218,7 @@ PAGES: Final[dict[str, Page]] = {
     "/campaigns/<int:pk>/": Page(owners(200)),
     "/campaigns/<int:pk>/preview/": Page(post=owners(200), data=composed()),
     "/campaigns/<int:pk>/duplicate/": Page(post=owners(302)),
+    "/campaigns/<int:pk>/continue/": Page(post=owners(302)),
     "/campaigns/<int:pk>/edit/": Page(owners(200), owners(302), {"name": "New", "ends_at": NEVER}),
     "/campaigns/<int:pk>/test/": Page(post=owners(200), data={"phone": "79161234567"}),
     "/campaigns/<int:pk>/<slug:action>/": Page(post=owners(302), values={"action": tuple(CAMPAIGN_ACTIONS)}),

@@ -3,7 +3,7 @@ import pytest
 from accounts.models import User
 from campaigns.states import CampaignStatus, MessageStatus
 from tests import factories
-from tests.campaigns.outcomes import settle, started
+from tests.campaigns.outcomes import settle, spend, started
 from tests.conftest import ApiClient
 
 
@@ -26,6 +26,15 @@ def test_users_get_their_own_figures_and_administrators_all(alice: User, bob: Us
     assert others["messages"]["by_status"]["sent"] == 0
     assert [row["status"] for row in others["items"]] == ["draft"]
     assert len(everything["items"]) == 2
+
+
+def test_stats_have_exact_costs(alice: User, bob: User, admin: User) -> None:
+    _campaign, run = started(alice, contacts=1)
+    spend(run, "0.0125", 2)
+    factories.campaign(bob, draft=True)
+    own, others, everything = (ApiClient(user).get("/stats").json() for user in (alice, bob, admin))
+    assert (own["cost"], others["cost"], everything["cost"]) == ("0.025", "0.00", "0.025")
+    assert (own["currency"], own["items"][0]["cost"], others["items"][0]["cost"]) == ("RUB", "0.025", "0.00")
 
 
 def test_items_come_in_pages(alice: User) -> None:

@@ -12,11 +12,13 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
+from campaigns.models import Message
 from campaigns.services import campaign_delete
 from campaigns.states import MessageStatus
 from reports import exports
+from reports.analytics import tallies
 from tests.campaigns.browser_client import browser
-from tests.campaigns.outcomes import settle, started
+from tests.campaigns.outcomes import settle, spend, started
 
 
 def content(user: User, path: str) -> bytes:
@@ -80,10 +82,37 @@ def test_a_workbook_has_the_same_contents(alice: User) -> None:
     assert b",'=1+1," in content(alice, "/reports/campaigns.csv")
 
 
+def test_countries_are_exported_by_code(alice: User) -> None:
+    _campaign, run = started(alice, contacts=1)
+    settle(run, 1, MessageStatus.SENT)
+    tallies.count_due(lambda: False)
+    header, line = content(alice, "/reports/countries.csv").decode("utf-8-sig").splitlines()
+    assert header.startswith("country,messages,accepted,")
+    assert line.startswith("RU,1,1,")
+
+
 def test_a_pending_message_has_its_contacts_phone(alice: User) -> None:
     campaign, run = started(alice, contacts=1)
     phone = run.messages.select_related("contact").get().recipient
     assert f",{phone},pending,".encode() in content(alice, f"/reports/campaigns/{campaign.pk}/messages.csv")
+
+
+def test_files_have_exact_costs_of_what_a_gateway_may_charge_for(alice: User) -> None:
+    campaign, run = started(alice, contacts=4)
+    Message.objects.filter(run=run).update(cost=12_500, gateway="probe")
+    settle(run, 1, MessageStatus.DELIVERED)
+    settle(run, 1, MessageStatus.UNKNOWN)
+    settle(run, 1, MessageStatus.FAILED, "http_400")
+    spend(run, "0.0125", 2)
+    address = f"/reports/campaigns/{campaign.pk}/messages"
+    lines = content(alice, f"{address}.csv").decode().splitlines()
+    assert [line.split(",")[-2:] for line in lines[1:]] == [["probe", "0.0125"]] * 2 + [["probe", ""]] * 2
+    sheet = openpyxl.load_workbook(BytesIO(content(alice, f"{address}.xlsx"))).active
+    assert [row[-1] for row in sheet.iter_rows(values_only=True)] == ["cost", 0.0125, 0.0125, None, None]
+    header, campaign_line = content(alice, "/reports/campaigns.csv").decode().splitlines()
+    assert (header.split(",")[-1], campaign_line.split(",")[-1]) == ("cost", "0.025")
+    _other, _run = started(alice)
+    assert content(alice, "/reports/campaigns.csv").decode().splitlines()[1].endswith(",0,")
 
 
 def test_long_files_are_read_page_by_page(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -75,6 +75,8 @@ STRANGE: list[Any] = [
     {"operator_codes": [999]},
     {"operator_codes": ["٩٩٩"]},
     {"operator_codes": ["999\n"]},
+    {"countries": ["ru"]},
+    {"countries": ["Россия"]},
     {"timezones": ["../../etc/passwd"]},
     {"timezones": ["Mars/Olympus", ""]},
     {"tags_match": None},

@@ -40,6 +40,19 @@ def test_a_campaign_is_launched_from_the_composer(alice: User) -> None:
     assert campaign.text == "Two\nlines"
 
 
+def test_countries_are_offered_when_there_are_several(alice: User) -> None:
+    factories.contact(alice)
+    assert 'name="countries"' not in browser(alice).get(NEW).content.decode()
+    factories.contact(alice, phone=77011234567)
+    assert "Kazakhstan" in browser(alice).get(NEW).content.decode()
+    shown = browser(alice).post(PREVIEW, composed(), headers=htmx("preview")).content.decode()
+    assert "2 countries" in shown
+    browser(alice).post(NEW, composed(countries=["KZ"]))
+    campaign = Campaign.objects.get()
+    assert campaign.audience_filter == Audience(countries=("KZ",))
+    assert "Kazakhstan" in browser(alice).get(page_of(campaign)).content.decode()
+
+
 def test_the_page_and_the_api_store_the_same_text(alice: User) -> None:
     text = " Cafe\u0301 \r\nopen"
     browser(alice).post(NEW, composed(text=text))
@@ -195,6 +208,7 @@ def test_a_launch_that_is_refused_keeps_the_draft_as_it_was(alice: User) -> None
 def test_every_field_of_the_form_is_on_the_page(alice: User) -> None:
     # Otherwise saving the page would empty what the API has set.
     factories.contact(alice, tags=("vip",))
+    factories.contact(alice, phone=77011234567)
     Gateway.objects.create(name="second", kind="probe", url="http://127.0.0.1:1")
     Price.objects.create(gateway="second", area="", price=1, valid_from="2026-01-01")
     answer: Any = browser(alice).get(NEW)

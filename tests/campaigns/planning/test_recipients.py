@@ -67,6 +67,8 @@ class TestRecipients:
             ({"operator_codes": ["903"]}, {"a", "c"}),
             ({"operator_codes": ["903", "905"]}, {"a", "b", "c", "d"}),
             ({"timezones": [KAMCHATKA]}, {"d"}),
+            ({"countries": ["RU"]}, {"a", "b", "c", "d"}),
+            ({"countries": ["KZ"]}, set()),
             ({"operator_codes": ["903"], "tags": ["new"], "timezones": [MOSCOW]}, {"c"}),
         ],
     )

@@ -1,20 +1,23 @@
 """Costs of messages, and budgets that stop sending in time."""
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
+from django.db import connection
 
 from accounts.models import User
 from campaigns import services
+from campaigns.gateways.drivers.base import Answer, Outcome, Verdict
 from campaigns.gateways.registry import route_of
 from campaigns.messages import unresolved
 from campaigns.models import Campaign, Message, Price, Run, RunCost
 from campaigns.sandbox.server import Sandbox
 from campaigns.sending.budgets import left
 from campaigns.sending.lease import lease
-from campaigns.sending.outcomes import release
+from campaigns.sending.outcomes import Completed, record, release
 from campaigns.states import CampaignStatus, MessageStatus, Resolution
 from project.core.clock import now
 from project.http.errors import Conflict
@@ -157,3 +160,29 @@ def test_last_month_does_not_count(alice: User, sandbox: Sandbox) -> None:
     )
     run_session(sandbox)
     assert statuses(campaign) == {"sent": 1}
+
+
+@pytest.mark.skipif(connection.vendor == "sqlite", reason="SQLite has one writer at a time")
+@pytest.mark.django_db(transaction=True)
+def test_four_workers_spend_a_budget_to_the_last_message(alice: User) -> None:
+    campaign, run = budgeted(alice, 120, "400")
+
+    def work() -> None:
+        try:
+            while Campaign.objects.get(pk=campaign.pk).status == CampaignStatus.RUNNING:
+                token = uuid.uuid4()
+                batch = [
+                    Completed(message, Answer(200), Outcome(Verdict.SENT))
+                    for message in lease({run.pk: 7}, token, route_of("probe"))
+                ]
+                if batch:
+                    record(token, batch, gateway="probe", idempotent=True)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work) for _ in range(4)]:
+            done.result(60)
+    run.refresh_from_db()
+    assert (run.cost, run.reserved_cost, run.sent, run.pending) == (400 * 10**6, 0, 80, 40)
+    assert_costs_match(run)

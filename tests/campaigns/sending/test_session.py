@@ -26,6 +26,7 @@ from campaigns.sending.session import SendSession
 from campaigns.sending.transport import CurlTransport
 from campaigns.states import CampaignStatus
 from directory.audiences.audience import Audience
+from directory.contacts.services import contact_update
 from directory.models import Contact
 from directory.suppression.services import suppress
 from project.http.errors import Conflict
@@ -239,6 +240,16 @@ def test_a_contact_who_opts_out_before_sending_gets_no_message(alice: User, sand
     assert statuses(campaign) == {"sent": 2, "cancelled": 1}
     assert Message.objects.get(contact=opted_out).reason == "not_recipient"
     assert_counters_match(campaign)
+
+
+def test_a_contact_who_moves_to_another_country_before_sending_gets_no_message(alice: User, sandbox: Sandbox) -> None:
+    moving, _staying = (factories.contact(alice) for _ in range(2))
+    campaign = factories.campaign(alice, audience=Audience(countries=("RU",)))
+    campaign_advance(campaign.pk)
+    contact_update(contact=moving, by=alice, phone="+7 701 123-45-67")
+    send_everything(campaign, sandbox)
+    assert statuses(campaign) == {"sent": 1, "cancelled": 1}
+    assert Message.objects.get(contact=moving).reason == "not_recipient"
 
 
 def test_an_unknown_time_zone_fails_the_message_unless_it_may_have_been_accepted(alice: User, sandbox: Sandbox) -> None:

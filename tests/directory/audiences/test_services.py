@@ -10,7 +10,7 @@ from accounts.models import User
 from campaigns.models import Campaign
 from directory.audiences import services as saved
 from directory.audiences.audience import Audience
-from directory.audiences.services import audience_reach, audience_save, audience_size
+from directory.audiences.services import audience_distribution, audience_reach, audience_save, audience_size
 from directory.models import Contact, LastContacted, SavedAudience
 from directory.templatetags.directory import opted_out_words
 from project.http.errors import Conflict
@@ -62,9 +62,33 @@ def test_further_conditions(audience: dict[str, Any], names: list[str]) -> None:
     assert audience_filter == Audience.from_json(audience_filter.to_json())
 
 
+@pytest.mark.parametrize(
+    ("countries", "names"),
+    [
+        (["KZ"], ["Aliya"]),
+        (["RU", "UA"], ["Anna", "Taras"]),
+        (["DE"], []),
+        ([], ["Aliya", "Anna", "Taras"]),
+    ],
+)
+def test_an_audience_by_country_is_counted_and_matched_alike(
+    alice: User, countries: list[str], names: list[str]
+) -> None:
+    for name, phone in (("Anna", 79161234567), ("Aliya", 77011234567), ("Taras", 380501234567)):
+        factories.contact(alice, first_name=name, phone=phone)
+    audience_filter = Audience.from_json({"countries": countries})
+    contacts = Contact.objects.contactable().matching(audience_filter)
+    assert sorted(contacts.values_list("first_name", flat=True)) == names
+    assert audience_size(audience_filter) == audience_reach(audience_filter).number == len(names)
+    distribution = audience_distribution(audience_filter)
+    assert sum(number for _code, number in distribution.countries) == distribution.number == len(names)
+    assert {code for code, _number in distribution.countries} == {contact.country for contact in contacts}
+
+
 def test_audience_json_is_stable() -> None:
     known = {"operator_codes": ["903"], "tags": ["vip"], "tags_match": "all", "timezones": []}
     assert Audience.from_json(known).to_json() == known
+    assert Audience.from_json({**known, "countries": []}).to_json() == known
 
 
 @pytest.mark.usefixtures("directory")
@@ -149,11 +173,14 @@ def test_the_api_takes_further_conditions_and_the_id_of_a_saved_audience(alice: 
     made = create(saved=saved.pk)
     assert made.status_code == 201
     assert made.json()["audience"] == {
-        "operator_codes": [], "tags": ["vip"], "tags_match": "any", "timezones": [], "tags_none": ["bad"],
+        "operator_codes": [], "tags": ["vip"], "tags_match": "any", "timezones": [], "countries": [],
+        "tags_none": ["bad"],
     }  # fmt: skip
     never = create(written={"when": "never"}, attributes=[{"name": "gold", "match": "exists"}]).json()
     assert never["audience"]["written"] == {"when": "never", "days": 0}
     assert Campaign.objects.get(pk=never["id"]).audience_filter.attributes[0].name == "gold"
-    assert create().json()["audience"] == {"operator_codes": [], "tags": [], "tags_match": "any", "timezones": []}
+    assert create().json()["audience"] == {
+        "operator_codes": [], "tags": [], "tags_match": "any", "timezones": [], "countries": [],
+    }  # fmt: skip
     for wrong in ({"saved": 10**9}, {"written": {"when": "within"}}, {"attributes": [{"name": ""}]}):
         assert create(**wrong).status_code == 422, wrong

@@ -85,6 +85,17 @@ def test_filters_in_the_address_narrow_the_list(
     assert {name for name in ("Анна", "Борис", "Вера") if name in shown} == names
 
 
+def test_countries_appear_when_there_are_several(site: Client, alice: User) -> None:
+    factories.contact(alice, first_name="Анна", phone=79991234567)
+    assert "Russia" not in text_of(site.get(LIST))
+    factories.contact(alice, first_name="Алия", phone=77011234567)
+    shown = text_of(site.get(LIST))
+    assert "Russia" in shown
+    assert "Kazakhstan" in shown
+    shown = text_of(site.get(LIST, {"country": "KZ"}))
+    assert [name for name in ("Анна", "Алия") if name in shown] == ["Алия"]
+
+
 def test_live_search_gets_the_list_and_a_clean_url(site: Client, alice: User) -> None:
     factories.contact(alice, first_name="Anna", tags=("vip",))
     response = site.get(LIST, {"q": "an", "tag": "vip", "timezone": "", "state": ""}, headers=HTMX)
@@ -113,14 +124,14 @@ def test_queries_of_the_list_are_constant(site: Client, alice: User) -> None:
         with CaptureQueriesContext(connection) as queries:
             site.get(LIST)
         counts.append(len(queries))
-    assert counts[1] == counts[2] <= 12
+    assert counts[1] == counts[2] <= 13
     with CaptureQueriesContext(connection) as queries:
         site.get(LIST, headers=HTMX)
-    assert len(queries) <= 6
+    assert len(queries) <= 7
 
 
 @pytest.mark.parametrize(
-    "name", ["q", "tag", "operator_code", "timezone", "state", "owner", "added_from", "sort", "cursor"]
+    "name", ["q", "tag", "operator_code", "country", "timezone", "state", "owner", "added_from", "sort", "cursor"]
 )
 def test_any_filter_value_is_handled(site: Client, alice: User, name: str) -> None:
     factories.contact(alice)
@@ -285,7 +296,15 @@ def test_every_field_of_the_form_is_on_the_page(alice: User) -> None:
 
 
 def test_every_filter_narrows(alice: User) -> None:
-    given = {"q": "x", "tag": "x", "operator_code": "x", "timezone": "x", "owner": "7", "state": "opted_out"}
+    given = {
+        "q": "x",
+        "tag": "x",
+        "operator_code": "x",
+        "country": "x",
+        "timezone": "x",
+        "owner": "7",
+        "state": "opted_out",
+    }
     given |= {"added_from": "2026-01-02", "added_to": "2026-01-02"}
     assert set(FilterForm.base_fields) - {"sort", "cursor"} == set(given)
     nothing = FilterForm(QueryDict("")).filters()

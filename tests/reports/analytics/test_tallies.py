@@ -15,7 +15,7 @@ from campaigns.gateways.drivers.base import Receipt
 from campaigns.messages.receipts import apply_receipts, receipts_store
 from campaigns.models import Message, Run
 from campaigns.states import MessageStatus
-from directory.models import Tag
+from directory.models import Contact, Tag
 from directory.phones import operator_code
 from project.core.clock import now
 from project.queue import broker
@@ -24,6 +24,7 @@ from reports.analytics.tally_builder import TallyBuilder
 from reports.analytics.totals import NAMES
 from reports.models import EVERYONE, CountState, Facet, Tally, Total
 from reports.tasks import count_tallies, sweep
+from tests import factories
 from tests.campaigns.outcomes import retry, settle, started
 
 
@@ -82,6 +83,38 @@ def test_only_numbers_of_the_plus_7_plan_have_an_operator_code(alice: User) -> N
         "999": Counter(sent=1, parts=1, attempts=1),
     }
     assert {operator_code(number) for number in (491701234567, -erased.pk)} == {""}
+
+
+def test_a_country_is_that_of_the_phone_that_got_the_message(alice: User) -> None:
+    factories.contact(alice, phone=380501234567)
+    _campaign, run = started(alice, contacts=4)
+    settle(run, 5, MessageStatus.SENT)
+    ukrainian, moved, other, old, erased = run.messages.order_by("pk").select_related("contact")
+    for message in (ukrainian, old):
+        assert message.contact
+        Message.objects.filter(pk=message.pk).update(phone=message.contact.phone)
+    Contact.objects.filter(messages=old).update(country="", line_type="")  # not derived yet
+    Message.objects.filter(pk=moved.pk).update(phone=491701234567)
+    Message.objects.filter(pk=other.pk).update(contact=None, phone=77011234567)
+    Message.objects.filter(pk=erased.pk).update(phone=-erased.pk)
+    tallies.count_due(lambda: False)
+    sent = Counter(sent=1, parts=1, attempts=1)
+    assert cells(run, Facet.COUNTRY) == dict.fromkeys(("UA", "DE", "KZ", "RU", ""), sent)
+
+
+def test_a_count_that_a_former_release_began_starts_anew(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tallies, "_STEP", 2)
+    _campaign, run = started(alice, contacts=3)
+    settle(run, 3, MessageStatus.SENT)
+    assert tallies.count_step(tallies.due().get()) is None
+    state = CountState.objects.get()
+    assert state.draft
+    del state.draft["facets"]
+    state.draft["cells"] = [cell for cell in state.draft["cells"] if cell[0] != "country"]
+    state.save()
+    tallies.count_due(lambda: False)
+    assert cells(run, Facet.COUNTRY) == {"RU": cells(run, Facet.WHOLE)[""]}
+    assert cells(run, Facet.WHOLE)[""]["sent"] == 3
 
 
 def test_a_run_is_counted_again_once_it_has_changed_and_not_too_often(

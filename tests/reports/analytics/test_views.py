@@ -14,6 +14,7 @@ from accounts.models import User
 from campaigns.states import MessageStatus
 from project.core.clock import now
 from reports.analytics import tallies
+from reports.models import CountState
 from tests import factories
 from tests.campaigns.browser_client import browser, htmx
 from tests.campaigns.outcomes import retry, settle, started
@@ -53,6 +54,20 @@ def test_a_campaigns_report_shows_reasons_and_facets(alice: User) -> None:
         assert words in content
     assert 'role="img"' in content
     assert "2 sent, 1 failed" in content  # the chart's text alternative
+
+
+def test_countries_are_listed_when_there_are_several(alice: User) -> None:
+    _campaign, run = started(alice, contacts=2)
+    settle(run, 1, MessageStatus.DELIVERED)
+    tallies.count_due(lambda: False)
+    assert ">Russia<" not in page(alice).content.decode()
+    settle(run, 1, MessageStatus.DELIVERED)
+    run.messages.filter(pk=run.messages.latest("pk").pk).update(phone=77011234567)
+    CountState.objects.update(next_count_at=now())
+    tallies.count_due(lambda: False)
+    shown = page(alice).content.decode()
+    assert ">Russia<" in shown
+    assert ">Kazakhstan<" in shown
 
 
 def test_each_period_is_compared_with_as_many_days_before(alice: User) -> None:

@@ -10,11 +10,12 @@ from campaigns.messages.transactional import message_send
 from campaigns.models import Message, Run
 from campaigns.services import campaign_delete
 from campaigns.states import MessageStatus, Repeat
+from project.core.money import money
 from reports.emails.digest import digest_of
 from reports.emails.dispatcher import send_each
 from reports.models import Report, ReportFrequency
 from tests import factories
-from tests.campaigns.outcomes import count_minute, settle, started
+from tests.campaigns.outcomes import count_minute, settle, spend, started
 from tests.reports.emails.mailbox import Mailbox, part
 
 DAY = date(2026, 11, 23)
@@ -65,6 +66,21 @@ def test_both_parts_have_figures_reasons_and_upcoming_starts(alice: User, autumn
     assert "3 sent, 2 failed" in plain
     assert "\n\n\n" not in plain
     assert "Autumn &amp; &lt;Winter&gt;" in html
+
+
+def test_the_cost_is_shown_in_total_and_by_campaign(alice: User, admin: User, autumn: Run, mailbox: Mailbox) -> None:
+    assert "Cost" not in "".join(report_parts(alice, mailbox))
+    Report.objects.all().delete()
+    with time_machine.travel(NOON, tick=False):
+        spend(autumn, "2.5", 3)
+    with time_machine.travel(MORNING, tick=False):
+        spend(autumn, "1")
+    for user in (alice, admin):
+        _subject, plain, html = report_parts(user, mailbox)
+        assert f"Cost: {money(7_500_000)}" in plain
+        assert f"3 sent, 2 failed · {money(7_500_000)}" in plain
+        assert f"Cost: <strong>{money(7_500_000)}</strong>" in html
+        assert html.count(money(7_500_000)) == 2
 
 
 def test_the_html_suits_mail_clients(alice: User, autumn: Run, mailbox: Mailbox) -> None:
