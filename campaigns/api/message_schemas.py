@@ -10,7 +10,7 @@ from campaigns.api.schemas import GatewayName, MessageText
 from campaigns.models import Campaign, Message
 from campaigns.states import MessageStatus
 from directory.api import Phone
-from project.http.body import Body
+from project.http.body import AmountOut, Body
 from project.http.paging import ListQuery
 
 
@@ -106,6 +106,7 @@ class MessageOut(MessageSummary):
     gateway: str | None = Field(
         alias="gateway_id", description="The gateway that has it or had it last; null: none yet"
     )
+    cost: AmountOut | None = Field(alias="charged", description="Null: not accepted, or no price is known")
     failures: list[AttemptOut]
 
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from campaigns.gateways.routing import Route
-from campaigns.states import QUARANTINED, RARE, RESENT, SUCCESS_PATH, MessageStatus
+from campaigns.states import CHARGED, QUARANTINED, RARE, RESENT, SUCCESS_PATH, MessageStatus
 from directory.models import Contact
 from project.core import clock
 from project.core.clock import now
@@ -161,6 +161,11 @@ class Message(models.Model):
     def recipient(self) -> int:
         """The phone that it is sent to: as frozen, or else the contact's current one."""
         return self.phone if self.phone is not None else cast("Contact", self.contact).phone
+
+    @property
+    def charged(self) -> int | None:
+        """What it has cost in micros; None if that is not known, or it was not accepted."""
+        return self.cost if self.status in CHARGED else None
 
     @property
     def planned_run(self) -> "Run | None":

@@ -24,6 +24,7 @@ from project.http.errors import Conflict
 from tests import factories
 from tests.campaigns.engine import assert_costs_match, run_session, send_everything, statuses
 from tests.campaigns.outcomes import settle, started
+from tests.conftest import ApiClient
 
 PRICE = Decimal("2.5")
 MICROS = 2_500_000
@@ -186,3 +187,19 @@ def test_four_workers_spend_a_budget_to_the_last_message(alice: User) -> None:
     run.refresh_from_db()
     assert (run.cost, run.reserved_cost, run.sent, run.pending) == (400 * 10**6, 0, 80, 40)
     assert_costs_match(run)
+
+
+def test_the_api_shows_what_a_message_cost(alice: User, sandbox: Sandbox) -> None:
+    campaign, _ = budgeted(alice, 2, "5")
+    send_everything(campaign, sandbox)
+    client = ApiClient(alice)
+    costs = {
+        row["status"]: client.get(f"/api/v1/messages/{row['id']}").json()["cost"]
+        for row in client.get(f"/api/v1/campaigns/{campaign.pk}/messages").json()["items"]
+    }
+    assert costs == {"sent": "5.00", "pending": None}
+    figures = client.get(f"/api/v1/campaigns/{campaign.pk}/stats").json()
+    assert (figures["cost"], figures["currency"], figures["runs"][0]["cost"]) == ("5.00", "RUB", "5.00")
+    shown = client.get(f"/api/v1/campaigns/{campaign.pk}").json()
+    assert (shown["budget"], shown["status"]) == ("5.00", "paused")
+    assert shown["budget_reached_at"]
