@@ -194,12 +194,12 @@ def test_the_api_shows_what_a_message_cost(alice: User, sandbox: Sandbox) -> Non
     send_everything(campaign, sandbox)
     client = ApiClient(alice)
     costs = {
-        row["status"]: client.get(f"/api/v1/messages/{row['id']}").json()["cost"]
-        for row in client.get(f"/api/v1/campaigns/{campaign.pk}/messages").json()["items"]
+        row["status"]: client.get(f"/messages/{row['id']}").json()["cost"]
+        for row in client.get(f"/campaigns/{campaign.pk}/messages").json()["items"]
     }
     assert costs == {"sent": "5.00", "pending": None}
-    figures = client.get(f"/api/v1/campaigns/{campaign.pk}/stats").json()
+    figures = client.get(f"/campaigns/{campaign.pk}/stats").json()
     assert (figures["cost"], figures["currency"], figures["runs"][0]["cost"]) == ("5.00", "RUB", "5.00")
-    shown = client.get(f"/api/v1/campaigns/{campaign.pk}").json()
+    shown = client.get(f"/campaigns/{campaign.pk}").json()
     assert (shown["budget"], shown["status"]) == ("5.00", "paused")
     assert shown["budget_reached_at"]
