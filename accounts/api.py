@@ -13,7 +13,8 @@ from accounts import services
 from accounts.api_access.idempotency import idempotent
 from accounts.api_access.tokens import anyone
 from accounts.models import ApiToken, Scope, User
-from project.http.body import AwareMoment, Body, Error, Flag, Line, Text
+from project.core.money import plain
+from project.http.body import Amount, AwareMoment, Body, Error, Flag, Line, Text
 from project.http.client import UserRequest
 from project.http.paging import ListQuery, Page, keyset, page_of
 
@@ -39,9 +40,15 @@ class UserOut(Schema):
     daily_report: bool = Field(description="Whether they get the daily report by e-mail")
     weekly_report: bool = Field(description="Whether they get the weekly report by e-mail, on Mondays")
     empty_reports: bool = Field(description="Whether reports without activity are sent, too")
+    monthly_budget: str | None = Field(examples=["100.00"])
     is_staff: bool = Field(description="Whether they are an administrator")
     is_active: bool
     date_joined: datetime
+
+    @staticmethod
+    def resolve_monthly_budget(user: User) -> str | None:
+        """Return the exact amount."""
+        return None if user.monthly_budget is None else plain(user.monthly_budget)
 
 
 class UserIn(Body):
@@ -64,6 +71,10 @@ class UserPatch(Body):
     daily_report: Flag = Field(default_factory=bool)
     weekly_report: Flag = Field(default_factory=bool)
     empty_reports: Flag = Field(default_factory=bool)
+    monthly_budget: Amount | None = Field(
+        default_factory=lambda: None,
+        description="Administrators only; the user's campaigns pause before they cost more in a month; null: no limit",
+    )
     is_staff: Flag = Field(default_factory=bool, description="Administrators only")
     is_active: Flag = Field(default_factory=bool, description="Administrators only")
 
@@ -144,7 +155,7 @@ def show_user(request: UserRequest, user_id: Id) -> User:
     summary="Change a user",
 )
 def change_user(request: UserRequest, user_id: Id, body: UserPatch) -> User:
-    """The user themselves and administrators. Only administrators change rights, and one must remain (409)."""
+    """The user themselves and administrators. Only administrators change rights and budgets; one must remain (409)."""
     return services.user_update(user=_user(request, user_id), by=request.user, **body.dict(exclude_unset=True))
 
 

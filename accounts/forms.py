@@ -15,6 +15,7 @@ from accounts.models import ApiToken, Scope, User, validate_person_name
 from accounts.optimistic_locking import VersionedForm
 from accounts.time_zones import zone_groups
 from project.core.clock import now
+from project.core.money import amount_field
 from project.http.lists import NEWEST, ListForm, contains_words
 
 _NEVER: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -96,6 +97,19 @@ class ProfileForm(VersionedForm, forms.ModelForm[User]):
         self.edited = copy(self.instance)  # validation writes into the instance
         current = self.instance.timezone
         self.fields["timezone"].widget = forms.Select(choices=[(current, current), *zone_groups()])
+
+
+class MonthlyBudgetForm(VersionedForm, forms.Form):
+    """What a user's campaigns may cost in a month, as administrators set it."""
+
+    monthly_budget = amount_field(
+        _("Monthly budget"),
+        help_text=_("Campaigns of the user pause before they would cost more in a month. Leave empty for no limit."),
+    )
+
+    def __init__(self, data: Any = None, *, user: User) -> None:
+        super().__init__(data, initial={"monthly_budget": user.monthly_budget})
+        self.edited = user
 
 
 class TokenForm(forms.ModelForm[ApiToken]):

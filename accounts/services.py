@@ -26,7 +26,8 @@ from accounts.sign_in.mfa import code_matches
 from project.core.clock import now
 from project.http.errors import Conflict, TooManyRequests
 
-RIGHTS = frozenset({"is_active", "is_staff"})
+RIGHTS = frozenset({"is_active", "is_staff", "monthly_budget"})
+"""What only administrators may change."""
 _SIGNUP_RETRY_SECONDS = 60  # seconds; these two are the windows of allauth's rate limits
 _LOGIN_RETRY_SECONDS = 300
 
@@ -73,14 +74,14 @@ def _check_new(user: User, password: str) -> None:
 
 
 def user_update(*, user: User, by: User, version: str | None = None, **changes: Any) -> User:
-    """Change a user's own settings, or as an administrator their rights (`RIGHTS`).
+    """Change a user's own settings, or as an administrator their rights and budget (`RIGHTS`).
 
     Raises PermissionDenied, `Stale` (a Conflict) unless the user has the given version, Conflict if no active
     administrator would remain, and ValidationError by field.
     """
     check_may_change_user(user=user, by=by)
     if RIGHTS & changes.keys() and not by.is_staff:
-        raise PermissionDenied(_("Only an administrator can change user roles."))
+        raise PermissionDenied(_("Only an administrator can change user roles and budgets."))
     with transaction.atomic():
         check_version(User.objects.select_for_update().get(pk=user.pk), version)
         if changes.get("is_staff") is False or changes.get("is_active") is False:

@@ -19,9 +19,10 @@ collect_personal_data: Final = Signal()
 
 def personal_data(user: User) -> dict[str, Any]:
     """Return all sections. Contacts belong to the organisation; the export lists only that the user changed them."""
-    account = ("email", "first_name", "last_name", "timezone", "language", "daily_report", "weekly_report")
+    settings = ("email", "first_name", "last_name", "timezone", "language", "daily_report", "weekly_report")
+    account = (*settings, "monthly_budget", "is_staff", "date_joined", "last_login")
     sections: dict[str, Any] = {
-        "account": {name: getattr(user, name) for name in (*account, "is_staff", "date_joined", "last_login")},
+        "account": {name: getattr(user, name) for name in account},
         "addresses": _rows(EmailAddress.objects.filter(user=user), "email", "verified", "primary"),
         "tokens": _rows(
             ApiToken.objects.filter(user=user), "name", "prefix", "created_at", "last_used_at", "revoked_at"

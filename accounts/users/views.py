@@ -19,7 +19,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
 from accounts import services
-from accounts.forms import InviteForm, SignupForm, UserListForm
+from accounts.audit_log import history_of
+from accounts.forms import InviteForm, MonthlyBudgetForm, SignupForm, UserListForm
 from accounts.models import User
 from accounts.sign_in import invitations
 from project.http.client import UserRequest
@@ -88,14 +89,21 @@ def users(request: UserRequest) -> HttpResponse:
     return render_list(request, "accounts/users.html", {"form": form, "page": form.page(form.found(), _PAGE_SIZE)})
 
 
-@require_safe
 @login_required
 def user(request: UserRequest, pk: int) -> HttpResponse:
-    """Show a user: rights, second factors and latest sign-ins."""
+    """Show a user: rights, budget, second factors and latest sign-ins; and save the budget."""
     administrators_only(request)
     row = get_object_or_404(User, pk=pk)
+    form = MonthlyBudgetForm(request.POST or None, user=row)
+    if form.is_valid():
+        with form.refusals():
+            services.user_update(user=row, by=request.user, version=form.opened, **form.cleaned_data)
+            messages.success(request, _("Budget saved."))
+            return redirect("accounts:user", pk)
     context = {
         "row": row,
+        "form": form,
+        "history": history_of(row),
         "second_factor": Authenticator.objects.filter(user=row).exclude(type="recovery_codes"),
         "sessions": UserSession.objects.filter(user=row).count(),
         "sign_ins": row.sign_ins.order_by("-pk")[:_MAX_SIGN_INS],

@@ -74,8 +74,8 @@ class MoneyField(_BigIntegerField):
         return None if value is None else from_micros(value)
 
     def to_python(self, value: Any) -> Decimal | None:
-        """Return the value as an amount."""
-        return value if value is None else Decimal(value)
+        """Return the value as an amount, as it will be read: `100.00` for 100."""
+        return None if value is None else from_micros(to_micros(Decimal(value)))
 
     def get_prep_value(self, value: Any) -> int | None:
         """Return the value as it is stored."""

@@ -87,6 +87,7 @@ TERMS: Final = {
     "last_name": "Letters of any script, spaces, hyphens, apostrophes",
     "local_time": "Whether `starts_at`'s wall-clock time holds in each contact's zone",
     "match": "How the attribute is compared; `exists` needs no value",
+    "monthly_budget": "Campaigns of the user pause before they cost more in a month; null: no limit",
     "name": "Name",
     "next": "`cursor` of the next page; null on the last",
     "countries": "ISO 3166 codes; an empty list does not narrow",

@@ -20,6 +20,7 @@ from project.core.clock import now
 from project.http.client import UserRequest
 from reports.analytics.charts import Charts, by_day, by_hour
 from reports.dashboard import figures
+from reports.dashboard.budgets import budget_problems
 
 _ACTIVE: Final = (CampaignStatus.RUNNING, CampaignStatus.PAUSED)
 _SHOWN: Final = 8
@@ -43,6 +44,7 @@ def home(request: UserRequest) -> HttpResponse:
             .filter(status=CampaignStatus.SCHEDULED)
             .order_by("starts_at")[:_SHOWN],
             "problems": _problems(request.user),
+            "budgets": budget_problems(request.user),
             "periods": zip(_PERIODS, figures.periods(request.user, _PERIODS), strict=True),
             "days": days,
             "charts": _charts(request.user, days),

@@ -44,6 +44,7 @@ def test_anyone_signs_up_and_gets_a_confirmation_email() -> None:
         "daily_report": True,
         "weekly_report": False,
         "empty_reports": False,
+        "monthly_budget": None,
         "is_staff": False,
         "is_active": True,
         "date_joined": response.json()["date_joined"],
@@ -183,6 +184,15 @@ def test_users_cannot_change_their_own_rights(alice: User) -> None:
     assert patch(alice, alice, is_active=True).status_code == 403
     alice.refresh_from_db()
     assert not alice.is_staff
+
+
+def test_only_administrators_set_a_monthly_budget(admin: User, alice: User) -> None:
+    assert patch(admin, alice, monthly_budget="100.5").json()["monthly_budget"] == "100.50"
+    assert ApiClient(alice).get("/users/me").json()["monthly_budget"] == "100.50"
+    assert patch(alice, alice, monthly_budget=None).status_code == 403
+    for invalid in (-1, "0.0000001", 10**10, "much"):
+        assert wrong_fields(patch(admin, alice, monthly_budget=invalid)) == {"monthly_budget"}
+    assert patch(admin, alice, monthly_budget=None).json()["monthly_budget"] is None
 
 
 def test_users_cannot_change_other_users(alice: User, bob: User) -> None:

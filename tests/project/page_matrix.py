@@ -109,7 +109,7 @@ PAGES: Final[dict[str, Page]] = {
     # Users
     "/users/": Page(admins(200)),
     "/users/invite/": Page(admins(200), admins(302), {"email": "new@example.org"}),
-    "/users/<int:pk>/": Page(admins(200)),
+    "/users/<int:pk>/": Page(admins(200), admins(302), {"monthly_budget": "100"}),
     "/users/<int:pk>/<slug:action>/": Page(post=admins(302), values={"action": tuple(_USER_ACTIONS)}),
     "/i18n/setlang/": Page(anyone(302), anyone(302), {"language": "ru"}),
     # Gateways

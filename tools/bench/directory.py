@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import IO, Any, Final
 from urllib.parse import urlencode
 
+import phonenumbers
+from django.core.cache import caches
 from django.core.management import call_command
 from django.db import connection
 from django.test import Client
@@ -25,8 +27,10 @@ from django.utils.timezone import now
 from tools.bench.figures import figure  # isort: skip - it sets Django up
 
 from accounts.models import User
+from campaigns.models import Price
+from campaigns.prices.estimate import priced_audience
 from directory.audiences.audience import Audience
-from directory.audiences.services import audience_size
+from directory.audiences.services import audience_distribution, audience_size
 from directory.contacts.upsert import Policy
 from directory.imports import services
 from directory.imports.models import Import, ImportStatus
@@ -58,6 +62,9 @@ _LISTS: Final[dict[str, dict[str, Any]]] = {
     "two tags": {"tag": ["new", "rare"]},
     "operator": {"operator_code": "903"},
     "operator, by last change": {"operator_code": "903", "sort": "changed"},
+    "country": {"country": "KG"},
+    "country, by name": {"country": "KG", "sort": "name"},
+    "country, by last change": {"country": "RU", "sort": "changed"},
     "time zone": {"timezone": "Asia/Omsk"},
     "time zone, by name": {"timezone": "Asia/Omsk", "sort": "name"},
     "owner": {"owner": "1"},
@@ -68,6 +75,7 @@ _LISTS: Final[dict[str, dict[str, Any]]] = {
     "days, by last change": {**_TEN_DAYS, "sort": "changed"},
     "days, by name": {**_TEN_DAYS, "sort": "name"},
 }
+_COUNTRIES: Final = sorted(phonenumbers.SUPPORTED_REGIONS - {"RU"})[::4][:60]
 _DEEP: Final = {"newest": ("-id",), "name": ("search",), "phone": ("phone",), "changed": ("-updated_at", "-id")}
 _CITY: Final = {"name": "city", "match": "equals", "value": "омск"}
 _LATELY: Final = {"when": "not_within", "days": 30}
@@ -75,6 +83,8 @@ _AUDIENCES: Final[dict[str, dict[str, Any]]] = {
     "everyone": {},
     "operators": {"operator_codes": ["903", "905"]},
     "time zone": {"timezones": ["Europe/Moscow"]},
+    "country": {"countries": ["KG"]},
+    "country, tag": {"countries": ["RU"], "tags": ["half"]},
     "tag": {"tags": ["half"]},
     "any of two tags": {"tags": ["half", "loyal"]},
     "all of two tags": {"tags": ["half", "loyal"], "tags_match": "all"},
@@ -100,6 +110,7 @@ def directory(number: int) -> None:
     client.force_login(owner)
     import_(owner, client, number)
     _add_details(owner)
+    Price.objects.create(gateway="probe", area="KG", price=1, valid_from=now().date())
     lists(client)
     audiences()
     call_command("flush", verbosity=0, interactive=False)
@@ -152,12 +163,18 @@ def _write_csv(file: IO[bytes], number: int) -> None:
 
 
 def _add_details(owner: User) -> None:
-    """Set tags, 1 % opted out, 1 % deactivated, 10 % added within ten days, and last contacts."""
+    """Set countries, tags, 1 % opted out, 1 % deactivated, 10 % added within ten days, and last contacts."""
     first = Contact.objects.order_by("pk").values_list("pk", flat=True)[0]
     number = Contact.objects.count()
     suppress(list(Contact.objects.values_list("phone", flat=True)[: number // 100]), by=owner)
     table, tagged = Contact._meta.db_table, Contact.tags.through._meta.db_table
     with connection.cursor() as cursor:
+        # Two in five stay in Russia, the others are spread over sixty countries.
+        for number_of_country, code in enumerate(_COUNTRIES):
+            cursor.execute(
+                f"UPDATE {table} SET country = %s WHERE id * 7919 %% 100 = %s",  # noqa: S608
+                [code, number_of_country],
+            )
         cursor.execute(f"UPDATE {table} SET is_active = NOT is_active WHERE id * 7919 %% 100 = 1", [])  # noqa: S608
         for name, share in _TAGS.items():
             tag = Tag.objects.create(name=name)
@@ -196,10 +213,18 @@ def lists(client: Client) -> None:
 
 
 def audiences() -> None:
-    """Measure each kind of filter, and some combinations."""
+    """Measure each kind of filter, and some combinations; and what a page shows of an audience."""
     for name, asked in _AUDIENCES.items():
         audience = Audience.from_json(asked)
         _report(f"audience: {name}", lambda audience=audience: audience_size(audience))  # type: ignore[misc]
+    _report("distribution: everyone", lambda: _uncached(audience_distribution, Audience()))
+    _report("estimate: everyone", lambda: _uncached(priced_audience, Audience(), None, None))
+
+
+def _uncached(job: Callable[..., Any], *arguments: Any) -> None:
+    """Run a job that would otherwise answer from the process's cache."""
+    caches["process"].clear()
+    job(*arguments)
 
 
 def _get(client: Client, address: str) -> None:

@@ -14,8 +14,8 @@ from campaigns.states import CHARGED, MessageStatus
 def _costs(run: Run) -> dict[str, int]:
     """What the run's messages have cost, and what is reserved for those being sent."""
     charged, reserved = Q(status__in=CHARGED), Q(status=MessageStatus.SENDING)
-    sums = {"cost": Sum("cost", filter=charged), "reserved_cost": Sum("cost", filter=reserved)}
-    return {name: int(value or 0) for name, value in run.messages.aggregate(**sums).items()}
+    sums = run.messages.aggregate(charged=Sum("cost", filter=charged), reserved=Sum("cost", filter=reserved))
+    return {"cost": int(sums["charged"] or 0), "reserved_cost": int(sums["reserved"] or 0)}
 
 
 class Command(BaseCommand):

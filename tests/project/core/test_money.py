@@ -7,7 +7,7 @@ from django.core.exceptions import ValidationError
 from django.utils.translation import override
 from pytest_django import Settings
 
-from project.core.money import from_micros, money, price, to_micros
+from project.core.money import MoneyField, from_micros, money, price, to_micros
 
 
 @pytest.mark.parametrize(
@@ -15,6 +15,10 @@ from project.core.money import from_micros, money, price, to_micros
 )
 def test_amounts_are_exact_and_have_the_places_of_the_currency(amount: str, shown: str) -> None:
     assert str(from_micros(to_micros(Decimal(amount)))) == shown
+
+
+def test_a_new_amount_is_written_like_a_stored_one() -> None:
+    assert str(MoneyField().to_python("100")) == "100.00"
 
 
 def test_an_amount_with_too_many_places_is_refused() -> None:

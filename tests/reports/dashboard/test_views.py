@@ -1,4 +1,5 @@
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -8,12 +9,12 @@ from django.test import Client
 from django.utils.timezone import localtime, now
 
 from accounts.models import User
-from campaigns.models import Gateway
-from campaigns.states import MessageStatus
+from campaigns.models import Campaign, Gateway
+from campaigns.states import CampaignStatus, MessageStatus
 from project.queue.broker import canary
 from tests import factories
 from tests.campaigns.browser_client import browser, htmx
-from tests.campaigns.outcomes import settle, started
+from tests.campaigns.outcomes import settle, spend, started
 
 
 def home(user: User) -> str:
@@ -42,6 +43,34 @@ def test_the_home_page_shows_running_and_upcoming_campaigns_and_problems(alice: 
     assert "Winter" in content
     assert "2 failed" in content
     assert "Autumn" not in home(bob)
+
+
+def test_budgets_that_are_used_up_or_nearly_so_are_problems(alice: User, bob: User, admin: User) -> None:
+    started(alice, contacts=1, name="Winter")
+    assert "No problems." in home(alice)
+    for name, spent in (("Spring", "7.9"), ("Summer", "8"), ("Autumn", "10")):
+        campaign, run = started(alice, contacts=1, name=name, budget=Decimal(10))
+        spend(run, spent)
+        if name == "Autumn":
+            campaign.enter(CampaignStatus.PAUSED, budget_reached_at=now())
+    Campaign.objects.filter(name="Winter").update(status=CampaignStatus.PAUSED)  # by a user
+    for user in (alice, admin):
+        problems = home(user).partition("Problems in")[2]
+        assert f'/campaigns/{campaign.pk}/">Autumn</a>' in problems
+        assert problems.count("Paused: budget used up") == 1
+        assert problems.count("of the budget used") == 1
+        assert "80.0\N{NARROW NO-BREAK SPACE}% of the budget used" in problems
+    assert "budget" not in home(bob)
+
+
+def test_most_of_the_months_budget_is_a_problem_of_the_user(alice: User, admin: User) -> None:
+    _campaign, run = started(alice, contacts=1)
+    spend(run, "8.5")
+    for budget, warned in ((11, False), (10, True)):
+        User.objects.filter(pk=alice.pk).update(monthly_budget=Decimal(budget))
+        assert ("Your budget of this month" in home(alice)) == warned
+    assert "85.0\N{NARROW NO-BREAK SPACE}% used" in home(alice)
+    assert "Your budget of this month" not in home(admin)
 
 
 def test_the_figures_of_today_are_drawn_by_the_hour(alice: User) -> None:
