@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Final, NamedTuple
 
 from django.core.cache import caches
-from django.db.models import CharField, Count
+from django.db.models import CharField, Count, Value
 from django.db.models.functions import Cast, Substr
 
 from campaigns.gateways.areas import Areas
@@ -115,7 +115,8 @@ def _counted(audience: Audience, digits: int) -> list[tuple[str, str, int]]:
     counted: list[tuple[str, str, int]] | None = caches["process"].get(key)
     if counted is None:
         matching = Contact.objects.contactable().matching(audience).order_by()
-        beginning = Substr(Cast("phone", CharField()), 1, digits)
+        # Without the phone an index suffices.
+        beginning = Substr(Cast("phone", CharField()), 1, digits) if digits else Value("")
         rows = matching.annotate(beginning=beginning).values_list("country", "beginning")
         counted = list(rows.annotate(recipients=Count("pk")))
         caches["process"].set(key, counted, _CACHE_SECONDS)

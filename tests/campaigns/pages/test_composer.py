@@ -1,6 +1,8 @@
 """The composer, its preview, and the editor."""
 
-from datetime import UTC, datetime, time, timedelta
+import re
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -214,3 +216,18 @@ def test_every_field_of_the_form_is_on_the_page(alice: User) -> None:
     answer: Any = browser(alice).get(NEW)
     page = answer.content.decode()
     assert [each.name for each in answer.context["form"] if f'name="{each.html_name}"' not in page] == []
+
+
+def test_the_cost_is_shown_by_country_where_prices_are_known(alice: User) -> None:
+    for phone in (79161112233, 77010001234):
+        factories.contact(alice, phone=phone)
+    client = browser(alice)
+    assert "expected cost" not in client.post(PREVIEW, composed(), headers=htmx()).content.decode()
+    for area, amount in (("RU", "2.5"), ("KZ", "3")):
+        Price.objects.create(gateway="probe", area=area, price=Decimal(amount), valid_from=date(2026, 1, 1))
+    preview = client.post(PREVIEW, composed(text="Hello"), headers=htmx()).content.decode()
+    assert "RUB\u00a05.50" in preview
+    assert re.findall(r"<span>(\w+) <span class=\"muted nowrap\">probe", preview) == ["Kazakhstan", "Russia"]
+    review = client.post(PREVIEW, composed(repeat="daily"), headers=htmx("review-body")).content.decode()
+    assert "≈ RUB\u00a05.50" in review
+    assert "each time" in review
