@@ -1,16 +1,19 @@
 """The cost of messages: counted when a gateway has accepted or may have accepted them, in micros."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, Final, NamedTuple, cast
 
 from django.conf import settings
 from django.db.models.functions import Coalesce
 
 from campaigns.counters import count_costs
-from campaigns.models import MessageQuerySet
+from campaigns.models import Message, MessageQuerySet
 from directory import phones
+from project.core.sql import execute, table, table_rows
+
+_TABLE: Final = Message._meta.db_table
 
 
 class Charge(NamedTuple):
@@ -36,6 +39,28 @@ def charge(charges: Iterable[Charge], *, sign: int = 1) -> dict[int, Counter[str
         numbers[key].update(messages=sign, parts=sign * parts, cost=sign * cost)
         changes[run_id]["cost"] += sign * cost
     count_costs(numbers)
+    return changes
+
+
+def set_costs(costs: Mapping[int, int | None]) -> None:
+    """Set the costs of messages (by id), without counting them."""
+    if costs:
+        execute(
+            f"WITH {table(Message, 'priced', ('id', 'cost'))} "  # noqa: S608
+            f"UPDATE {_TABLE} SET cost = priced.cost FROM priced WHERE {_TABLE}.id = priced.id",
+            table_rows(costs.items()),
+        )
+
+
+def recharge(costs: Mapping[int, int]) -> dict[int, Counter[str]]:
+    """Replace the costs of accepted messages (by id) by those that their gateway reports; see `charge`."""
+    if not costs:
+        return {}
+    messages = Message.objects.filter(pk__in=costs)
+    changes = charge(charges_of(messages), sign=-1)
+    set_costs(costs)
+    for run_id, change in charge(charges_of(messages)).items():
+        changes[run_id].update(change)
     return changes
 
 

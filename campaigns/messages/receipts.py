@@ -17,6 +17,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Min, Q
 
+from campaigns.costs import recharge
 from campaigns.counters import count, count_ended, count_hour, count_minutes, count_not_delivered, moved
 from campaigns.gateways.drivers.base import Receipt
 from campaigns.metrics import GATEWAY_MESSAGES
@@ -24,6 +25,7 @@ from campaigns.models import Message, WaitingReceipt
 from campaigns.states import OPEN, MessageStatus
 from campaigns.webhook_events import log_messages, messages_changed
 from project.core.clock import now
+from project.core.money import to_micros
 from project.queue.tasks import task
 
 _BATCH: Final = 2000
@@ -50,7 +52,13 @@ class _Awaiting(NamedTuple):
 def receipts_store(gateway: str, receipts: Iterable[Receipt]) -> int:
     """Store receipts of a gateway; return how many."""
     rows = WaitingReceipt.objects.bulk_create(
-        WaitingReceipt(gateway=gateway, message_id=row.message_id, delivered=row.delivered, reason=row.reason)
+        WaitingReceipt(
+            gateway=gateway,
+            message_id=row.message_id,
+            delivered=row.delivered,
+            reason=row.reason,
+            cost=None if row.price is None else to_micros(row.price),
+        )
         for row in receipts
     )
     if rows:
@@ -109,6 +117,8 @@ def _apply(rows: Iterable[WaitingReceipt]) -> set[int]:
     messages_changed(changes.keys(), ids)
     log_messages(ids)
     count_minutes({(run_id, moment): numbers for run_id, numbers in ends.items()})
+    for run_id, change in recharge({message.pk: row.cost for message, row in chosen if row.cost is not None}).items():
+        changes[run_id].update(change)
     count(changes)
     _count_by_gateway((receipt for _, receipt in chosen), moment)
     return set(ids)

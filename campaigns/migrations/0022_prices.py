@@ -67,6 +67,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField("message", "cost", models.BigIntegerField(null=True)),
         migrations.AddField("message", "route", models.CharField(max_length=40, null=True)),
+        migrations.AddField("waitingreceipt", "cost", models.BigIntegerField(null=True)),
         migrations.AddField("run", "cost", models.BigIntegerField(db_default=0, default=0)),
         migrations.AddField("run", "reserved_cost", models.BigIntegerField(db_default=0, default=0)),
         migrations.AddField("run", "routed", models.BooleanField(db_default=False, default=False, editable=False)),

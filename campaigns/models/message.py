@@ -217,12 +217,16 @@ class Attempt(models.Model):
 
 
 class WaitingReceipt(models.Model):
-    """A receipt that is not applied yet. Its message may not be recorded as sent yet, or may not exist."""
+    """A receipt that is not applied yet. Its message may not be recorded as sent yet, or may not exist.
+
+    `cost` is what the gateway says that the message has cost, in micros.
+    """
 
     gateway = models.CharField(max_length=40)
     message_id = models.BigIntegerField()
     delivered = models.BooleanField()
     reason = models.CharField(max_length=40, default="", blank=True)
+    cost = models.BigIntegerField(null=True)
     received_at = models.DateTimeField(default=clock.now)
     due_at = models.DateTimeField(default=clock.now, db_index=True)
 

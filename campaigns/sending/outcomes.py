@@ -12,7 +12,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef
 
-from campaigns.costs import Charge, charge
+from campaigns.costs import Charge, charge, set_costs
 from campaigns.counters import count, count_hour, count_minutes, count_reasons, moved
 from campaigns.gateways.drivers.base import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
 from campaigns.metrics import GATEWAY_MESSAGES, GATEWAY_SECONDS
@@ -22,6 +22,7 @@ from campaigns.sending.sql import TABLE, fenced, table, uuid
 from campaigns.states import MessageStatus
 from campaigns.webhook_events import messages_changed
 from project.core.clock import now
+from project.core.money import to_micros
 from project.core.sql import among, id_list, prefer_index_scans, stamp, table_rows
 from project.observability.logs import log_each, mask
 
@@ -41,6 +42,12 @@ class Completed(NamedTuple):
     def sent(self) -> bool:
         """Whether the gateway accepted."""
         return self.outcome.verdict == Verdict.SENT
+
+    @property
+    def cost(self) -> int | None:
+        """What the message costs in micros: as the gateway says, or else by its tariff."""
+        price = self.outcome.price
+        return self.message.cost if price is None else to_micros(price)
 
 
 @dataclass(slots=True)
@@ -93,6 +100,7 @@ def record(token: UUID, batch: list[Completed], *, gateway: str, idempotent: boo
         held_others = [(completed, row) for completed, row in others if completed.message.id in held]
         Attempt.objects.bulk_create([_attempt(completed, moment) for completed, _ in held_others])
         accepted = [completed for completed in sent if completed.message.id in held]
+        set_costs({done.message.id: done.cost for done in accepted if done.cost != done.message.cost})
         messages_changed({completed.message.run_id for completed in batch}, held)
         _count(accepted, held_others, moment, gateway)
         states = Counter(row.status for _, row in held_others)
@@ -221,9 +229,9 @@ def _count(sent: list[Completed], others: list[tuple[Completed, NextState]], mom
 
 def _charges(charged: list[Completed], moment: datetime, gateway: str) -> list[Charge]:
     return [
-        Charge(message.run_id, moment, gateway, message.phone, message.parts, message.cost)
-        for message, *_ in charged
-        if message.cost is not None
+        Charge(message.run_id, moment, gateway, message.phone, message.parts, completed.cost)
+        for completed in charged
+        if (message := completed.message) and completed.cost is not None
     ]
 
 

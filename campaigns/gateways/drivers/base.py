@@ -7,6 +7,7 @@ import json
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, Literal, NamedTuple, NoReturn
@@ -40,6 +41,7 @@ class TransportFailure(StrEnum):
 
 
 _ENDS: Final = {"delivered": True, "undelivered": False}
+_MAX_PRICE: Final = 10**6
 _CODE: Final = re.compile(r"[a-z0-9_]{1,40}")
 _CERTAIN: Final = frozenset(
     {
@@ -81,13 +83,14 @@ class Outcome(NamedTuple):
     """The meaning of an answer. `reason` is a short code.
 
     `uncertain`: the gateway may have accepted nevertheless. `hold` (seconds) stops all messages to the gateway, not
-    only this one.
+    only this one. `price` is what the gateway says that an accepted message costs, with all its parts.
     """
 
     verdict: Verdict
     reason: str = ""
     uncertain: bool = False
     hold: float | None = None
+    price: Decimal | None = None
 
 
 class Callback(NamedTuple):
@@ -98,11 +101,15 @@ class Callback(NamedTuple):
 
 
 class Receipt(NamedTuple):
-    """The gateway's report on an accepted message. `reason` is a short code if it was not delivered."""
+    """The gateway's report on an accepted message. `reason` is a short code if it was not delivered.
+
+    `price` is as in `Outcome`.
+    """
 
     message_id: int
     delivered: bool
     reason: str = ""
+    price: Decimal | None = None
 
 
 class InvalidReceipt(ValueError):
@@ -180,8 +187,8 @@ class Driver(ABC):
     def parse_receipts(self, callback: Callback) -> list[Receipt]:
         """Return the receipts with a final status; intermediate ones are ignored. Raises InvalidReceipt.
 
-        The default format is JSON: `{"id": 7, "status": "delivered"}` or `"undelivered"`, optionally with `reason`, or
-        a list of these.
+        The default format is JSON: `{"id": 7, "status": "delivered"}` or `"undelivered"`, optionally with `reason` and
+        `price`, or a list of these.
         """
         try:
             data = JSON.decode(callback.body.decode())
@@ -209,7 +216,19 @@ def _receipt_of(row: Any) -> Receipt:
         raise InvalidReceipt("A receipt is an object with id and status.")
     reason = row.get("reason")
     code = reason if isinstance(reason, str) and _CODE.fullmatch(reason) else ""
-    return Receipt(message_id_of(row.get("id")), _ENDS[row["status"]], code)
+    return Receipt(message_id_of(row.get("id")), _ENDS[row["status"]], code, reported_price(row.get("price")))
+
+
+def reported_price(value: Any) -> Decimal | None:
+    """Return a price that a gateway reports as a number or text; None if it is none, or has more than six places."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        price = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    plausible = price.is_finite() and 0 <= price <= _MAX_PRICE and price == round(price, 6)
+    return price if plausible else None
 
 
 def outcome_by_status(answer: Answer) -> Outcome | None:

@@ -1,4 +1,7 @@
-"""The `probe` gateway: `POST {url}/send/{msgId}` with a bearer token; `{"code": 0}` means accepted."""
+"""The `probe` gateway: `POST {url}/send/{msgId}` with a bearer token; `{"code": 0}` means accepted.
+
+A `price` in the answer is what the message costs.
+"""
 
 from functools import lru_cache
 from json.encoder import encode_basestring
@@ -14,6 +17,7 @@ from campaigns.gateways.drivers.base import (
     Verdict,
     _,
     outcome_by_status,
+    reported_price,
     unconfirmed,
 )
 
@@ -69,4 +73,5 @@ def _understood(body: bytes) -> Outcome:
     code = data.get("code")
     if isinstance(code, bool) or code != 0:
         return unconfirmed("wrong_code")
-    return _ACCEPTED
+    price = reported_price(data.get("price"))
+    return _ACCEPTED if price is None else Outcome(Verdict.SENT, price=price)

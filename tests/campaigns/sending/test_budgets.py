@@ -10,10 +10,12 @@ from django.db import connection
 
 from accounts.models import User
 from campaigns import services
-from campaigns.gateways.drivers.base import Answer, Outcome, Verdict
+from campaigns.gateways.drivers.base import Answer, Callback, Outcome, Verdict
+from campaigns.gateways.drivers.probe import Probe
 from campaigns.gateways.registry import route_of
 from campaigns.messages import unresolved
-from campaigns.models import Campaign, Message, Price, Run, RunCost
+from campaigns.messages.receipts import apply_receipts, receipts_store
+from campaigns.models import Campaign, Message, Price, Run, RunCost, WaitingReceipt
 from campaigns.sandbox.server import Sandbox
 from campaigns.sending.budgets import left
 from campaigns.sending.lease import lease
@@ -203,3 +205,37 @@ def test_the_api_shows_what_a_message_cost(alice: User, sandbox: Sandbox) -> Non
     shown = client.get(f"/campaigns/{campaign.pk}").json()
     assert (shown["budget"], shown["status"]) == ("5.00", "paused")
     assert shown["budget_reached_at"]
+
+
+@pytest.mark.parametrize(
+    ("reported", "cost"),
+    [('"2.75"', 2_750_000), ("0", 0), ("1.1", 1_100_000), ('"free"', MICROS), ("-1", MICROS), ("true", MICROS)],
+)
+def test_a_price_in_the_answer_replaces_that_of_the_tariff(alice: User, reported: str, cost: int) -> None:
+    _, run = started(alice, contacts=1, text="One part")
+    token = uuid.uuid4()
+    [message] = lease({run.pk: 1}, token, route_of("probe"))
+    answer = Answer(200, f'{{"code": 0, "price": {reported}}}'.encode())
+    record(token, [Completed(message, answer, Probe("", "").parse(answer))], gateway="probe", idempotent=True)
+    run.refresh_from_db()
+    assert (run.cost, run.reserved_cost, Message.objects.get().cost) == (cost, 0, cost)
+    assert_costs_match(run)
+
+
+@pytest.mark.parametrize(("known", "price"), [(True, '"1.25"'), (False, "1.25")])
+def test_a_price_in_the_receipt_replaces_that_of_the_tariff(
+    alice: User, sandbox: Sandbox, *, known: bool, price: str
+) -> None:
+    if not known:
+        Price.objects.all().delete()
+    campaign, run = started(alice, contacts=2, text="One part")
+    send_everything(campaign, sandbox)
+    first = Message.objects.earliest("pk")
+    body = f'{{"id": {first.pk}, "status": "delivered", "price": {price}}}'.encode()
+    receipts_store("probe", Probe("", "").parse_receipts(Callback({}, body)))
+    WaitingReceipt.objects.update(due_at=now())
+    apply_receipts()
+    run.refresh_from_db()
+    assert run.cost == 1_250_000 + (MICROS if known else 0)
+    assert run.delivered == 1
+    assert_costs_match(run)
