@@ -116,8 +116,9 @@ class Costs:
 
     def by_campaign(self, campaigns: Collection[int]) -> dict[int, int]:
         """What these campaigns have cost; those without a cost are left out."""
-        sums = self._current.filter(run__campaign__in=campaigns).values_list("run__campaign").annotate(Sum("cost"))
-        return {pk: int(cost) for pk, cost in sums}
+        rows = self._current.filter(run__campaign__in=campaigns).values_list("run__campaign")
+        sums = rows.annotate(Sum("messages"), Sum("cost"))
+        return {pk: int(cost) for pk, messages, cost in sums if messages}
 
     @property
     def before(self) -> Cost | None:

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from functools import partial
 from io import StringIO
 from operator import itemgetter
@@ -28,10 +29,13 @@ from campaigns.models import Attempt, Campaign, CampaignQuerySet, Message, Messa
 from campaigns.planning.lifecycle import campaign_advance
 from campaigns.sending.lease import lease
 from campaigns.sending.outcomes import Completed, record
-from campaigns.states import ACCEPTED, ENDED, MARKED, OPEN, MessageStatus, Resolution
+from campaigns.states import ACCEPTED, CHARGED, ENDED, MARKED, OPEN, MessageStatus, Resolution
 from campaigns.statistics import campaign_statistics
+from directory.phones import country
+from project.core.money import from_micros
 from project.http.errors import Conflict
 from reports.analytics import tallies
+from reports.analytics.costs import COST_BREAKDOWNS
 from reports.dashboard import figures
 from reports.emails.digest import Section, digest_of
 from reports.models import Facet, ReportFrequency
@@ -48,6 +52,10 @@ OUTCOMES = {
     "retry": Outcome(Verdict.RETRY, "timeout", uncertain=True),
     "unknown": Outcome(Verdict.RETRY, "lost", uncertain=True),
 }
+PRICES = {"RU": 2_500_000, "KZ": 333_333}
+COUNTRIES = (79160000000, 77010000000, 375291234560)
+"""The first phones of three countries; the last one has no price."""
+GATEWAYS = ("probe", "probe", "second")
 RECEIPTS = {"delivered": True, "undelivered": False}
 BY_HAND: dict[str, Callable[..., Campaign]] = {
     "retry_failed": services.campaign_retry_failed,
@@ -72,33 +80,34 @@ class TestAnyHistory(TestCase):
         alice, bob = (factories.user(f"{name}@example.org", timezone=zone) for name in ("alice", "bob"))
         admin = factories.user("admin@example.org", timezone=zone, is_staff=True)
         with time_machine.travel(BEGIN, tick=False):
-            for _ in range(joiners):
-                factories.contact(alice)
+            for number in range(joiners):
+                factories.contact(alice, phone=COUNTRIES[number % len(COUNTRIES)] + number)
             campaigns = [factories.campaign(owner, ends_at=END + timedelta(days=9)) for owner in (alice, alice, bob)]
             for campaign in campaigns:
                 campaign_advance(campaign.pk)
         for index, minutes, outcomes in sorted(steps, key=lambda step: step[1]):
-            play(campaigns[index], BEGIN + timedelta(minutes=minutes), outcomes)
+            play(campaigns[index], GATEWAYS[index], BEGIN + timedelta(minutes=minutes), outcomes)
         with time_machine.travel(END, tick=False), timezone.override(zone):
             for user in (alice, bob, admin):
                 assert_all_agree(user, figures.reported(user))
 
 
-def play(campaign: Campaign, moment: datetime, events: list[str]) -> None:
-    """Send messages, record outcomes, and apply receipts at that moment."""
+def play(campaign: Campaign, gateway: str, moment: datetime, events: list[str]) -> None:
+    """Send messages by the gateway, record outcomes, and apply receipts at that moment."""
     outcomes = [name for name in events if name in OUTCOMES]
     with time_machine.travel(moment, tick=False):
         token, (run,) = uuid4(), campaign.runs.select_related("campaign")
-        leased = lease({run.pk: len(outcomes)}, token, Route("probe")) if outcomes else []
+        route = Route(gateway, price_of=lambda phone: PRICES.get(country(phone)))
+        leased = lease({run.pk: len(outcomes)}, token, route) if outcomes else []
         ended = zip(leased, outcomes, strict=False)
         done = {name: Completed(message, Answer(200), OUTCOMES[name]) for message, name in ended}
         for name, each in done.items():
-            record(token, [each], gateway="probe", idempotent=name != "unknown")
+            record(token, [each], gateway=gateway, idempotent=name != "unknown")
         accepted = Message.objects.filter(run=run, status__in=(MessageStatus.SENT, MessageStatus.UNKNOWN)).order_by(
             "pk"
         )
         receipts = [RECEIPTS[name] for name in events if name in RECEIPTS]
-        receipts_store("probe", [Receipt(message.pk, good) for message, good in zip(accepted, receipts, strict=False)])
+        receipts_store(gateway, [Receipt(message.pk, good) for message, good in zip(accepted, receipts, strict=False)])
         apply_receipts()
         for name in (name for name in events if name in BY_HAND):
             with suppress(Conflict):
@@ -114,10 +123,16 @@ def assert_all_agree(user: User, campaigns: CampaignQuerySet) -> None:
     stats = ApiClient(user).get("/stats").json()
     assert figures.messages_by_status(user) == stats["messages"]["by_status"] == by_status
     tallies.count_due(lambda: False)
-    assert_report_agrees(messages, browser(user).get("/reports/?period=own&first=2026-11-20&last=2026-11-24").context)
+    period = "?period=own&first=2026-11-20&last=2026-11-24"
+    report: Any = browser(user).get(f"/reports/{period}").context
+    assert_report_agrees(messages, report)
+    assert_costs_agree(user, messages, report, f"/reports/%s.csv{period}")
+    assert stats["cost"] == amount(sum(costs_by("run", messages).values()))
     for campaign in campaigns:
-        shown: Any = browser(user).get(f"/reports/campaigns/{campaign.pk}/").context
+        address = f"/reports/campaigns/{campaign.pk}/"
+        shown: Any = browser(user).get(address).context
         assert_report_agrees(messages.filter(run__campaign=campaign), shown)
+        assert_costs_agree(user, messages.filter(run__campaign=campaign), shown, f"{address}%s.csv")
         # An attempt whose acceptance was learned later counts as failed and as accepted.
         unmarked = Attempt.objects.exclude(message__reason=MARKED)
         doubted = unmarked.filter(message__run__campaign=campaign, message__status__in=ACCEPTED, at=LAST_ATTEMPT)
@@ -131,8 +146,13 @@ def assert_all_agree(user: User, campaigns: CampaignQuerySet) -> None:
         assert {status: int(row[status]) for status in by_status} == item["by_status"]
         listed = rows_of(user, f"/reports/campaigns/{item['id']}/messages.csv")
         assert Counter(row["status"] for row in listed) == +Counter(item["by_status"])
+        cost = sum(costs_by("run__campaign", messages.filter(run__campaign=item["id"])).values())
+        assert item["cost"] == amount(cost)
+        assert row["cost"] == (item["cost"] if cost else "")
+        assert sum(Decimal(row["cost"] or 0) for row in listed) == from_micros(cost)
     assert not exported
 
+    costs = costs_by("day", messages)
     days = {row.day: (row.sent, row.failed) for row in figures.by_day(user, 5)}
     in_file = {row["day"]: (int(row["accepted"]), int(row["failed"])) for row in rows_of(user, "/reports/days.csv")}
     for day, (sent, failed) in days.items():
@@ -140,6 +160,7 @@ def assert_all_agree(user: User, campaigns: CampaignQuerySet) -> None:
         ended = messages.annotate(day=TruncDate(Coalesce("ended_at", "changed_at"))).filter(day=day)
         shown = section_of(user, day)
         assert (sent, failed) == (shown.sent, shown.failed)
+        assert shown.cost == sum(line.cost for line in shown.campaigns) == costs.pop(day, 0)
         assert sent == ended.filter(status__in=ACCEPTED).count()
         assert failed == ended.filter(status=MessageStatus.FAILED).count()
         tries = Attempt.objects.filter(message__run__campaign__in=campaigns).annotate(day=TruncDate("at"))
@@ -148,6 +169,7 @@ def assert_all_agree(user: User, campaigns: CampaignQuerySet) -> None:
         assert settled.count() <= shown.failed + shown.retried <= tries.filter(day=day).count()
         assert sum(line.sent for line in shown.campaigns) == sent
         assert sum(reason.number for line in shown.campaigns for reason in line.reasons) == failed
+    assert not costs
     assert sum(sent for sent, _failed in days.values()) == sum(by_status[status] for status in ACCEPTED)
     assert sum(failed for _sent, failed in days.values()) == by_status["failed"]
 
@@ -173,6 +195,40 @@ def assert_report_agrees(messages: MessageQuerySet, shown: Any) -> None:
     reasons = tables.get(Facet.REASON, [])
     assert sum(line.total for line in reasons) == whole.total - whole.sent - whole.delivered
     assert sum(line.tries for line in reasons) == whole.tries
+
+
+def assert_costs_agree(user: User, messages: MessageQuerySet, report: Any, files: str) -> None:
+    """Assert that a report and its files have the prices of the messages that a gateway has or may have accepted."""
+    for name, breakdown in COST_BREAKDOWNS.items():
+        found = costs_by(breakdown.columns[0], messages)
+        in_file = {row[breakdown.columns[0]]: row["cost"] for row in rows_of(user, files % name)}
+        assert in_file == {str(value): amount(cost) for value, cost in found.items()}
+        if report["costs"] is None:
+            assert not found
+            continue
+        (table,) = (table for table in report["costs"]["tables"] if table["shown"] == breakdown)
+        lines = {label: figures.cost for label, figures in table["first"] + table["rest"]}
+        assert lines == {breakdown.words(value): cost for value, cost in found.items()}
+        assert report["costs"]["total"].cost == sum(found.values())
+    if report["costs"] and "campaigns" in report:
+        shown = {row.pk: cost for row, _figures, _meter, cost in report["campaigns"] if cost is not None}
+        assert shown == costs_by("run__campaign", messages)
+
+
+def costs_by(key: str, messages: MessageQuerySet) -> Counter[Any]:
+    """The prices of these messages that a gateway has or may have accepted, added up from the rows."""
+    charged = messages.filter(status__in=CHARGED, cost__isnull=False).order_by()
+    ended = charged.annotate(day=TruncDate(Coalesce("ended_at", "changed_at")))
+    column = "phone" if key == "country" else key
+    costs: Counter[Any] = Counter()
+    for value, cost in ended.values_list(column, "cost"):
+        costs[country(value) if key == "country" else value] += cost
+    return costs
+
+
+def amount(micros: int) -> str:
+    """An amount as in files and JSON."""
+    return str(from_micros(micros))
 
 
 def rows_of(user: User, path: str) -> list[dict[str, str]]:
