@@ -18,7 +18,7 @@ from campaigns.gateways.drivers import DRIVERS
 from campaigns.gateways.drivers.base import Connection, Driver
 from campaigns.gateways.routing import Route
 from campaigns.models import Campaign, Gateway
-from campaigns.prices.tariff import tariff_of
+from campaigns.prices.tariff import present_tariff_of
 from campaigns.wording import area_words
 
 
@@ -94,9 +94,9 @@ def route_of(name: str) -> Route:
     """Return what the gateway may send now."""
     rows = list(Gateway.objects.known().defer("secret"))
     kinds = {row.name: row.kind for row in rows if row.kind} | {settings.GATEWAY: settings.GATEWAY}
-    carries = next((row.carries for row in rows if row.name == name), "")
-    limit, takes = _max_parts(kinds.get(name, "")), Coverage({name: areas.parse(carries)}).takes
-    price_of = tariff_of(name).price_of
+    gateway = next((row for row in rows if row.name == name), Gateway(name=name))
+    limit, takes = _max_parts(kinds.get(name, "")), Coverage({name: areas.parse(gateway.carries)}).takes
+    price_of = present_tariff_of(gateway).price_of
     if len(kinds) == 1:
         return Route(name, max_parts=limit, takes=takes, price_of=price_of)
     stopped_by_name = {row.name: row.stopped for row in rows if row.fallback_id == name}

@@ -65,6 +65,7 @@ class Migration(migrations.Migration):
             "carries",
             models.CharField("countries and prefixes", blank=True, db_default="", default="", max_length=1000),
         ),
+        migrations.AddField("gateway", "prices_changed_at", models.DateTimeField(editable=False, null=True)),
         migrations.AddField("message", "cost", models.BigIntegerField(null=True)),
         migrations.AddField("message", "route", models.CharField(max_length=40, null=True)),
         migrations.AddField("waitingreceipt", "cost", models.BigIntegerField(null=True)),

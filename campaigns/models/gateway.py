@@ -42,6 +42,7 @@ class Gateway(models.Model):
     concurrency = models.PositiveIntegerField(_("concurrent requests"), null=True, blank=True)
     rate = models.FloatField(_("speed limit, messages per second"), null=True, blank=True)
     carries = models.CharField(_("countries and prefixes"), max_length=1000, default="", db_default="", blank=True)
+    prices_changed_at = models.DateTimeField(null=True, editable=False)
     active = models.BooleanField(_("active"), default=True, db_default=True)
     fallback = models.ForeignKey(
         "self", on_delete=models.PROTECT, related_name="+", verbose_name=_("fallback"), null=True, blank=True

@@ -15,6 +15,7 @@ from accounts.models import User
 from campaigns.gateways.policies import check_may_manage_gateways
 from campaigns.models import Gateway, Price
 from campaigns.prices.entries import Entry, exact
+from project.core.clock import now
 from project.core.numbers import number
 
 MAX_PRICES: Final = 10_000
@@ -100,9 +101,12 @@ def _delete(gateway: str, entries: list[Entry]) -> int:
 
 
 def _lock(gateway: str) -> None:
-    """Let one transaction at a time change a gateway's prices. The settings' gateway may not have a row yet."""
+    """Let one transaction at a time change a gateway's prices, and have senders read them again.
+
+    The settings' gateway may not have a row yet.
+    """
     Gateway.objects.get_or_create(name=gateway)
-    Gateway.objects.select_for_update(no_key=True).only("pk").get(pk=gateway)
+    Gateway.objects.filter(pk=gateway).update(prices_changed_at=now())
 
 
 def _record(gateway: str, by: User, *, removed: list[Entry], added: list[Entry]) -> None:

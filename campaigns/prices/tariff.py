@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import date, datetime
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from django.conf import settings
 
 from campaigns.gateways.areas import Areas
-from campaigns.models import Price
+from campaigns.models import Gateway, Price
 from directory import phones
 from project.core.clock import now
 from project.core.money import to_micros
@@ -28,6 +29,8 @@ class Tariff:
 
         The first digits are as good as the whole phone if they are not fewer than `digits`.
         """
+        if not self._prices:
+            return None
         code = phones.country(phone) if country is None else country
         return self._prices.get(self._areas.closest(phone, code) or "")
 
@@ -53,6 +56,17 @@ def day_of(moment: datetime) -> date:
 def tariff_of(gateway: str, day: date | None = None) -> Tariff:
     """Return a gateway's prices on a day; without one, today's."""
     return tariffs_of([gateway], day)[gateway]
+
+
+def present_tariff_of(gateway: Gateway) -> Tariff:
+    """Return a gateway's prices of today, read again only after they were changed or the day has."""
+    changed_at = gateway.prices_changed_at
+    return tariff_of(gateway.name) if changed_at is None else _tariff_since(gateway.name, today(), changed_at)
+
+
+@lru_cache(maxsize=100)
+def _tariff_since(gateway: str, day: date, _changed_at: datetime) -> Tariff:
+    return tariff_of(gateway, day)
 
 
 def tariffs_of(gateways: Iterable[str], day: date | None = None) -> dict[str, Tariff]:

@@ -4,8 +4,14 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
+from accounts.models import User
+from campaigns.gateways.registry import route_of
 from campaigns.models import Price
+from campaigns.prices.entries import Entry
+from campaigns.prices.services import price_delete, prices_save
 from campaigns.prices.tariff import tariff_of
 
 RUSSIAN, KAZAKH, FRENCH = 79991234567, 77010001234, 33612345678
@@ -34,3 +40,23 @@ def test_without_a_price_nothing_is_guessed() -> None:
     price("KZ", "1", date(2026, 1, 1))
     assert tariff_of("probe", date(2026, 1, 1)).price_of(RUSSIAN) is None
     assert not tariff_of("probe", date(2025, 12, 31))
+
+
+@pytest.mark.django_db
+def test_senders_read_prices_again_only_after_a_change(admin: User) -> None:
+    def price_of_route() -> int | None:
+        return route_of("probe").price_of(RUSSIAN)
+
+    def save(amount: str) -> None:
+        prices_save(gateway="probe", entries=[Entry("RU", date(2026, 1, 1), Decimal(amount))], by=admin)
+
+    assert price_of_route() is None
+    save("2.5")
+    assert price_of_route() == 2_500_000
+    with CaptureQueriesContext(connection) as queries:
+        assert price_of_route() == 2_500_000
+    assert [query["sql"] for query in queries if '"campaigns_price"' in query["sql"]] == []
+    save("3")
+    assert price_of_route() == 3_000_000
+    price_delete(row=Price.objects.get(), by=admin)
+    assert price_of_route() is None
