@@ -23,7 +23,7 @@ from campaigns.sending.session import SendSession
 from campaigns.sending.transport import transport_for
 from campaigns.states import CampaignStatus
 from directory.bulk_actions import work
-from directory.contacts.derivation import hint_derivation
+from directory.contacts.derivation import derive_missing
 from directory.imports.services import imports_sweep
 from project.core.clock import now
 from project.observability.metrics import meters
@@ -102,10 +102,10 @@ def sweep() -> None:
     receipts.hint_waiting()
     rescuer.rescue(idempotent=cache(registry.is_idempotent))
     imports_sweep()
-    hint_derivation()
     hint_waiting()
     broker.prune()
     meters.prune()
     prune_callers()
     prune_webhooks()
     retention.hint_forget()
+    derive_missing()

@@ -13,29 +13,21 @@ from directory.fields import DERIVED
 from directory.models import NOT_DERIVED, Contact
 from project.core.sql import async_commit, execute, table, table_rows
 from project.queue import broker
-from project.queue.tasks import task
 
 _BATCH: Final = 2000
-_SESSION_SECONDS: Final = 5.0
+_SESSION_SECONDS: Final = 10.0
 _TABLE: Final = Contact._meta.db_table
 _UPDATE: Final = ", ".join(f"{name} = given.{name}" for name in DERIVED)
 
 
-def hint_derivation() -> None:
-    """Enqueue the work if there is any."""
-    if Contact.objects.filter(NOT_DERIVED).exists():
-        derive_missing.enqueue()
-
-
-@task("directory.tasks.derive_missing")
 def derive_missing() -> None:
-    """Fill in batch by batch for a limited time, and leave a hint for the rest. `updated_at` stays."""
+    """Fill in batch by batch for a limited time; the next sweep continues. `updated_at` stays.
+
+    It has no task of its own, because workers of the former release would not know it.
+    """
     until, last = time.monotonic() + _SESSION_SECONDS, 0
-    while (reached := _derive_batch(last)) is not None:
+    while (reached := _derive_batch(last)) is not None and time.monotonic() < until and not broker.stopping.value:
         last = reached
-        if broker.stopping.value or time.monotonic() > until:
-            derive_missing.enqueue()
-            return
 
 
 def _derive_batch(after: int) -> int | None:

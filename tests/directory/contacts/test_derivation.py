@@ -10,7 +10,6 @@ from directory.contacts import derivation
 from directory.contacts.derivation import derive_missing
 from directory.contacts.erasure import contact_erase
 from directory.models import NOT_DERIVED, Contact
-from project.queue import broker
 from tests import factories
 from tests.conftest import ApiClient
 
@@ -44,10 +43,8 @@ def test_the_sweep_fills_in_old_contacts_once(alice: User, monkeypatch: pytest.M
     monkeypatch.setattr(derivation, "_BATCH", 3)
     derived = an_old_directory(alice)
     changed = dict(Contact.objects.values_list("pk", "updated_at"))
-    sweep()
-    assert broker.other_tasks_due()
     with CaptureQueriesContext(connection) as queries:
-        derive_missing()
+        sweep()
     assert stored() == derived
     assert sum("UPDATE directory_contact SET" in query["sql"] for query in queries) == 3
     assert dict(Contact.objects.values_list("pk", "updated_at")) == changed
@@ -62,7 +59,7 @@ def test_the_api_does_not_wait_for_it(alice: User) -> None:
     assert (body["country"], body["line_type"]) == ("KZ", "mobile")
 
 
-def test_it_stops_in_time_and_leaves_a_hint(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_stops_in_time_and_continues(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(derivation, "_BATCH", 1)
     monkeypatch.setattr(derivation, "_SESSION_SECONDS", -1.0)
     derived = an_old_directory(alice)
@@ -70,9 +67,3 @@ def test_it_stops_in_time_and_leaves_a_hint(alice: User, monkeypatch: pytest.Mon
         derive_missing()
         assert Contact.objects.filter(NOT_DERIVED).count() == len(derived) - done
     assert stored() == derived
-
-
-def test_nothing_is_hinted_without_work(alice: User, monkeypatch: pytest.MonkeyPatch) -> None:
-    factories.contact(alice)
-    monkeypatch.setattr(derive_missing, "enqueue", pytest.fail)
-    derivation.hint_derivation()
