@@ -4,11 +4,10 @@ from collections import Counter
 from datetime import datetime
 from typing import Annotated, Any
 
-from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Field, Path, Query, Router, Schema, Status
-from pydantic import AfterValidator, SkipValidation
+from pydantic import SkipValidation
 from pydantic import ValidationError as SchemaError
 
 from accounts.api_access.idempotency import idempotent
@@ -20,6 +19,7 @@ from directory.contacts.rules import MAX_TAGS
 from directory.contacts.services import contact_create, contact_deactivate, contact_update
 from directory.contacts.upsert import Outcome, Policy, Result, contacts_upsert
 from directory.models import Contact, Source
+from directory.schemas import CountryCode, Name, NormalisedPhone, OperatorCode, Phone, Zone
 from project.http.body import Body, Error, Flag, Line
 from project.http.client import UserRequest
 from project.http.paging import ListQuery, Page, keyset
@@ -28,26 +28,13 @@ MAX_BULK = 10_000
 
 contacts = Router(tags=["contacts"])
 
-Phone = Annotated[str, Field(max_length=40, coerce_numbers_to_str=True, examples=["+7 (999) 123-45-67"])]
-OperatorCode = Annotated[str, Field(pattern=r"^[0-9]{3}$", examples=["999"])]
-CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$", examples=["RU"])]
-Name = Annotated[Line, Field(max_length=150, description="Letters of any script, spaces, hyphens, apostrophes")]
-Zone = Annotated[Line, Field(max_length=64, examples=["Europe/Moscow"])]
 ContactId = Annotated[int, Path(ge=1, le=2**63 - 1)]
-
-
-def _normalised_phone(text: str) -> str:
-    """Normalise the phone of a list query. Pydantic expects a ValueError."""
-    try:
-        return str(phones.normalise(text))
-    except ValidationError as error:
-        raise ValueError(" ".join(error.messages)) from error
 
 
 class ContactQuery(ListQuery):
     """Filters of the list. All given filters must match."""
 
-    phone: Annotated[Phone, AfterValidator(_normalised_phone)] | None = Field(None, description="As people write it")
+    phone: NormalisedPhone | None = Field(None, description="As people write it")
     operator_code: OperatorCode | None = None
     country: CountryCode | None = None
     tag: Line | None = Field(None, max_length=100, description="Its case does not matter")
