@@ -25,6 +25,7 @@ from campaigns.api.campaigns import router as campaigns
 from campaigns.api.messages import router as messages
 from campaigns.api.prices import router as prices
 from directory.api import contacts
+from directory.suppression.api import router as suppressions
 from project.http import failure_pages, openapi
 from project.http.errors import Conflict, Invalid, TooManyRequests
 from reports.api import stats
@@ -102,6 +103,7 @@ api.add_decorator(strict, mode="view")
 api.add_router("/users", users)
 api.add_router("/tokens", tokens)
 api.add_router("/contacts", contacts)
+api.add_router("/suppressions", suppressions)
 api.add_router("/campaigns", campaigns)
 api.add_router("/messages", messages)
 api.add_router("/gateways", prices)

@@ -33,6 +33,7 @@ TAGS: Final = [
     {"name": "tokens", "description": "Keys to this API, each with scopes and an expiry."},
     {"name": "users", "description": "People who sign in: yourself, or everyone for administrators."},
     {"name": "contacts", "description": "People by phone. Everyone sees all contacts; owners change theirs."},
+    {"name": "suppressions", "description": "The opt-out list: phones that never receive campaign messages."},
     {"name": "campaigns", "description": "What to say, to whom, when and how often; and progress."},
     {"name": "messages", "description": "Single messages: send one, see its status."},
     {"name": "stats", "description": "Figures over all of your campaigns."},
@@ -149,6 +150,8 @@ EXAMPLES: Final[dict[str, Any]] = {
     },
     "ContactPatch": {"tags": ["loyal", "vip"]},
     "ContactsIn": {"contacts": [{"phone": "+7 (999) 123-45-67", "tags": ["loyal"]}]},
+    "SuppressionIn": {"phone": "+7 (999) 123-45-67", "reason": "Asked by e-mail"},
+    "SuppressionsIn": {"phones": ["+7 (999) 123-45-67", "8 999 123-45-68"], "reason": "Asked by e-mail"},
     "CampaignIn": {"name": "Opening", **_TEXT, "ends_at": "2090-01-01T00:00:00+03:00", "status": "draft"},
     "CampaignPatch": {"name": "Grand opening"},
     "PreviewIn": _TEXT,
@@ -186,7 +189,7 @@ def describe(schema: OpenAPISchema) -> OpenAPISchema:
     if not schema.get("servers"):
         schema.pop("servers", None)
     # names that generated clients can use
-    schema.update(json.loads(re.sub(r"\bPage_(\w+)_(?=\")", r"\1Page", json.dumps(schema))))
+    schema.update(json.loads(re.sub(r"\b(?:Sorted)?Page_(\w+)_(?=\")", r"\1Page", json.dumps(schema))))
     return schema
 
 

@@ -10,6 +10,7 @@ from django.conf import settings
 from accounts.models import ApiToken, Scope, User
 from accounts.webhooks.models import EventType, Webhook
 from campaigns.states import MessageStatus
+from directory.suppression.services import suppress
 from project.api import api
 from tests import factories
 from tests.campaigns.outcomes import settle, started
@@ -71,6 +72,10 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
     "change_contact": (changes(200, other=403), {"first_name": "Anna"}),
     "delete_contact": (changes(204, other=403), None),
     "erase_contact": (changes(204, other=403), None),
+    "list_suppressions": (everyone(200), None),
+    "create_suppression": (changes(201), {"phone": "79161234567"}),
+    "create_suppressions": (changes(200), {"phones": ["79161234567"]}),
+    "delete_suppression": (changes(204, other=403), None),
     "list_campaigns": (everyone(200), None),
     "create_campaign": (changes(201), CAMPAIGN),
     "preview_campaign": (everyone(200), CAMPAIGN),
@@ -126,10 +131,13 @@ def places(alice: User) -> dict[str, int | str]:
     """Alice's objects for each path parameter."""
     campaign, run = started(alice, contacts=2)
     message = settle(run, 1, MessageStatus.UNKNOWN, "quarantined")[0]
+    contact = alice.contacts.earliest("pk")
+    suppress([79160000001], by=alice)
     return {
         "user_id": alice.pk,
         "token_id": ApiToken.issue(alice)[0].pk,
-        "contact_id": alice.contacts.earliest("pk").pk,
+        "contact_id": contact.pk,
+        "phone": 79160000001,
         "campaign_id": campaign.pk,
         "gateway": settings.GATEWAY,
         "name": settings.GATEWAY,
