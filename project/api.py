@@ -25,7 +25,10 @@ from campaigns.api.campaigns import router as campaigns
 from campaigns.api.messages import router as messages
 from campaigns.api.prices import router as prices
 from directory.api import contacts
+from directory.audiences.api import router as audiences
+from directory.bulk_actions.api import router as bulk_actions
 from directory.suppression.api import router as suppressions
+from directory.tags.api import router as tags
 from project.http import failure_pages, openapi
 from project.http.errors import Conflict, Invalid, TooManyRequests
 from reports.api import stats
@@ -102,7 +105,10 @@ def strict(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 api.add_decorator(strict, mode="view")
 api.add_router("/users", users)
 api.add_router("/tokens", tokens)
+api.add_router("/contacts/bulk-actions", bulk_actions)  # before `/contacts/{contact_id}`
 api.add_router("/contacts", contacts)
+api.add_router("/tags", tags)
+api.add_router("/audiences", audiences)
 api.add_router("/suppressions", suppressions)
 api.add_router("/campaigns", campaigns)
 api.add_router("/messages", messages)

@@ -1,6 +1,7 @@
 """Permissions of the API: every operation, for every kind of client."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -10,6 +11,10 @@ from django.conf import settings
 from accounts.models import ApiToken, Scope, User
 from accounts.webhooks.models import EventType, Webhook
 from campaigns.states import MessageStatus
+from directory.audiences.audience import Audience
+from directory.audiences.services import audience_save
+from directory.bulk_actions.work import bulk_start
+from directory.models import BulkActionType, Tag
 from directory.suppression.services import suppress
 from project.api import api
 from tests import factories
@@ -72,6 +77,19 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
     "change_contact": (changes(200, other=403), {"first_name": "Anna"}),
     "delete_contact": (changes(204, other=403), None),
     "erase_contact": (changes(204, other=403), None),
+    "create_bulk_action": (changes(201), {"action": "tag", "tag": "new", "filter": {}}),
+    "show_bulk_action": (row(other=403, owner=200, reader=200, admin=200), None),
+    "list_tags": (everyone(200), None),
+    "create_tag": (changes(201), {"name": "new"}),
+    "change_tag": (changes(200, other=403), {"tone": "good"}),
+    "merge_tag": (changes(200, other=403), {"into": "spare"}),
+    "delete_tag": (changes(204, other=403), None),
+    "list_audiences": (everyone(200), None),
+    "create_audience": (changes(201), {"name": "New", "audience": {}}),
+    "count_audience": (everyone(200), {}),
+    "show_audience": (everyone(200), None),
+    "change_audience": (changes(200, other=403), {"name": "Another"}),
+    "delete_audience": (changes(204, other=403), None),
     "list_suppressions": (everyone(200), None),
     "create_suppression": (changes(201), {"phone": "79161234567"}),
     "create_suppressions": (changes(200), {"phones": ["79161234567"]}),
@@ -114,7 +132,7 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
 def operations() -> dict[str, tuple[str, str]]:
     """Method and path of every operation of the API, documented or not."""
     return {
-        api.get_openapi_operation_id(operation): (method, f"{router.prefix}{path}")
+        api.get_openapi_operation_id(operation): (method, re.sub(r"\{path:", "{", f"{router.prefix}{path}"))
         for router in api._get_bound_routers()
         for path, view in router.path_operations.items()
         for operation in view.operations
@@ -132,12 +150,16 @@ def places(alice: User) -> dict[str, int | str]:
     campaign, run = started(alice, contacts=2)
     message = settle(run, 1, MessageStatus.UNKNOWN, "quarantined")[0]
     contact = alice.contacts.earliest("pk")
+    contact.tags.add(Tag.objects.create(name="best"), Tag.objects.create(name="spare"))
     suppress([79160000001], by=alice)
     return {
         "user_id": alice.pk,
         "token_id": ApiToken.issue(alice)[0].pk,
         "contact_id": contact.pk,
         "phone": 79160000001,
+        "tag": "best",
+        "action_id": bulk_start(by=alice, kind=BulkActionType.TAG, tag="best", ids=[contact.pk]).pk,
+        "audience_id": audience_save(by=alice, name="Best", audience=Audience()).pk,
         "campaign_id": campaign.pk,
         "gateway": settings.GATEWAY,
         "name": settings.GATEWAY,

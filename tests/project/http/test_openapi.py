@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from accounts.models import User
-from directory.models import Contact
+from directory.audiences.audience import Audience
+from directory.audiences.services import audience_save
+from directory.models import Contact, Tag
 from project.api import api
 from tests import factories
 from tests.conftest import ApiClient
@@ -63,9 +65,12 @@ def test_examples_work_as_they_are(operation: str, admin: User) -> None:
     anna = factories.user("anna@example.org")
     anna.set_password("vestnik-demo")
     anna.save()
+    Tag.objects.get_or_create(name="loyal")
     places = {
         "user_id": admin.pk,
         "contact_id": factories.contact(admin, phone=79031112233).pk,
+        "tag": Tag.objects.create(name="best").name,
+        "audience_id": audience_save(by=admin, name="Best", audience=Audience()).pk,
         "campaign_id": factories.campaign(admin).pk,
         "name": "probe",
     }
