@@ -11,15 +11,18 @@ from pydantic import SkipValidation
 from pydantic import ValidationError as SchemaError
 
 from accounts.api_access.idempotency import idempotent
+from accounts.audit_api import AuditEntry, entry_out
 from accounts.optimistic_locking import IfMatch, Version, expected, version_of, with_etag
 from directory import phones
 from directory.contacts.attributes import MAX_ATTRIBUTES
+from directory.contacts.data_export import contact_data
 from directory.contacts.erasure import contact_erase
 from directory.contacts.rules import MAX_TAGS
 from directory.contacts.services import contact_create, contact_deactivate, contact_update
 from directory.contacts.upsert import Outcome, Policy, Result, contacts_upsert
 from directory.models import Contact, Source
 from directory.schemas import CountryCode, Name, NormalisedPhone, OperatorCode, Phone, Zone
+from directory.suppression.api import SuppressionOut, suppression_out
 from project.http.body import Body, Error, Flag, Line
 from project.http.client import UserRequest
 from project.http.paging import ListQuery, Page, keyset
@@ -96,6 +99,29 @@ class ContactOut(Schema):
     created_at: datetime
     updated_at: datetime
     version: str = Field(description="Changes with what can be edited; see `If-Match`")
+
+
+class ContactMessage(Schema):
+    """A message to the contact."""
+
+    id: int
+    campaign: int | None
+    status: str
+    reason: str
+    text: str = Field(description="The text as sent; empty before the first attempt")
+    phone: str
+    due_at: datetime
+    changed_at: datetime
+
+
+class ContactData(Schema):
+    """Everything that is stored about a person."""
+
+    contact: ContactOut = Field(description="The contact's fields")
+    suppression: SuppressionOut | None = Field(description="The entry on the opt-out list; null: none")
+    last_contacted_at: datetime | None = Field(description="When the latest message was accepted; null: never")
+    changes: list[AuditEntry] = Field(description="Who changed the contact, newest first")
+    messages: list[ContactMessage] = Field(description="All messages to the contact, newest first")
 
 
 class ContactsIn(Body):
@@ -243,6 +269,27 @@ def delete_contact(request: UserRequest, contact_id: ContactId) -> Any:
     """Only the owner and administrators may. The contact stays readable, and no campaign sends to it any more."""
     contact_deactivate(contact=get_object_or_404(Contact, pk=contact_id), by=request.user)
     return Status(204, None)
+
+
+@contacts.get(
+    "/{contact_id}/data",
+    response={200: ContactData, frozenset({401, 403, 404, 409, 422}): Error},
+    summary="Export a contact's data",
+)
+def read_contact_data(request: UserRequest, contact_id: ContactId) -> Any:
+    """Everything that is stored about a person, to answer their request. Only the owner and administrators may.
+
+    409 if the contact was erased.
+    """
+    contact = get_object_or_404(Contact, pk=contact_id)
+    data = contact_data(contact=contact, by=request.user)
+    listed = data["suppression"]
+    return {
+        **data,
+        "contact": _contact_out(contact),
+        "suppression": listed and suppression_out(listed),
+        "changes": [entry_out(entry) for entry in data["changes"]],
+    }
 
 
 @contacts.post(

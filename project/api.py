@@ -18,6 +18,7 @@ from ninja.operation import Operation
 
 from accounts.api import tokens, users
 from accounts.api_access.tokens import TokenAuth, anyone
+from accounts.audit_api import router as audit
 from accounts.optimistic_locking import Stale
 from accounts.webhooks.api import webhooks
 from campaigns.api.callbacks import callbacks
@@ -114,6 +115,7 @@ api.add_router("/campaigns", campaigns)
 api.add_router("/messages", messages)
 api.add_router("/gateways", prices)
 api.add_router("/stats", stats)
+api.add_router("/audit", audit)
 api.add_router("/webhooks", webhooks)
 api.add_router("/callbacks", callbacks)
 

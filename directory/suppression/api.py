@@ -72,7 +72,7 @@ class SuppressionsOut(Schema):
     rejected: list[RejectedPhone] = Field(description="Phones that were not added, with reasons")
 
 
-def _suppression_out(row: Suppression) -> dict[str, Any]:
+def suppression_out(row: Suppression) -> dict[str, Any]:
     """Return the values of `SuppressionOut`. The phone is text, because it is not a quantity."""
     values = {name: getattr(row, name) for name in ("reason", "source", "created_at")}
     return {**values, "phone": str(row.phone), "by": row.by_id}
@@ -84,7 +84,7 @@ def _suppression_out(row: Suppression) -> dict[str, Any]:
 def list_suppressions(request: UserRequest, query: Query[SuppressionQuery]) -> Any:
     """The phones that never receive campaign messages, newest first."""
     page = sorted_page(suppressions(q=query.q or "", source=query.source or ""), NEWEST_FIRST, query)
-    return {"items": [_suppression_out(row) for row in page.items], "next": page.next}
+    return {"items": [suppression_out(row) for row in page.items], "next": page.next}
 
 
 @router.post(
@@ -99,7 +99,7 @@ def create_suppression(request: UserRequest, body: SuppressionIn) -> Any:
     200, with the earlier entry, if the phone is on the list already.
     """
     added = suppress([int(body.phone)], by=request.user, source=Source.API, reason=body.reason)
-    return Status(201 if added else 200, _suppression_out(Suppression.objects.get(phone=body.phone)))
+    return Status(201 if added else 200, suppression_out(Suppression.objects.get(phone=body.phone)))
 
 
 @router.post(

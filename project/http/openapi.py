@@ -40,6 +40,7 @@ TAGS: Final = [
     {"name": "messages", "description": "Single messages: send one, see its status."},
     {"name": "stats", "description": "Figures over all of your campaigns."},
     {"name": "gateways", "description": "For administrators: what gateways charge."},
+    {"name": "audit", "description": "For administrators: who changed what."},
     {"name": "callbacks", "description": "For gateways: delivery receipts."},
     {"name": "webhooks", "description": "Events of messages and campaigns, posted to your own server."},
 ]

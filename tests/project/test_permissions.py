@@ -76,6 +76,7 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
     "read_contact": (everyone(200), None),
     "change_contact": (changes(200, other=403), {"first_name": "Anna"}),
     "delete_contact": (changes(204, other=403), None),
+    "read_contact_data": (row(other=403, owner=200, reader=200, admin=200), None),
     "erase_contact": (changes(204, other=403), None),
     "create_bulk_action": (changes(201), {"action": "tag", "tag": "new", "filter": {}}),
     "show_bulk_action": (row(other=403, owner=200, reader=200, admin=200), None),
@@ -120,6 +121,7 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
         [{"area": "KZ", "price": "2.50", "valid_from": "2026-01-01"}],
     ),
     "read_stats": (everyone(200), None),
+    "list_changes": (row(other=403, owner=403, admin=200), None),
     "list_webhooks": (everyone(200), None),
     "create_webhook": (changes(201), {"url": "https://8.8.8.8/hook"}),
     # The gateway has its own key; no other client may call.
