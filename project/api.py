@@ -23,6 +23,7 @@ from accounts.optimistic_locking import Stale
 from accounts.webhooks.api import webhooks
 from campaigns.api.callbacks import callbacks
 from campaigns.api.campaigns import router as campaigns
+from campaigns.api.gateways import router as gateways
 from campaigns.api.messages import router as messages
 from campaigns.api.prices import router as prices
 from directory.api import contacts
@@ -113,6 +114,7 @@ api.add_router("/audiences", audiences)
 api.add_router("/suppressions", suppressions)
 api.add_router("/campaigns", campaigns)
 api.add_router("/messages", messages)
+api.add_router("/gateways", gateways)
 api.add_router("/gateways", prices)
 api.add_router("/stats", stats)
 api.add_router("/audit", audit)

@@ -39,7 +39,7 @@ TAGS: Final = [
     {"name": "campaigns", "description": "What to say, to whom, when and how often; and progress."},
     {"name": "messages", "description": "Single messages: send one, see its status."},
     {"name": "stats", "description": "Figures over all of your campaigns."},
-    {"name": "gateways", "description": "For administrators: what gateways charge."},
+    {"name": "gateways", "description": "For administrators: connections, health and prices."},
     {"name": "audit", "description": "For administrators: who changed what."},
     {"name": "callbacks", "description": "For gateways: delivery receipts."},
     {"name": "webhooks", "description": "Events of messages and campaigns, posted to your own server."},
@@ -169,6 +169,8 @@ EXAMPLES: Final[dict[str, Any]] = {
     "UnknownIn": {"action": "resend"},
     "MessageIn": {"phone": "+7 (999) 123-45-67", "text": "Your code is 4711."},
     "MarkIn": {"status": "sent"},
+    "GatewayIn": {"name": "second", "kind": "probe", "url": "https://sms.example.org/v1", "secret": "4711"},
+    "GatewayPatch": {"carries": ["RU", "KZ"]},
     "PricesIn": [{"area": "KZ", "price": "2.50", "valid_from": "2026-01-01"}],
     "WebhookIn": {"url": "https://example.org/vestnik", "events": ["message.failed", "campaign.finished"]},
 }

@@ -115,6 +115,15 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
     "resend_message": (changes(202, other=403), None),
     "retry_message": (changes(202, other=403), None),
     "mark_message": (changes(200, other=403), {"status": "sent"}),
+    "list_gateways": (row(other=403, owner=403, admin=200), None),
+    "create_gateway": (
+        row(other=403, owner=403, admin=201),
+        {"name": "second", "kind": "probe", "url": "https://8.8.8.8/v1"},
+    ),
+    "show_gateway": (row(other=403, owner=403, admin=200), None),
+    "change_gateway": (row(other=403, owner=403, admin=200), {"carries": []}),
+    "delete_gateway": (row(other=403, owner=403, admin=409), None),
+    "check_gateway": (row(other=403, owner=403, admin=200), None),
     "list_prices": (row(other=403, owner=403, admin=200), None),
     "set_prices": (
         row(other=403, owner=403, admin=200),
