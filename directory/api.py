@@ -21,7 +21,7 @@ from directory.contacts.rules import MAX_TAGS
 from directory.contacts.services import contact_create, contact_deactivate, contact_update
 from directory.contacts.upsert import Outcome, Policy, Result, contacts_upsert
 from directory.models import Contact, Source
-from directory.schemas import CountryCode, Name, NormalisedPhone, OperatorCode, Phone, Zone
+from directory.schemas import ContactFilters, CountryCode, Name, OperatorCode, Phone, Zone
 from directory.suppression.api import SuppressionOut, suppression_out
 from project.http.body import Body, Error, Flag, Line
 from project.http.client import UserRequest
@@ -34,17 +34,8 @@ contacts = Router(tags=["contacts"])
 ContactId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
-class ContactQuery(ListQuery):
+class ContactQuery(ContactFilters, ListQuery):
     """Filters of the list. All given filters must match."""
-
-    phone: NormalisedPhone | None = Field(None, description="As people write it")
-    operator_code: OperatorCode | None = None
-    country: CountryCode | None = None
-    tag: Line | None = Field(None, max_length=100, description="Its case does not matter")
-    timezone: Zone | None = None
-    q: Line | None = Field(None, max_length=100, description="Words of the name, digits of the phone")
-    is_active: bool | None = None
-    opted_out: bool | None = None
 
 
 class ContactDetails(Body):
@@ -146,7 +137,7 @@ class BulkOut(Schema):
     rejected: list[RejectedContact]
 
 
-def _contact_out(contact: Contact, tags: list[str] | None = None) -> dict[str, Any]:
+def contact_out(contact: Contact, tags: list[str] | None = None) -> dict[str, Any]:
     """Return the values of `ContactOut`. The phone is text, because it is not a quantity. Reads tags if not given."""
     names = [tag.name for tag in contact.tags.all()] if tags is None else tags
     derived = {
@@ -163,16 +154,14 @@ def _contact_out(contact: Contact, tags: list[str] | None = None) -> dict[str, A
 @contacts.get("", response={200: Page[ContactOut], frozenset({401, 422}): Error}, summary="List contacts")
 def list_contacts(request: UserRequest, query: Query[ContactQuery]) -> Any:
     """All users' contacts, newest first."""
-    filters = query.dict(exclude={"limit", "cursor", "tag"})
-    matching = Contact.objects.narrow(**filters, tags=[query.tag] if query.tag else [])
-    page = keyset(matching, query.cursor, query.limit)
-    tags = _tags_of(page.items)
+    page = keyset(query.matching(), query.cursor, query.limit)
+    tags = tags_of(page.items)
     # Values from the database are not validated again, which would take as long as everything else.
-    items = [ContactOut.model_construct(**_contact_out(contact, tags[contact.pk])) for contact in page.items]
+    items = [ContactOut.model_construct(**contact_out(contact, tags[contact.pk])) for contact in page.items]
     return Page[ContactOut].model_construct(items=items, next=page.next)
 
 
-def _tags_of(contacts: list[Contact]) -> dict[int, list[str]]:
+def tags_of(contacts: list[Contact]) -> dict[int, list[str]]:
     """Return the tags of each contact with one query. Model instances would take longer than the rest of a list."""
     links = Contact.tags.through.objects.filter(contact__in=[contact.pk for contact in contacts])
     matching: dict[int, list[str]] = {contact.pk: [] for contact in contacts}
@@ -186,7 +175,7 @@ def _tags_of(contacts: list[Contact]) -> dict[int, list[str]]:
 def create_contact(request: UserRequest, data: ContactIn) -> Any:
     """409 if a contact with this phone exists, deactivated or not."""
     return Status(
-        201, _contact_out(contact_create(owner=request.user, source=Source.API, **data.dict(exclude_unset=True)))
+        201, contact_out(contact_create(owner=request.user, source=Source.API, **data.dict(exclude_unset=True)))
     )
 
 
@@ -241,7 +230,7 @@ def _given_phone(row: Any) -> str:
 @contacts.get("/{contact_id}", response={200: ContactOut, frozenset({401, 404, 422}): Error}, summary="Read a contact")
 def read_contact(request: UserRequest, response: HttpResponse, contact_id: ContactId) -> Any:
     """Also returns deactivated contacts."""
-    return _contact_out(with_etag(response, get_object_or_404(Contact, pk=contact_id)))
+    return contact_out(with_etag(response, get_object_or_404(Contact, pk=contact_id)))
 
 
 @contacts.patch(
@@ -259,7 +248,7 @@ def change_contact(
     contact, changes = get_object_or_404(Contact, pk=contact_id), data.dict(exclude_unset=True)
     version = expected(if_match, changes.pop("version", None))
     updated_contact = contact_update(contact=contact, by=request.user, source=Source.API, version=version, **changes)
-    return _contact_out(with_etag(response, updated_contact))
+    return contact_out(with_etag(response, updated_contact))
 
 
 @contacts.delete(
@@ -286,7 +275,7 @@ def read_contact_data(request: UserRequest, contact_id: ContactId) -> Any:
     listed = data["suppression"]
     return {
         **data,
-        "contact": _contact_out(contact),
+        "contact": contact_out(contact),
         "suppression": listed and suppression_out(listed),
         "changes": [entry_out(entry) for entry in data["changes"]],
     }

@@ -3,10 +3,11 @@
 from typing import Annotated
 
 from django.core.exceptions import ValidationError
-from ninja import Field
+from ninja import Field, Schema
 from pydantic import AfterValidator
 
 from directory import phones
+from directory.models import Contact, ContactQuerySet
 from project.http.body import Line
 
 Phone = Annotated[str, Field(max_length=40, coerce_numbers_to_str=True, examples=["+7 (999) 123-45-67"])]
@@ -25,3 +26,21 @@ def _normalised_phone(text: str) -> str:
 
 
 NormalisedPhone = Annotated[Phone, AfterValidator(_normalised_phone)]
+
+
+class ContactFilters(Schema):
+    """Filters of contacts. All given filters must match."""
+
+    phone: NormalisedPhone | None = Field(None, description="As people write it")
+    operator_code: OperatorCode | None = None
+    country: CountryCode | None = None
+    tag: Line | None = Field(None, max_length=100, description="Its case does not matter")
+    timezone: Zone | None = None
+    q: Line | None = Field(None, max_length=100, description="Words of the name, digits of the phone")
+    is_active: bool | None = None
+    opted_out: bool | None = None
+
+    def matching(self) -> ContactQuerySet:
+        """Return the contacts that match."""
+        filters = self.dict(include=ContactFilters.model_fields.keys() - {"tag"})
+        return Contact.objects.narrow(**filters, tags=[self.tag] if self.tag else [])

@@ -29,11 +29,13 @@ from campaigns.api.prices import router as prices
 from directory.api import contacts
 from directory.audiences.api import router as audiences
 from directory.bulk_actions.api import router as bulk_actions
+from directory.exports.api import router as contact_export
 from directory.suppression.api import router as suppressions
 from directory.tags.api import router as tags
 from project.http import failure_pages, openapi
 from project.http.errors import Conflict, Invalid, TooManyRequests
 from reports.api import stats
+from reports.exports_api import router as message_export
 
 log = structlog.get_logger("vestnik.api")
 
@@ -107,12 +109,15 @@ def strict(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 api.add_decorator(strict, mode="view")
 api.add_router("/users", users)
 api.add_router("/tokens", tokens)
-api.add_router("/contacts/bulk-actions", bulk_actions)  # before `/contacts/{contact_id}`
+# before `/contacts/{contact_id}`
+api.add_router("/contacts/bulk-actions", bulk_actions)
+api.add_router("/contacts/export", contact_export)
 api.add_router("/contacts", contacts)
 api.add_router("/tags", tags)
 api.add_router("/audiences", audiences)
 api.add_router("/suppressions", suppressions)
 api.add_router("/campaigns", campaigns)
+api.add_router("/campaigns", message_export)
 api.add_router("/messages", messages)
 api.add_router("/gateways", gateways)
 api.add_router("/gateways", prices)
