@@ -20,6 +20,7 @@ from project.api import api
 from tests import factories
 from tests.campaigns.outcomes import settle, started
 from tests.conftest import ApiClient
+from tests.directory.imports.helpers import draft
 
 pytestmark = pytest.mark.django_db
 
@@ -81,6 +82,15 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
     "export_contacts": (everyone(200), None),
     "create_bulk_action": (changes(201), {"action": "tag", "tag": "new", "filter": {}}),
     "show_bulk_action": (row(other=403, owner=200, reader=200, admin=200), None),
+    "list_imports": (everyone(200), None),
+    "create_import": (changes(422), {"url": "https://8.8.8.8/contacts.csv"}),  # files only
+    "show_import": (row(other=403, owner=200, reader=200, admin=200), None),
+    "change_import": (changes(200, other=403), {"has_header": True}),
+    "delete_import": (changes(204, other=403), None),
+    "start_import": (changes(200, other=403), {}),
+    "stop_import": (changes(409, other=403), None),
+    "undo_import": (changes(409, other=403), None),
+    "list_rejected_rows": (row(other=403, owner=200, reader=200, admin=200), None),
     "list_tags": (everyone(200), None),
     "create_tag": (changes(201), {"name": "new"}),
     "change_tag": (changes(200, other=403), {"tone": "good"}),
@@ -171,6 +181,7 @@ def places(alice: User) -> dict[str, int | str]:
         "contact_id": contact.pk,
         "phone": 79160000001,
         "tag": "best",
+        "import_id": draft(alice, "phone,first_name\n79161112233,Anna\n").pk,
         "action_id": bulk_start(by=alice, kind=BulkActionType.TAG, tag="best", ids=[contact.pk]).pk,
         "audience_id": audience_save(by=alice, name="Best", audience=Audience()).pk,
         "campaign_id": campaign.pk,
