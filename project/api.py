@@ -44,6 +44,7 @@ from project.http import failure_pages, openapi
 from project.http.errors import Conflict, Invalid, TooManyRequests
 from reports.api import stats
 from reports.exports_api import router as message_export
+from reports.reports_api import router as reports
 
 log = structlog.get_logger("vestnik.api")
 
@@ -131,6 +132,7 @@ api.add_router("/messages", messages)
 api.add_router("/gateways", gateways)
 api.add_router("/gateways", prices)
 api.add_router("/stats", stats)
+api.add_router("/reports", reports)
 api.add_router("/audit", audit)
 api.add_router("/webhooks", webhooks)
 api.add_router("/callbacks", callbacks)

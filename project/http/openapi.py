@@ -40,6 +40,7 @@ TAGS: Final = [
     {"name": "campaigns", "description": "What to say, to whom, when and how often; and progress."},
     {"name": "messages", "description": "Single messages: send one, see its status."},
     {"name": "stats", "description": "Figures over all of your campaigns."},
+    {"name": "reports", "description": "What became of messages in a period, by day, country, tag and reason; costs."},
     {"name": "gateways", "description": "For administrators: connections, health and prices."},
     {"name": "audit", "description": "For administrators: who changed what."},
     {"name": "callbacks", "description": "For gateways: delivery receipts."},

@@ -141,6 +141,7 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
         row(other=403, owner=403, admin=200),
         [{"area": "KZ", "price": "2.50", "valid_from": "2026-01-01"}],
     ),
+    "read_report": (everyone(200), None),
     "read_stats": (everyone(200), None),
     "list_changes": (row(other=403, owner=403, admin=200), None),
     "list_webhooks": (everyone(200), None),
