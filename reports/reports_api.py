@@ -6,8 +6,10 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from ninja import Field, Query, Router, Schema
 
+from campaigns.api.prices import Day
 from campaigns.api.shared import ERRORS, own_campaign
 from campaigns.models import Campaign
 from project.http.body import AmountOut, Error
@@ -16,7 +18,7 @@ from project.http.errors import Invalid
 from reports.analytics.breakdown import Figures, Line, Scope, sum_of
 from reports.analytics.costs import COST_BREAKDOWNS, Cost, Costs, total_of
 from reports.analytics.facets import BREAKDOWNS
-from reports.analytics.periods import DEFAULT, Period, PeriodForm
+from reports.analytics.periods import ALL, CUSTOM, DEFAULT, Period, PeriodForm
 
 router = Router(tags=["reports"])
 
@@ -29,8 +31,8 @@ class ReportQuery(Schema):
     period: Literal["today", "7", "30", "90", "own", "all"] = Field(
         DEFAULT, description="The last days including today, `own` from `first` to `last`, or `all`"
     )
-    first: date | None = Field(None, description="First day, for `own`")
-    last: date | None = Field(None, description="Last day, for `own`; at most a year after the first")
+    first: Day | None = Field(None, description="First day, for `own`")
+    last: Day | None = Field(None, description="Last day, for `own`; at most a year after the first")
     campaign: Annotated[int, Field(ge=1, le=2**63 - 1)] | None = Field(None, description="Id of a single campaign")
 
 
@@ -126,12 +128,14 @@ def read_report(request: UserRequest, query: Query[ReportQuery]) -> dict[str, An
 
 
 def _period(query: ReportQuery) -> Period | None:
-    """Read the period by the rules of the page."""
+    """Read the period by the rules of the page; days without effect are refused."""
+    if query.period != CUSTOM and (query.first or query.last):
+        raise Invalid(["query", "period"], _("Use “own” with first and last."))
     form = PeriodForm(query.dict(exclude={"campaign"}))
     if not form.is_valid():
         name, messages = next(iter(form.errors.items()))
         raise Invalid(["query", name], " ".join(map(str, messages)))
-    if query.period == "all":
+    if query.period == ALL:
         return None
     return form.read()[1]
 

@@ -62,6 +62,8 @@ def test_a_report_covers_a_period_or_a_campaign(alice: User, bob: User) -> None:
         "period=own&first=2024-01-01&last=2026-01-01",
         "period=own&first=x&last=9999-99-99",
         "first=0000-01-01",
+        "first=2026-01-01&last=2026-01-02",
+        "period=own&first=0&last=86400",
         "campaign=0",
         "campaign=x",
         f"campaign={2**63}",
