@@ -16,10 +16,11 @@ class CampaignsConfig(AppConfig):
         from accounts.profile.data_export import collect_personal_data  # noqa: PLC0415
         from campaigns.models import GATEWAY_RECORDED, RECORDED, Campaign, Gateway  # noqa: PLC0415
         from campaigns.prices.services import delete_prices_of  # noqa: PLC0415
-        from campaigns.privacy.data_export import export_campaigns  # noqa: PLC0415
+        from campaigns.privacy.data_export import export_campaigns, export_messages  # noqa: PLC0415
         from campaigns.privacy.erasure import erase_messages  # noqa: PLC0415
         from campaigns.sending import checks  # noqa: F401, PLC0415
         from campaigns.services import rename_tag_in_campaigns  # noqa: PLC0415
+        from directory.contacts.data_export import collect_contact_data  # noqa: PLC0415
         from directory.contacts.erasure import contact_erased  # noqa: PLC0415
         from directory.tags.services import tag_renamed  # noqa: PLC0415
 
@@ -29,3 +30,4 @@ class CampaignsConfig(AppConfig):
         tag_renamed.connect(rename_tag_in_campaigns)
         contact_erased.connect(erase_messages)
         collect_personal_data.connect(export_campaigns)
+        collect_contact_data.connect(export_messages)

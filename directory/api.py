@@ -4,22 +4,25 @@ from collections import Counter
 from datetime import datetime
 from typing import Annotated, Any
 
-from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404
 from ninja import Field, Path, Query, Router, Schema, Status
-from pydantic import AfterValidator, SkipValidation
+from pydantic import SkipValidation
 from pydantic import ValidationError as SchemaError
 
 from accounts.api_access.idempotency import idempotent
+from accounts.audit_api import AuditEntry, entry_out
 from accounts.optimistic_locking import IfMatch, Version, expected, version_of, with_etag
 from directory import phones
 from directory.contacts.attributes import MAX_ATTRIBUTES
+from directory.contacts.data_export import contact_data
 from directory.contacts.erasure import contact_erase
 from directory.contacts.rules import MAX_TAGS
 from directory.contacts.services import contact_create, contact_deactivate, contact_update
 from directory.contacts.upsert import Outcome, Policy, Result, contacts_upsert
 from directory.models import Contact, Source
+from directory.schemas import ContactFilters, CountryCode, Name, OperatorCode, Phone, Zone
+from directory.suppression.api import SuppressionOut, suppression_out
 from project.http.body import Body, Error, Flag, Line
 from project.http.client import UserRequest
 from project.http.paging import ListQuery, Page, keyset
@@ -28,33 +31,11 @@ MAX_BULK = 10_000
 
 contacts = Router(tags=["contacts"])
 
-Phone = Annotated[str, Field(max_length=40, coerce_numbers_to_str=True, examples=["+7 (999) 123-45-67"])]
-OperatorCode = Annotated[str, Field(pattern=r"^[0-9]{3}$", examples=["999"])]
-CountryCode = Annotated[str, Field(pattern=r"^[A-Z]{2}$", examples=["RU"])]
-Name = Annotated[Line, Field(max_length=150, description="Letters of any script, spaces, hyphens, apostrophes")]
-Zone = Annotated[Line, Field(max_length=64, examples=["Europe/Moscow"])]
 ContactId = Annotated[int, Path(ge=1, le=2**63 - 1)]
 
 
-def _normalised_phone(text: str) -> str:
-    """Normalise the phone of a list query. Pydantic expects a ValueError."""
-    try:
-        return str(phones.normalise(text))
-    except ValidationError as error:
-        raise ValueError(" ".join(error.messages)) from error
-
-
-class ContactQuery(ListQuery):
+class ContactQuery(ContactFilters, ListQuery):
     """Filters of the list. All given filters must match."""
-
-    phone: Annotated[Phone, AfterValidator(_normalised_phone)] | None = Field(None, description="As people write it")
-    operator_code: OperatorCode | None = None
-    country: CountryCode | None = None
-    tag: Line | None = Field(None, max_length=100, description="Its case does not matter")
-    timezone: Zone | None = None
-    q: Line | None = Field(None, max_length=100, description="Words of the name, digits of the phone")
-    is_active: bool | None = None
-    opted_out: bool | None = None
 
 
 class ContactDetails(Body):
@@ -111,6 +92,29 @@ class ContactOut(Schema):
     version: str = Field(description="Changes with what can be edited; see `If-Match`")
 
 
+class ContactMessage(Schema):
+    """A message to the contact."""
+
+    id: int
+    campaign: int | None
+    status: str
+    reason: str
+    text: str = Field(description="The text as sent; empty before the first attempt")
+    phone: str
+    due_at: datetime
+    changed_at: datetime
+
+
+class ContactData(Schema):
+    """Everything that is stored about a person."""
+
+    contact: ContactOut = Field(description="The contact's fields")
+    suppression: SuppressionOut | None = Field(description="The entry on the opt-out list; null: none")
+    last_contacted_at: datetime | None = Field(description="When the latest message was accepted; null: never")
+    changes: list[AuditEntry] = Field(description="Who changed the contact, newest first")
+    messages: list[ContactMessage] = Field(description="All messages to the contact, newest first")
+
+
 class ContactsIn(Body):
     """Many contacts at once. Each is validated separately, so that one error does not reject the others."""
 
@@ -133,7 +137,7 @@ class BulkOut(Schema):
     rejected: list[RejectedContact]
 
 
-def _contact_out(contact: Contact, tags: list[str] | None = None) -> dict[str, Any]:
+def contact_out(contact: Contact, tags: list[str] | None = None) -> dict[str, Any]:
     """Return the values of `ContactOut`. The phone is text, because it is not a quantity. Reads tags if not given."""
     names = [tag.name for tag in contact.tags.all()] if tags is None else tags
     derived = {
@@ -150,16 +154,14 @@ def _contact_out(contact: Contact, tags: list[str] | None = None) -> dict[str, A
 @contacts.get("", response={200: Page[ContactOut], frozenset({401, 422}): Error}, summary="List contacts")
 def list_contacts(request: UserRequest, query: Query[ContactQuery]) -> Any:
     """All users' contacts, newest first."""
-    filters = query.dict(exclude={"limit", "cursor", "tag"})
-    matching = Contact.objects.narrow(**filters, tags=[query.tag] if query.tag else [])
-    page = keyset(matching, query.cursor, query.limit)
-    tags = _tags_of(page.items)
+    page = keyset(query.matching(), query.cursor, query.limit)
+    tags = tags_of(page.items)
     # Values from the database are not validated again, which would take as long as everything else.
-    items = [ContactOut.model_construct(**_contact_out(contact, tags[contact.pk])) for contact in page.items]
+    items = [ContactOut.model_construct(**contact_out(contact, tags[contact.pk])) for contact in page.items]
     return Page[ContactOut].model_construct(items=items, next=page.next)
 
 
-def _tags_of(contacts: list[Contact]) -> dict[int, list[str]]:
+def tags_of(contacts: list[Contact]) -> dict[int, list[str]]:
     """Return the tags of each contact with one query. Model instances would take longer than the rest of a list."""
     links = Contact.tags.through.objects.filter(contact__in=[contact.pk for contact in contacts])
     matching: dict[int, list[str]] = {contact.pk: [] for contact in contacts}
@@ -173,7 +175,7 @@ def _tags_of(contacts: list[Contact]) -> dict[int, list[str]]:
 def create_contact(request: UserRequest, data: ContactIn) -> Any:
     """409 if a contact with this phone exists, deactivated or not."""
     return Status(
-        201, _contact_out(contact_create(owner=request.user, source=Source.API, **data.dict(exclude_unset=True)))
+        201, contact_out(contact_create(owner=request.user, source=Source.API, **data.dict(exclude_unset=True)))
     )
 
 
@@ -228,7 +230,7 @@ def _given_phone(row: Any) -> str:
 @contacts.get("/{contact_id}", response={200: ContactOut, frozenset({401, 404, 422}): Error}, summary="Read a contact")
 def read_contact(request: UserRequest, response: HttpResponse, contact_id: ContactId) -> Any:
     """Also returns deactivated contacts."""
-    return _contact_out(with_etag(response, get_object_or_404(Contact, pk=contact_id)))
+    return contact_out(with_etag(response, get_object_or_404(Contact, pk=contact_id)))
 
 
 @contacts.patch(
@@ -246,7 +248,7 @@ def change_contact(
     contact, changes = get_object_or_404(Contact, pk=contact_id), data.dict(exclude_unset=True)
     version = expected(if_match, changes.pop("version", None))
     updated_contact = contact_update(contact=contact, by=request.user, source=Source.API, version=version, **changes)
-    return _contact_out(with_etag(response, updated_contact))
+    return contact_out(with_etag(response, updated_contact))
 
 
 @contacts.delete(
@@ -256,6 +258,27 @@ def delete_contact(request: UserRequest, contact_id: ContactId) -> Any:
     """Only the owner and administrators may. The contact stays readable, and no campaign sends to it any more."""
     contact_deactivate(contact=get_object_or_404(Contact, pk=contact_id), by=request.user)
     return Status(204, None)
+
+
+@contacts.get(
+    "/{contact_id}/data",
+    response={200: ContactData, frozenset({401, 403, 404, 409, 422}): Error},
+    summary="Export a contact's data",
+)
+def read_contact_data(request: UserRequest, contact_id: ContactId) -> Any:
+    """Everything that is stored about a person, to answer their request. Only the owner and administrators may.
+
+    409 if the contact was erased.
+    """
+    contact = get_object_or_404(Contact, pk=contact_id)
+    data = contact_data(contact=contact, by=request.user)
+    listed = data["suppression"]
+    return {
+        **data,
+        "contact": contact_out(contact),
+        "suppression": listed and suppression_out(listed),
+        "changes": [entry_out(entry) for entry in data["changes"]],
+    }
 
 
 @contacts.post(

@@ -7,9 +7,16 @@ from http import HTTPStatus
 from typing import Any, Final
 
 import structlog
-from django.core.exceptions import NON_FIELD_ERRORS, PermissionDenied, RequestDataTooBig, ValidationError
+from django.core.exceptions import (
+    NON_FIELD_ERRORS,
+    PermissionDenied,
+    RequestDataTooBig,
+    SuspiciousOperation,
+    ValidationError,
+)
 from django.core.signals import got_request_exception
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI
 from ninja.errors import ValidationError as SchemaError
@@ -18,16 +25,26 @@ from ninja.operation import Operation
 
 from accounts.api import tokens, users
 from accounts.api_access.tokens import TokenAuth, anyone
+from accounts.audit_api import router as audit
 from accounts.optimistic_locking import Stale
 from accounts.webhooks.api import webhooks
 from campaigns.api.callbacks import callbacks
 from campaigns.api.campaigns import router as campaigns
+from campaigns.api.gateways import router as gateways
 from campaigns.api.messages import router as messages
 from campaigns.api.prices import router as prices
 from directory.api import contacts
+from directory.audiences.api import router as audiences
+from directory.bulk_actions.api import router as bulk_actions
+from directory.exports.api import router as contact_export
+from directory.imports.api import router as imports
+from directory.suppression.api import router as suppressions
+from directory.tags.api import router as tags
 from project.http import failure_pages, openapi
 from project.http.errors import Conflict, Invalid, TooManyRequests
 from reports.api import stats
+from reports.exports_api import router as message_export
+from reports.reports_api import router as reports
 
 log = structlog.get_logger("vestnik.api")
 
@@ -101,11 +118,22 @@ def strict(run: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]:
 api.add_decorator(strict, mode="view")
 api.add_router("/users", users)
 api.add_router("/tokens", tokens)
+# before `/contacts/{contact_id}`
+api.add_router("/contacts/bulk-actions", bulk_actions)
+api.add_router("/contacts/export", contact_export)
 api.add_router("/contacts", contacts)
+api.add_router("/imports", imports)
+api.add_router("/tags", tags)
+api.add_router("/audiences", audiences)
+api.add_router("/suppressions", suppressions)
 api.add_router("/campaigns", campaigns)
+api.add_router("/campaigns", message_export)
 api.add_router("/messages", messages)
+api.add_router("/gateways", gateways)
 api.add_router("/gateways", prices)
 api.add_router("/stats", stats)
+api.add_router("/reports", reports)
+api.add_router("/audit", audit)
 api.add_router("/webhooks", webhooks)
 api.add_router("/callbacks", callbacks)
 
@@ -191,6 +219,13 @@ def too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
     raised_by_django = "DATA_UPLOAD_MAX_MEMORY_SIZE" in str(error)
     detail = _("The request is too large: at most 8 MB.") if raised_by_django else str(error)
     return api.create_response(request, {"detail": detail}, status=413)
+
+
+@api.exception_handler(MultiPartParserError)
+@api.exception_handler(SuspiciousOperation)
+def unreadable_form(request: HttpRequest, error: Exception) -> HttpResponse:
+    """Report a form that can't be parsed, or that has too many fields or files."""
+    return api.create_response(request, {"detail": _("The form can’t be read.")}, status=400)
 
 
 @api.exception_handler(Exception)

@@ -4,6 +4,7 @@ The key, the effects of the request and its answer are one transaction. Of simul
 the first runs, and the database makes the others wait for its answer. A request that dies half-way leaves nothing.
 """
 
+import hashlib
 import inspect
 import re
 from collections.abc import Callable
@@ -12,9 +13,10 @@ from functools import partial, wraps
 from typing import Any, Final, TypeAlias, TypeVar
 
 from django.conf import settings
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, SuspiciousOperation
 from django.db import transaction
 from django.http import HttpRequest, HttpResponse
+from django.http.multipartparser import MultiPartParserError
 from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 from ninja.decorators import decorate_view
@@ -44,6 +46,16 @@ _PARAMETER: Final = {
         "Another request with it gets 409."
     ),  # no example: Swagger UI would send it with every request, and the second gets 409
 }
+
+# A form may be parsed here, before the operation runs.
+_REFUSALS: Final = (
+    Conflict,
+    Invalid,
+    PermissionDenied,
+    TooManyRequests,
+    MultiPartParserError,
+    SuspiciousOperation,
+)
 
 View = TypeVar("View", bound=Callable[..., Any])
 Run: TypeAlias = Callable[..., HttpResponse]
@@ -79,7 +91,7 @@ def _execute_once(run: Run) -> Run:
         try:
             _check_key(key)
             return _answer_once(request, key, partial(run, request, **parameters), has_secret)
-        except (Conflict, Invalid, PermissionDenied, TooManyRequests) as error:
+        except _REFUSALS as error:
             return operation.api.on_exception(request, error)
 
     return execute_once
@@ -127,7 +139,20 @@ def _replay(row: StoredAnswer, fingerprints: list[str], token: ApiToken | None) 
 
 
 def _fingerprints(request: HttpRequest) -> list[str]:
-    return _hashes(b"\0".join([str(request.method).encode(), request.get_full_path().encode(), request.body]))
+    body = _digest_of_form(request) if request.content_type == "multipart/form-data" else request.body
+    return _hashes(b"\0".join([str(request.method).encode(), request.get_full_path().encode(), body]))
+
+
+def _digest_of_form(request: HttpRequest) -> bytes:
+    """Return a digest of fields and files. The body can't be read, because files may not fit into memory."""
+    digest = hashlib.sha256(repr(sorted(request.POST.lists())).encode("utf-8", "surrogatepass"))
+    files = [(field, file) for field in sorted(request.FILES) for file in request.FILES.getlist(field)]
+    for name, file in files:
+        digest.update(repr((name, file.name, file.size)).encode("utf-8", "surrogatepass"))
+        for chunk in file.chunks():
+            digest.update(chunk)
+        file.seek(0)
+    return digest.digest()
 
 
 def _hashes(value: bytes) -> list[str]:

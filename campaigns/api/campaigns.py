@@ -15,7 +15,6 @@ from accounts.optimistic_locking import IfMatch, expected, with_etag
 from campaigns import services
 from campaigns.api.message_schemas import MESSAGE_COLUMNS, MessageQuery, MessageState, MessageSummary, summary_of
 from campaigns.api.schemas import (
-    AudiencePatch,
     CampaignFields,
     CampaignIn,
     CampaignOut,
@@ -37,6 +36,7 @@ from campaigns.prices.estimate import NO_ESTIMATE, priced_audience
 from campaigns.states import CampaignStatus, Resolution
 from campaigns.statistics import campaign_statistics
 from directory.audiences.audience import Audience
+from directory.audiences.schemas import AudiencePatch
 from project.http.body import Error
 from project.http.client import UserRequest
 from project.http.paging import ListQuery, Page, keyset, page_of

@@ -9,7 +9,7 @@ from pydantic import Strict
 from campaigns.api.schemas import GatewayName, MessageText
 from campaigns.models import Campaign, Message
 from campaigns.states import MessageStatus
-from directory.api import Phone
+from directory.schemas import Phone
 from project.http.body import AmountOut, Body
 from project.http.paging import ListQuery
 

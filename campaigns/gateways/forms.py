@@ -1,7 +1,7 @@
 """Forms of gateways. Of the settings' gateway only its route can be edited: what it takes, and its fallback."""
 
 from copy import copy
-from typing import Any
+from typing import Any, Final
 
 from django import forms
 from django.core.validators import RegexValidator, URLValidator
@@ -12,6 +12,9 @@ from accounts.optimistic_locking import VersionedForm
 from campaigns.gateways import registry
 from campaigns.gateways.drivers import ADDABLE, DRIVERS
 from campaigns.models import Gateway
+
+TAKEN: Final = "taken"
+"""The code of the error for a name that is in use."""
 
 
 class RouteForm(VersionedForm, forms.ModelForm[Gateway]):
@@ -105,7 +108,7 @@ class GatewayForm(RouteForm):
         """Refuse names that are taken, or that the settings may use."""
         name = str(self.cleaned_data["name"])
         if not self.known and (name in DRIVERS or Gateway.objects.filter(pk=name).exists()):
-            raise forms.ValidationError(_("This name is already in use."))
+            raise forms.ValidationError(_("This name is already in use."), code=TAKEN)
         return name
 
     def save(self, commit: bool = True) -> Gateway:

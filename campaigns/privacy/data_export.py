@@ -1,10 +1,11 @@
-"""The campaigns section of a user's data export."""
+"""The campaigns section of a user's data export, and the messages of a contact's."""
 
 from typing import Any, Final
 
 from accounts.models import User
 from campaigns.fields import COLUMNS
-from campaigns.models import Campaign, Unsaved
+from campaigns.models import Campaign, Message, Unsaved
+from directory.models import Contact
 
 _COLUMNS: Final = ("id", *COLUMNS, "timezone", "status", "created_at")
 
@@ -15,4 +16,20 @@ def export_campaigns(user: User, **_kwargs: Any) -> dict[str, Any]:
     return {
         "unsaved_campaigns": list(unsaved),
         "campaigns": list(Campaign.objects.planned().filter(owner=user).order_by("pk").values(*_COLUMNS)),
+    }
+
+
+def export_messages(contact: Contact, **_kwargs: Any) -> dict[str, Any]:
+    """Return a section of `directory.contacts.data_export`."""
+    names = ("id", "status", "reason", "text", "due_at", "changed_at")
+    found = Message.objects.filter(pk__in=Message.objects.to(contact).values("pk")).order_by("-pk")
+    return {
+        "messages": [
+            {
+                **{name: getattr(message, name) for name in names},
+                "campaign": message.planned_run.campaign_id if message.planned_run else None,
+                "phone": str(message.recipient),
+            }
+            for message in found.select_related("run__campaign", "contact")
+        ]
     }

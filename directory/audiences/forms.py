@@ -225,7 +225,3 @@ class SavedAudienceForm(VersionedForm, AudienceForm):
         super().__init__(data, initial={**initial_of(audience_filter), "name": saved.name if saved else ""})
         self.edited = saved
         self.offer(audience_filter)
-
-    def clean_name(self) -> str:
-        """Collapse whitespace."""
-        return " ".join(self.cleaned_data["name"].split())

@@ -128,9 +128,9 @@ def audience_save(
     saved = SavedAudience(owner=by) if saved is None else SavedAudience.objects.select_for_update().get(pk=saved.pk)
     check_may_change(by, saved)
     check_version(saved, version)
-    if not name.strip() or not is_storable(name):
+    saved.name, saved.audience = " ".join(name.split()), audience.to_json()
+    if not saved.name or not is_storable(saved.name):
         raise ValidationError({"name": _("Enter a name.")})
-    saved.name, saved.audience = name, audience.to_json()
     try:
         with transaction.atomic():
             saved.save()

@@ -25,6 +25,7 @@ from directory.contacts.widgets import Chips, DateInput, ToneChoice
 from directory.countries import country_options
 from directory.fields import EDITABLE
 from directory.models import BulkActionType, Contact, Source, Tag, Tone
+from directory.suppression.services import NEWEST_FIRST
 from project.http.lists import ListForm, check_understood
 
 _STATES: Final[dict[str, dict[str, bool]]] = {
@@ -261,7 +262,7 @@ class SuppressionListForm(ListForm):
 
     searched = _("Part of a phone number")
     orders: ClassVar = {
-        "newest": (_("Newest first"), ("-created_at", "-phone")),
+        "newest": (_("Newest first"), NEWEST_FIRST),
         "phone": (_("Phone"), ("phone",)),
     }
     source = forms.ChoiceField(

@@ -22,6 +22,7 @@ from project.core.sql import is_among
 
 BATCH: Final = 5000
 _COLUMNS_READ: Final = ("pk", *(field.name for field in FIELDS if not field.related))
+JSON_LINES: Final = "application/jsonl"
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 

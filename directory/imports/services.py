@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import timedelta
-from typing import IO, Any, Final
+from typing import IO, Any, Final, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -119,15 +119,33 @@ def import_configure(*, row: Import, by: User, encoding: str, delimiter: str, ha
     row.save()
 
 
-def import_start(*, row: Import, by: User, mapping: list[str], policy: Policy, tags: Iterable[str]) -> None:
-    """Start writing. Raises ValidationError for a mapping without phone or with a repeated field, and for tags."""
+class Plan(NamedTuple):
+    """How a draft is read: the field of each column, what to do with existing contacts, and tags for all."""
+
+    mapping: list[str]
+    policy: Policy
+    tags: list[str]
+
+
+def check_plan(*, row: Import, by: User, plan: Plan) -> Plan:
+    """Return the plan with its tags as they are stored.
+
+    Raises ValidationError for a mapping without phone or with a repeated field, and for tags; Conflict unless the
+    import is a draft.
+    """
     check_may_change(by, row)
-    fields = [field for field in mapping if field and field != "tags"]
+    _check_draft(row)
+    fields = [field for field in plan.mapping if field and field != "tags"]
     if "phone" not in fields:
         raise ValidationError(_("Select the column that contains the phone number."))
     if len(set(fields)) < len(fields):
         raise ValidationError(_("Two columns can’t be read as the same field."))
-    row.mapping, row.policy, row.tags = mapping, policy, clean_tags(tags)
+    return plan._replace(tags=clean_tags(plan.tags))
+
+
+def import_start(*, row: Import, by: User, mapping: list[str], policy: Policy, tags: Iterable[str]) -> None:
+    """Start writing. Raises as `check_plan`."""
+    row.mapping, row.policy, row.tags = check_plan(row=row, by=by, plan=Plan(mapping, policy, list(tags)))
     with transaction.atomic():
         _check_draft(Import.objects.select_for_update().get(pk=row.pk))
         row.status, row.started_at, row.position = ImportStatus.RUNNING, now(), row.start

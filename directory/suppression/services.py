@@ -8,15 +8,20 @@ from collections.abc import Collection, Iterable
 from typing import Final
 
 from django.db import transaction
+from django.db.models import CharField, Q, QuerySet
+from django.db.models.functions import Cast
 
 from accounts.audit_log import Change, record
 from accounts.models import User
 from accounts.policies import check_may_change
+from directory import phones
 from directory.models import Contact, ContactQuerySet, Source, Suppression
 from project.core.clock import now
 from project.core.sql import is_among
+from project.http.lists import Order
 
 _BATCH: Final = 2000
+NEWEST_FIRST: Final[Order] = ("-created_at", "-phone")
 
 
 @transaction.atomic
@@ -68,6 +73,18 @@ def sync_opt_outs(numbers: Collection[int], *, opted_out: Iterable[int], by: Use
     not_yet_opted_out = sorted(suppressed(numbers) - newly_opted_out)
     for start in range(0, len(not_yet_opted_out), _BATCH):
         _opt_out(Contact.objects.filter(phone__in=not_yet_opted_out[start : start + _BATCH]), by)
+
+
+def suppressions(*, q: str = "", source: str = "") -> QuerySet[Suppression]:
+    """Return the list, narrowed to phones with the digits of `q`, and to a source."""
+    rows = Suppression.objects.select_related("by")
+    if q:
+        digits = Q()
+        for variant in phones.search_variants(q):
+            digits |= Q(phone_text__contains=variant)
+        found = rows.annotate(phone_text=Cast("phone", CharField())).filter(digits)
+        rows = found if phones.is_searchable(q) else rows.none()
+    return rows.filter(source=source) if source else rows
 
 
 def suppressed(numbers: Collection[int]) -> set[int]:

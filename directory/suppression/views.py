@@ -5,8 +5,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import CharField, Q
-from django.db.models.functions import Cast
 from django.forms import Form
 from django.http import HttpResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -17,7 +15,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from directory import phones
 from directory.contacts.forms import ReleaseForm, SuppressForm, SuppressionListForm
 from directory.models import Contact, Source, Suppression
-from directory.suppression.services import release, suppress
+from directory.suppression.services import release, suppress, suppressions
 from project.core.numbers import number
 from project.http.client import UserRequest
 from project.http.lists import check_understood, clean_query, render_list
@@ -89,15 +87,7 @@ def _list_context(request: UserRequest, adding: SuppressForm) -> dict[str, Any]:
     """Return the context of the page, with the form that adds phones."""
     form = SuppressionListForm(clean_query(request))
     values = form.read()
-    rows = Suppression.objects.select_related("by")
-    digits = Q()
-    for variant in phones.search_variants(values["q"] or ""):
-        digits |= Q(phone_text__contains=variant)
-    if values["q"]:
-        matching = rows.annotate(phone_text=Cast("phone", CharField())).filter(digits)
-        rows = matching if phones.is_searchable(values["q"]) else rows.none()
-    if values["source"]:
-        rows = rows.filter(source=values["source"])
+    rows = suppressions(q=values["q"] or "", source=values["source"] or "")
     page = form.page(rows, _PAGE_SIZE)
     known = Contact.objects.in_bulk([row.phone for row in page.items], field_name="phone")
     return {

@@ -31,6 +31,17 @@ def check_may_change_tag(user: User, tag: Tag) -> None:
         raise PermissionDenied(_("Contacts of other users also have this tag, so only an administrator can change it."))
 
 
+def tag_create(*, name: str, tone: str) -> Tag:
+    """Add a tag that no contact has yet. Raises ValidationError by field, and Conflict if it exists."""
+    tag = Tag(name=_checked_name(name, tone), tone=tone)
+    try:
+        with transaction.atomic():
+            tag.save()
+    except IntegrityError as error:
+        raise Conflict(_("A tag with this name already exists.")) from error
+    return tag
+
+
 @transaction.atomic
 def tag_update(*, tag: Tag, by: User, name: str, tone: str, version: str | None = None) -> Tag:
     """Change name and colour of a tag; audiences that use it follow.
@@ -40,16 +51,7 @@ def tag_update(*, tag: Tag, by: User, name: str, tone: str, version: str | None 
     """
     check_may_change_tag(by, tag)
     check_version(Tag.objects.select_for_update().get(pk=tag.pk), version)
-    old, new = tag.name, tag_name(name)
-    errors: dict[str, Any] = {}
-    try:
-        validate_tag_name(new)
-    except ValidationError as error:
-        errors["name"] = error
-    if tone not in Tone.values:
-        errors["tone"] = ValidationError(_("This colour does not exist."))
-    if errors:
-        raise ValidationError(errors)
+    old, new = tag.name, _checked_name(name, tone)
     tag.name, tag.tone = new, tone
     try:
         with transaction.atomic():
@@ -72,6 +74,21 @@ def tags_with_counts() -> QuerySet[Tag]:
     """Return all tags, each with the `number` of its contacts, counted from an index."""
     taggings = Tagging.objects.filter(tag=OuterRef("pk")).order_by().values("tag")
     return Tag.objects.annotate(number=Coalesce(Subquery(taggings.values(number=Count("*"))), 0))
+
+
+def _checked_name(name: str, tone: str) -> str:
+    """Return the name as it is stored. Raises ValidationError by field."""
+    normalised = tag_name(name)
+    errors: dict[str, Any] = {}
+    try:
+        validate_tag_name(normalised)
+    except ValidationError as error:
+        errors["name"] = error
+    if tone not in Tone.values:
+        errors["tone"] = ValidationError(_("This colour does not exist."))
+    if errors:
+        raise ValidationError(errors)
+    return normalised
 
 
 def _rename(old: str, new: str) -> None:

@@ -10,9 +10,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from directory.bulk_actions.views import describe_result
-from directory.bulk_actions.work import bulk_start
 from directory.contacts.forms import TagForm, TagListForm
-from directory.models import BulkAction, BulkActionType, Tag, Tagging
+from directory.models import BulkAction, Tag, Tagging
+from directory.tags import removal
 from directory.tags.services import check_may_change_tag, may_change_tag, tag_update, tags_with_counts
 from project.http.client import UserRequest
 from project.http.lists import clean_query, contains_words, render_list
@@ -57,20 +57,14 @@ def tag_merge(request: UserRequest, pk: int) -> HttpResponse:
     row = get_object_or_404(Tag, pk=pk)
     check_may_change_tag(request.user, row)
     into = get_object_or_404(Tag.objects.exclude(pk=pk), name=request.POST.get("into", "").replace("\0", ""))
-    return _result_response(request, _start(request, row, BulkActionType.MERGE, into.name))
+    return _result_response(request, removal.tag_merge(tag=row, into=into, by=request.user))
 
 
 @require_POST
 @login_required
 def tag_delete(request: UserRequest, pk: int) -> HttpResponse:
     """Remove a tag from all contacts, and delete it."""
-    row = get_object_or_404(Tag, pk=pk)
-    check_may_change_tag(request.user, row)
-    return _result_response(request, _start(request, row, BulkActionType.DELETE_TAG))
-
-
-def _start(request: UserRequest, row: Tag, kind: BulkActionType, into: str = "") -> BulkAction:
-    return bulk_start(by=request.user, kind=kind, tag=row.name, into=into, filters={"tags": [row.name]})
+    return _result_response(request, removal.tag_delete(tag=get_object_or_404(Tag, pk=pk), by=request.user))
 
 
 def _result_response(request: UserRequest, action: BulkAction) -> HttpResponse:

@@ -33,10 +33,16 @@ TAGS: Final = [
     {"name": "tokens", "description": "Keys to this API, each with scopes and an expiry."},
     {"name": "users", "description": "People who sign in: yourself, or everyone for administrators."},
     {"name": "contacts", "description": "People by phone. Everyone sees all contacts; owners change theirs."},
+    {"name": "imports", "description": "Files of contacts: upload, check, start, stop, undo."},
+    {"name": "tags", "description": "Words that group contacts, with their colours."},
+    {"name": "audiences", "description": "Saved filters of contacts, to choose for campaigns."},
+    {"name": "suppressions", "description": "The opt-out list: phones that never receive campaign messages."},
     {"name": "campaigns", "description": "What to say, to whom, when and how often; and progress."},
     {"name": "messages", "description": "Single messages: send one, see its status."},
     {"name": "stats", "description": "Figures over all of your campaigns."},
-    {"name": "gateways", "description": "For administrators: what gateways charge."},
+    {"name": "reports", "description": "What became of messages in a period, by day, country, tag and reason; costs."},
+    {"name": "gateways", "description": "For administrators: connections, health and prices."},
+    {"name": "audit", "description": "For administrators: who changed what."},
     {"name": "callbacks", "description": "For gateways: delivery receipts."},
     {"name": "webhooks", "description": "Events of messages and campaigns, posted to your own server."},
 ]
@@ -149,6 +155,17 @@ EXAMPLES: Final[dict[str, Any]] = {
     },
     "ContactPatch": {"tags": ["loyal", "vip"]},
     "ContactsIn": {"contacts": [{"phone": "+7 (999) 123-45-67", "tags": ["loyal"]}]},
+    "BulkActionIn": {"action": "tag", "tag": "loyal", "filter": {"country": "RU", "is_active": True}},
+    "FormatIn": {"has_header": True},
+    "StartIn": {"policy": "update", "tags": ["loyal"]},
+    "TagIn": {"name": "regulars", "tone": "good"},
+    "TagPatch": {"tone": "good"},
+    "MergeIn": {"into": "loyal"},
+    "AudienceIn": {"tags": ["loyal"], "countries": ["RU"]},
+    "SavedAudienceIn": {"name": "Loyal in Russia", "audience": {"tags": ["loyal"], "countries": ["RU"]}},
+    "SavedAudiencePatch": {"audience": {"countries": ["RU", "KZ"]}},
+    "SuppressionIn": {"phone": "+7 (999) 123-45-67", "reason": "Asked by e-mail"},
+    "SuppressionsIn": {"phones": ["+7 (999) 123-45-67", "8 999 123-45-68"], "reason": "Asked by e-mail"},
     "CampaignIn": {"name": "Opening", **_TEXT, "ends_at": "2090-01-01T00:00:00+03:00", "status": "draft"},
     "CampaignPatch": {"name": "Grand opening"},
     "PreviewIn": _TEXT,
@@ -156,6 +173,8 @@ EXAMPLES: Final[dict[str, Any]] = {
     "UnknownIn": {"action": "resend"},
     "MessageIn": {"phone": "+7 (999) 123-45-67", "text": "Your code is 4711."},
     "MarkIn": {"status": "sent"},
+    "GatewayIn": {"name": "second", "kind": "probe", "url": "https://sms.example.org/v1", "secret": "4711"},
+    "GatewayPatch": {"carries": ["RU", "KZ"]},
     "PricesIn": [{"area": "KZ", "price": "2.50", "valid_from": "2026-01-01"}],
     "WebhookIn": {"url": "https://example.org/vestnik", "events": ["message.failed", "campaign.finished"]},
 }
@@ -186,7 +205,7 @@ def describe(schema: OpenAPISchema) -> OpenAPISchema:
     if not schema.get("servers"):
         schema.pop("servers", None)
     # names that generated clients can use
-    schema.update(json.loads(re.sub(r"\bPage_(\w+)_(?=\")", r"\1Page", json.dumps(schema))))
+    schema.update(json.loads(re.sub(r"\b(?:Sorted)?Page_(\w+)_(?=\")", r"\1Page", json.dumps(schema))))
     return schema
 
 

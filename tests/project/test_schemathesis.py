@@ -45,8 +45,11 @@ RULES = {
         "expected-statuses": [400, 401, 403, 404, 405, 406, 409, 412, 415, 422, 428, 429, "5xx"]
     },
 }
-# The bulk operation accepts invalid rows and reports each by index.
-BY_ROW = {"include-operation-id": "upsert_contacts", "checks": {"negative_data_rejection": {"enabled": False}}}
+# Bulk operations accept invalid rows and report each by index.
+BY_ROW = {
+    "include-operation-id": ["upsert_contacts", "create_suppressions"],
+    "checks": {"negative_data_rejection": {"enabled": False}},
+}
 # Schemas do not describe gateway keys and receipt formats.
 BY_KEY = {"include-tag": "callbacks", "checks": {"positive_data_acceptance": {"enabled": False}}}
 # Nor passwords.

@@ -69,7 +69,7 @@ def test_internal_error_is_not_stored_and_has_no_effect(alice: User, monkeypatch
     def fail(contact: Contact, tags: list[str] | None = None) -> None:
         raise RuntimeError("secret")
 
-    monkeypatch.setattr("directory.api._contact_out", fail)
+    monkeypatch.setattr("directory.api.contact_out", fail)
     answer = post(client, "/contacts", BODY)
     assert (answer.status_code, "secret" in answer.content.decode()) == (500, False)
     assert "X-Request-ID" in answer.json()["detail"]

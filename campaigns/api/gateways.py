@@ -1,0 +1,218 @@
+"""`/gateways` of the JSON API."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.http import HttpResponse
+from django.utils.translation import gettext as _
+from ninja import Field, Router, Schema, Status
+from pydantic import Strict
+
+from accounts.api_access.idempotency import idempotent
+from accounts.optimistic_locking import IfMatch, Version, expected, version_of, with_etag
+from campaigns.api.prices import GatewayName
+from campaigns.api.shared import ERRORS
+from campaigns.gateways import areas
+from campaigns.gateways.forms import TAKEN, GatewayForm, RouteForm
+from campaigns.gateways.policies import check_may_manage_gateways
+from campaigns.gateways.registry import known_gateway
+from campaigns.gateways.services import (
+    figures_of_day,
+    gateway_check,
+    gateway_delete,
+    gateway_save,
+    known_gateways,
+)
+from campaigns.models import Gateway
+from campaigns.wording import reason_words
+from project.core.sealed_secrets import Locked
+from project.http.body import Body, Error, Flag, Line
+from project.http.client import UserRequest
+from project.http.errors import Conflict
+from project.http.paging import SortedPage
+
+router = Router(tags=["gateways"])
+
+_OWN_FIELDS = ("name", "kind", "url", "username", "concurrency", "rate", "active")
+
+
+class GatewayFields(Body):
+    """The fields of a gateway that can change. Defaults are factories, so that a PATCH shows none."""
+
+    kind: Line = Field(max_length=10, description="Its kind, as on the page", examples=["probe", "kannel"])
+    url: Line = Field(
+        max_length=500, description="Address that gets the messages", examples=["https://sms.example.org"]
+    )
+    username: Line = Field(default_factory=str, max_length=100, description="Only for some kinds")
+    secret: Line = Field(
+        default_factory=str, max_length=500, description="Token or password; never shown. Empty: keep the current one"
+    )
+    concurrency: Annotated[int, Strict(), Field(ge=1, le=5000)] | None = Field(
+        default_factory=lambda: None, description="Maximum requests at a time in a send session; null: the settings'"
+    )
+    rate: Annotated[float, Strict(), Field(ge=0.01, le=100_000)] | None = Field(
+        default_factory=lambda: None, description="Maximum messages per second; null: no limit"
+    )
+    carries: list[Annotated[Line, Field(min_length=1, max_length=15)]] = Field(
+        default_factory=list,
+        max_length=60,
+        description="The numbers that it takes: ISO 3166 codes or first digits; empty: all",
+        examples=[["KZ", "7727"]],
+    )
+    active: Flag = Field(default_factory=lambda: True, description="Whether messages are sent through it")
+    fallback: Annotated[Line, Field(min_length=1, max_length=40)] | None = Field(
+        default_factory=lambda: None, description="Name of the gateway that sends while this one does not respond"
+    )
+
+
+class GatewayIn(GatewayFields):
+    """A new gateway."""
+
+    name: Line = Field(max_length=40, description="Lowercase letters a-z, digits and hyphens; can't be changed later")
+
+
+class GatewayPatch(GatewayFields):
+    """Changes; an omitted field keeps its value. Of the settings' gateway: only `carries` and `fallback`."""
+
+    kind: Line = Field(default_factory=str, max_length=10, description="Its kind, as on the page")
+    url: Line = Field(default_factory=str, max_length=500, description="Address that gets the messages")
+    version: Version = Field(default_factory=str)
+
+
+class GatewayOut(Schema):
+    """A gateway without its secret, and its health."""
+
+    name: str
+    from_settings: bool = Field(description="Whether the settings describe it; it can't be deleted")
+    kind: str = Field(examples=["probe"], description="Its kind")
+    url: str = Field(description="Address that gets the messages; empty for the settings' gateway")
+    username: str = Field(description="Its user; may be empty")
+    concurrency: int | None = Field(description="Maximum requests at a time in a send session; null: the settings'")
+    rate: float | None = Field(description="Maximum messages per second; null: no limit of its own")
+    carries: list[str] = Field(description="The numbers that it takes: ISO 3166 codes or first digits; empty: all")
+    active: bool = Field(description="Whether messages are sent through it")
+    fallback: str | None = Field(description="Name of the gateway that sends while this one does not respond")
+    stopped_since: datetime | None = Field(description="Since when it does not respond; null: it does")
+    next_check: datetime | None = Field(description="When it is tried again; null: it responds")
+    held_until: datetime | None = Field(description="Until when it asked to wait; null: it did not")
+    problem: str = Field(description="Why it was stopped; empty: no problem")
+    day: dict[str, int] = Field(
+        description="Attempts by result, and receipts, of the last 24 hours", examples=[{"sent": 1200, "failed": 3}]
+    )
+    version: str = Field(description="Changes with what can be edited; see `If-Match`")
+
+
+class CheckOut(Schema):
+    """The result of a request that delivers no message."""
+
+    ok: bool = Field(description="Whether the gateway responds and accepts the credentials")
+    reason: str = Field(description="Why not, as a code like `timeout`; empty if it is well", examples=["http_401"])
+    message: str = Field(description="The same in words")
+
+
+def _gateway_out(row: Gateway, day: dict[str, int]) -> dict[str, Any]:
+    """Return the values of `GatewayOut`."""
+    return {
+        **{name: getattr(row, name) for name in (*_OWN_FIELDS, "held_until")},
+        "kind": row.kind or settings.GATEWAY,
+        "from_settings": not row.kind,
+        "carries": list(areas.parse(row.carries)),
+        "fallback": row.fallback_id,
+        "stopped_since": row.opened_at,
+        "next_check": row.open_until,
+        "problem": row.alert,
+        "day": day,
+        "version": version_of(row),
+    }
+
+
+def _answer(response: HttpResponse, row: Gateway) -> dict[str, Any]:
+    """Return one gateway, with its ETag."""
+    return _gateway_out(with_etag(response, row), figures_of_day([row])[row.name])
+
+
+def _save(request: UserRequest, values: dict[str, Any], row: Gateway | None = None) -> Gateway:
+    """Save through the form of the pages, which has the rules."""
+    form = (RouteForm if row is not None and not row.kind else GatewayForm)(values, instance=row)
+    if form.has_error("name", TAKEN):
+        raise Conflict(_("This name is already in use."))
+    if not form.is_valid():
+        raise ValidationError(form.errors.as_data())
+    return gateway_save(form=form, by=request.user, row=row)
+
+
+def _form_values(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the input of the form for fields of the API."""
+    joined = {"carries": ",".join(fields["carries"])} if "carries" in fields else {}
+    return {name: "" if value is None else value for name, value in {**fields, **joined}.items()}
+
+
+@router.get("", response={200: SortedPage[GatewayOut], frozenset({401, 403, 422}): Error}, summary="List gateways")
+def list_gateways(request: UserRequest) -> dict[str, Any]:
+    """All gateways on one page, the settings' gateway first, then by name. Administrators only."""
+    check_may_manage_gateways(request.user)
+    known = known_gateways()
+    figures = figures_of_day(known)
+    return {"items": [_gateway_out(row, figures[row.name]) for row in known], "next": None}
+
+
+@router.post("", response={201: GatewayOut, frozenset({400, 401, 403, 409, 422}): Error}, summary="Add a gateway")
+@idempotent
+def create_gateway(request: UserRequest, response: HttpResponse, body: GatewayIn) -> Any:
+    """Check it afterwards. Administrators only. 409 if the name is taken. The page shows the address for receipts."""
+    check_may_manage_gateways(request.user)
+    return Status(201, _answer(response, _save(request, _form_values(body.dict()))))
+
+
+@router.get("/{name}", response={200: GatewayOut, ERRORS: Error}, summary="Show a gateway")
+def show_gateway(request: UserRequest, response: HttpResponse, name: GatewayName) -> Any:
+    """One gateway and its health. Administrators only."""
+    check_may_manage_gateways(request.user)
+    return _answer(response, known_gateway(name))
+
+
+@router.patch("/{name}", response={200: GatewayOut, ERRORS | {400, 409, 412}: Error}, summary="Change a gateway")
+def change_gateway(
+    request: UserRequest, response: HttpResponse, name: GatewayName, body: GatewayPatch, if_match: IfMatch = None
+) -> Any:
+    """A new secret replaces the stored one. Administrators only."""
+    check_may_manage_gateways(request.user)
+    row, changes = known_gateway(name), body.dict(exclude_unset=True)
+    version = expected(if_match, changes.pop("version", None))
+    if not row.kind and (others := changes.keys() - {"carries", "fallback"}):
+        raise ValidationError({field: _("The settings describe this gateway.") for field in sorted(others)})
+    current = {
+        **{field: getattr(row, field) for field in _OWN_FIELDS},
+        "carries": list(areas.parse(row.carries)),
+        "fallback": row.fallback_id,
+        "secret": "",
+    }
+    values = _form_values({**current, **changes, "version": version})
+    return _answer(response, _save(request, values, row))
+
+
+@router.delete("/{name}", response={204: None, ERRORS | {409}: Error}, summary="Delete a gateway")
+def delete_gateway(request: UserRequest, name: GatewayName) -> Status[None]:
+    """Its prices are deleted, too. Administrators only.
+
+    409 if a campaign, a message or another gateway refers to it, and for the settings' gateway. Set `active` to false
+    instead.
+    """
+    check_may_manage_gateways(request.user)
+    gateway_delete(row=known_gateway(name), by=request.user)
+    return Status(204, None)
+
+
+@router.post("/{name}/check", response={200: CheckOut, ERRORS: Error}, summary="Check a gateway")
+def check_gateway(request: UserRequest, name: GatewayName) -> dict[str, Any]:
+    """Send a request that delivers no message, and wait for the answer. Administrators only."""
+    check_may_manage_gateways(request.user)
+    known_gateway(name)
+    try:
+        reason = gateway_check(name)
+    except Locked:
+        message = _("The secret was encrypted with a different SECRET_KEY. Enter it again.")
+        return {"ok": False, "reason": "locked", "message": message}
+    return {"ok": not reason, "reason": reason, "message": reason_words(reason)}

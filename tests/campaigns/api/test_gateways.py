@@ -1,0 +1,137 @@
+"""`/gateways` of the JSON API."""
+
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from auditlog.models import LogEntry
+
+from accounts.models import User
+from campaigns.models import Gateway, GatewayHour, Price
+from project.core.clock import now
+from tests import factories
+from tests.conftest import ApiClient
+
+JSON = "application/json"
+NEW = {"name": "second", "kind": "probe", "url": "https://8.8.8.8/v1", "secret": "hidden-4711"}
+
+
+@pytest.fixture
+def client(admin: User) -> ApiClient:
+    return ApiClient(admin)
+
+
+def create(client: ApiClient, **body: Any) -> Any:
+    return client.post("/gateways", {**NEW, **body}, content_type=JSON)
+
+
+def patch(client: ApiClient, name: str, **body: Any) -> Any:
+    return client.patch(f"/gateways/{name}", body, content_type=JSON)
+
+
+def test_a_gateway_is_added_without_showing_its_secret(client: ApiClient) -> None:
+    answer = create(client, carries=["kz", "7727"], rate=2.5)
+    assert answer.status_code == 201, answer.content
+    gateway = answer.json()
+    assert (gateway["name"], gateway["kind"], gateway["rate"], gateway["active"]) == ("second", "probe", 2.5, True)
+    assert (gateway["carries"], gateway["from_settings"], gateway["day"]["sent"]) == (["7727", "KZ"], False, 0)
+    assert Gateway.objects.get(name="second").secret == "hidden-4711"
+    assert client.get("/gateways/second").json() == gateway
+    listed = client.get("/gateways")
+    assert [row["name"] for row in listed.json()["items"]] == ["probe", "second"]
+    assert b"hidden" not in listed.content + answer.content
+    assert create(client).status_code == 409
+
+
+def test_changes_keep_everything_else_and_are_recorded(client: ApiClient, admin: User) -> None:
+    create(client, rate=2.5, active=False)
+    answer = patch(client, "second", concurrency=7)
+    assert answer.status_code == 200, answer.content
+    row = Gateway.objects.get(name="second")
+    assert (row.concurrency, row.rate, row.active, row.secret) == (7, 2.5, False, "hidden-4711")
+    assert patch(client, "second", rate=None, secret="other").json()["rate"] is None
+    row.refresh_from_db()
+    assert row.secret == "other"
+    entries = LogEntry.objects.get_for_object(row)
+    assert {entry.actor for entry in entries} == {admin}
+    assert {"concurrency": ["None", "7"]} in [entry.changes for entry in entries]
+    assert "other" not in str([entry.changes for entry in entries])
+
+
+def test_a_stale_version_is_refused(client: ApiClient) -> None:
+    etag = create(client).headers["ETag"]
+    assert patch(client, "second", rate=1.5, version="x").status_code == 409
+    headers = {"If-Match": etag}
+    assert client.patch("/gateways/second", {"rate": 2.5}, content_type=JSON, headers=headers).status_code == 200
+    assert client.patch("/gateways/second", {"rate": 3.5}, content_type=JSON, headers=headers).status_code == 412
+
+
+def test_of_the_settings_gateway_only_the_route_changes(client: ApiClient) -> None:
+    create(client)
+    changed = patch(client, "probe", fallback="second")
+    assert (changed.status_code, changed.json()["fallback"], changed.json()["from_settings"]) == (200, "second", True)
+    refused = patch(client, "probe", url="https://8.8.8.8/", rate=1.5)
+    assert [error["loc"] for error in refused.json()["detail"]] == [["body", "rate"], ["body", "url"]]
+    assert client.delete("/gateways/probe").status_code == 409
+    assert client.delete("/gateways/second").status_code == 409  # the fallback
+    assert patch(client, "probe", fallback=None).status_code == 200
+    assert client.delete("/gateways/second").status_code == 204
+
+
+def test_a_gateway_without_references_is_deleted_with_its_prices(client: ApiClient) -> None:
+    create(client)
+    Price.objects.create(gateway="second", area="KZ", price=Decimal(1), valid_from=date(2026, 1, 1))
+    assert client.delete("/gateways/second").status_code == 204
+    assert not Price.objects.exists()
+    assert client.get("/gateways/second").status_code == 404
+
+
+def test_a_gateway_of_a_campaign_or_with_a_history_stays(client: ApiClient, alice: User) -> None:
+    create(client)
+    campaign = factories.campaign(alice, draft=True, gateway=Gateway.objects.get(name="second"))
+    assert client.delete("/gateways/second").status_code == 409
+    campaign.gateway = None
+    campaign.save()
+    GatewayHour.objects.create(gateway="second", hour=now(), sent=1)
+    assert client.delete("/gateways/second").status_code == 409
+    assert client.get("/gateways/second").json()["day"]["sent"] == 1
+
+
+def test_a_check_says_what_is_wrong(client: ApiClient) -> None:
+    create(client, url="http://127.0.0.1:9/")
+    answer = client.post("/gateways/second/check")
+    assert answer.status_code == 200, answer.content
+    assert (answer.json()["ok"], answer.json()["reason"]) == (False, "unreachable")
+    assert answer.json()["message"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"kind": "x"},
+        {"kind": "console"},
+        {"url": "ftp://8.8.8.8"},
+        {"url": ""},
+        {"url": "\0"},
+        {"secret": "x" * 501},
+        {"concurrency": 0},
+        {"concurrency": "1"},
+        {"rate": 1e300},
+        {"carries": ["XX1"]},
+        {"carries": [""]},
+        {"carries": ["9" * 15] * 61},
+        {"fallback": "nobody"},
+        {"active": "yes"},
+        {"x": 1},
+    ],
+)
+def test_strange_values_are_refused(client: ApiClient, body: dict[str, Any]) -> None:
+    assert create(client, **body).status_code == 422
+    create(client)
+    assert patch(client, "second", **body).status_code == 422
+
+
+@pytest.mark.parametrize("name", ["", "A", "a b", "x" * 41, "\0", "-a", None])
+def test_strange_names_are_refused(client: ApiClient, name: Any) -> None:
+    assert create(client, name=name).status_code == 422
