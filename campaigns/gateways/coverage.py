@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from operator import attrgetter
 
 from django.conf import settings
@@ -28,14 +29,12 @@ class Coverage:
     @property
     def divides(self) -> bool:
         """Whether numbers may go by another gateway than the campaign's own."""
-        return self._by_area() != {"": self.home}
+        return self._by_area != {"": self.home}
 
     def gateway_of(self, phone: int, country: str) -> str | None:
         """Return the gateway that carries a phone; None if none does."""
-        by_area = self._by_area()
-        own = Areas(self.areas[self.home] if self.named else ()).closest(phone, country)
-        area = own or Areas(filter(None, by_area)).closest(phone, country)
-        return by_area.get(area or "")
+        area = self._own_areas.closest(phone, country) or self._all_areas.closest(phone, country)
+        return self._by_area.get(area or "")
 
     def takes(self, phone: int) -> bool:
         """Whether any gateway carries a phone."""
@@ -43,18 +42,27 @@ class Coverage:
 
     def annotation(self) -> Case:
         """Return the same as an expression over contacts."""
-        by_area = self._by_area()
-        everywhere = by_area.pop("", None)
-        exact_first = sorted(by_area, key=lambda area: (is_prefix(area), len(area)), reverse=True)
+        listed = [area for area in self._by_area if area]
+        exact_first = sorted(listed, key=lambda area: (is_prefix(area), len(area)), reverse=True)
         own_first = sorted(exact_first, key=lambda area: not (self.named and area in self.areas[self.home]))
-        whens = [When(_is_in(area), then=Value(by_area[area])) for area in own_first]
-        return Case(*whens, default=Value(everywhere), output_field=CharField(max_length=40))
+        whens = [When(_is_in(area), then=Value(self._by_area[area])) for area in own_first]
+        return Case(*whens, default=Value(self._by_area.get("")), output_field=CharField(max_length=40))
 
     @property
     def home(self) -> str:
         """The campaign's own gateway."""
         return next(iter(self.areas))
 
+    @cached_property
+    def _own_areas(self) -> Areas:
+        """The areas that go before all others: those of the gateway that the campaign names."""
+        return Areas(self.areas[self.home] if self.named else ())
+
+    @cached_property
+    def _all_areas(self) -> Areas:
+        return Areas(filter(None, self._by_area))
+
+    @cached_property
     def _by_area(self) -> dict[str, str]:
         """The first gateway of each area, an empty one for all numbers."""
         if self.named and not self.areas[self.home]:

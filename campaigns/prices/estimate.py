@@ -88,7 +88,7 @@ def priced_audience(audience: Audience, gateway: str | None, starts_at: datetime
     """
     day = max(today(), day_of(starts_at)) if starts_at else today()
     coverage = coverage_of(gateway)
-    tariffs = tariffs_of(coverage.areas if coverage.divides else list(coverage.areas)[:1], day)
+    tariffs = tariffs_of(coverage.areas if coverage.divides else [coverage.home], day)
     priced = any(tariffs.values())
     if not priced and not coverage.divides:
         return None
@@ -99,10 +99,9 @@ def _groups(audience: Audience, coverage: Coverage, tariffs: dict[str, Tariff]) 
     lengths = [tariff.digits for tariff in tariffs.values()]
     if coverage.divides:
         lengths += [Areas(areas).digits for areas in coverage.areas.values()]
-    home = next(iter(coverage.areas))
     for country, beginning, recipients in _counted(audience, max(lengths)):
         digits = int(beginning or 0)
-        gateway = coverage.gateway_of(digits, country) if coverage.divides else home
+        gateway = coverage.gateway_of(digits, country) if coverage.divides else coverage.home
         # During an upgrade, the countries of some contacts are not known yet.
         price = tariffs[gateway].price_of(digits, country) if gateway and country else None
         yield Group(country, gateway, price, recipients)

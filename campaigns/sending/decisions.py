@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 
 from django.db.models import Value
 
-from campaigns.gateways.coverage import coverage_of
+from campaigns.gateways.coverage import Coverage, coverage_of
 from campaigns.gateways.routing import Route
 from campaigns.models import Campaign, Run
 from campaigns.planning import recurrence
@@ -87,6 +87,7 @@ class Decisions:
         default_factory=lambda: defaultdict(lambda: defaultdict(list))
     )
     """Ids of messages by status and reason, then by run id."""
+    _coverages: dict[str | None, Coverage] = field(default_factory=dict)
 
     def add(self, run: Run, rows: Sequence[Due], by_message: Mapping[int, Recipient]) -> None:
         """Decide about due messages of one run, whose recipients are known by message id."""
@@ -130,7 +131,9 @@ class Decisions:
 
     def _reroute(self, campaign: Campaign, row: Due, phone: int) -> None:
         """Leave the message to the gateway that carries its number; it fails if none does."""
-        gateway = coverage_of(campaign.gateway_id).gateway_of(phone, country(phone))
+        if campaign.gateway_id not in self._coverages:
+            self._coverages[campaign.gateway_id] = coverage_of(campaign.gateway_id)
+        gateway = self._coverages[campaign.gateway_id].gateway_of(phone, country(phone))
         if gateway is None:
             self._end(row, MessageStatus.FAILED, "no_gateway")
         else:

@@ -5,10 +5,13 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import date, timedelta
 from decimal import Decimal
+from uuid import uuid4
 
 import pytest
 from django.conf import LazySettings
 from django.core.exceptions import ValidationError
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from accounts.models import User
 from campaigns import services
@@ -18,6 +21,7 @@ from campaigns.models import Campaign, Gateway, Message, Price, Run, RunCost
 from campaigns.planning.lifecycle import campaign_advance
 from campaigns.prices.estimate import priced_audience
 from campaigns.sandbox.server import Sandbox, running_sandbox
+from campaigns.sending.lease import lease
 from campaigns.sending.session import SendSession
 from campaigns.sending.transport import transport_for
 from directory.audiences.audience import Audience
@@ -142,6 +146,15 @@ def test_a_number_that_no_gateway_takes_fails_with_a_reason(alice: User) -> None
     }
     with pytest.raises(ValidationError, match="No gateway takes"):
         transactional.message_send(owner=alice, phone="+33 6 12 34 56 70", text="Hello")
+
+
+def test_the_areas_are_read_once_for_all_numbers_that_no_gateway_takes(alice: User) -> None:
+    Gateway.objects.filter(pk="west").update(carries="GB")
+    campaign = campaign_to_all(alice)
+    with CaptureQueriesContext(connection) as queries:
+        lease({campaign.runs.get().pk: 100}, uuid4(), registry.route_of("probe"))
+    assert statuses(campaign)["failed"] == 2 * EACH
+    assert sum('FROM "campaigns_gateway"' in query["sql"] for query in queries) == 2
 
 
 def test_a_message_follows_a_phone_to_another_country(alice: User) -> None:
