@@ -58,7 +58,8 @@ def reached(campaign: Campaign, statistics: Statistics) -> dict[str, Any]:
     accepted = sum(statistics.by_status[status] for status in CHARGED)
     rest = statistics.by_status["pending"] * statistics.cost // accepted if accepted else 0
     needed = from_micros(statistics.cost + rest).quantize(Decimal(1), ROUND_UP)
-    form = BudgetForm(initial={"budget": max(needed, campaign.budget or Decimal(0))}) if campaign.budget else None
+    own = campaign.budget
+    form = None if own is None else BudgetForm(initial={"budget": max(needed, own)})
     return {"budget_form": form, "month_left": month}
 
 

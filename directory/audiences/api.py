@@ -117,7 +117,7 @@ def count_audience(request: UserRequest, body: AudienceIn) -> dict[str, Any]:
     summary="Show a saved audience",
 )
 def show_audience(request: UserRequest, response: HttpResponse, audience_id: AudienceId) -> SavedAudience:
-    """One saved audience, whoever saved it."""
+    """One saved audience of any user."""
     return with_etag(response, get_object_or_404(SavedAudience, pk=audience_id))
 
 

@@ -94,7 +94,7 @@ def list_suppressions(request: UserRequest, query: Query[SuppressionQuery]) -> A
 )
 @idempotent
 def create_suppression(request: UserRequest, body: SuppressionIn) -> Any:
-    """Every user may. The contact with this phone, if there is one, is opted out, whoever added it.
+    """Every user may. The contact with this phone, if there is one, is opted out, even if another user added it.
 
     200, with the earlier entry, if the phone is on the list already.
     """

@@ -33,6 +33,13 @@ def test_the_page_shows_cost_and_budget(alice: User) -> None:
     assert 'value="8"' in page  # 2.50 each
 
 
+def test_a_budget_of_nothing_can_be_raised(alice: User) -> None:
+    campaign = stopped(alice, "0")
+    page = browser(alice).get(f"/campaigns/{campaign.pk}/").content.decode()
+    assert "the next message would exceed the budget" in page
+    assert "this month" not in page
+
+
 def test_nothing_of_money_is_shown_without_prices(alice: User) -> None:
     campaign, _ = started(alice, contacts=1)
     page = browser(alice).get(f"/campaigns/{campaign.pk}/").content.decode()
