@@ -60,6 +60,7 @@ def receipts_store(gateway: str, receipts: Iterable[Receipt]) -> int:
             cost=None if row.price is None else to_micros(row.price),
         )
         for row in receipts
+        if row.message_id is not None
     )
     if rows:
         apply_receipts.enqueue(due=now() + _BURST_WAIT)

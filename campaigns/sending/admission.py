@@ -65,7 +65,7 @@ class Admission:
             write(circuit_breaker.hold, self._gateway, outcome.hold)
         if completed.probe:
             self.probing = False
-            if outcome.verdict in (Verdict.SENT, Verdict.REFUSED) or completed.answer.status == 429:
+            if outcome.verdict in (Verdict.SENT, Verdict.REFUSED, Verdict.HELD) or completed.answer.status == 429:
                 write(circuit_breaker.close, self._gateway)
             else:
                 write(circuit_breaker.probe_failed, self._gateway, outcome.reason)

@@ -122,9 +122,9 @@ def close(name: str) -> None:
 
 
 def credentials_refused(name: str, reason: str) -> None:
-    """The gateway refuses the credentials (401, 403): open at once."""
+    """The gateway refuses the account (wrong credentials, no money): open at once."""
     if _open(Gateway.objects.filter(name=name), reason):
-        log.error("gateway refuses our credentials: sending paused", gateway=name, reason=reason)
+        log.error("gateway refuses our account: sending paused", gateway=name, reason=reason)
 
 
 def probe_failed(name: str, reason: str) -> None:

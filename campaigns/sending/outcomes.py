@@ -78,7 +78,7 @@ def next_state(completed: Completed, moment: datetime, *, idempotent: bool, doub
     if outcome.uncertain and not idempotent:
         return NextState(MessageStatus.UNKNOWN, moment, attempts)
     throttled = outcome.hold is not None and completed.answer.status in (429, 503)
-    if throttled or outcome.verdict == Verdict.UNAUTHORISED:
+    if throttled or outcome.verdict in (Verdict.HELD, Verdict.UNAUTHORISED):
         # Its gateway is on hold; another one may send it at once.
         return NextState(MessageStatus.PENDING, moment, attempts - 1)
     if completed.probe:

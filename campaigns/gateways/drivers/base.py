@@ -6,7 +6,8 @@ The rules for every HTTP gateway are here. A driver adds how its own gateway acc
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from types import MappingProxyType
@@ -23,7 +24,10 @@ class Verdict(StrEnum):
     SENT = "sent"
     RETRY = "retry"
     REFUSED = "refused"
+    HELD = "held"
+    """The gateway takes no message for `hold` seconds. This one was not accepted, and nothing is wrong with it."""
     UNAUTHORISED = "unauthorised"
+    """The gateway takes no message until a person acts: the credentials are wrong, or the account has no money."""
 
 
 class TransportFailure(StrEnum):
@@ -83,7 +87,8 @@ class Outcome(NamedTuple):
     """The meaning of an answer. `reason` is a short code.
 
     `uncertain`: the gateway may have accepted nevertheless. `hold` (seconds) stops all messages to the gateway, not
-    only this one. `price` is what the gateway says that an accepted message costs, with all its parts.
+    only this one. `price` is what the gateway says that an accepted message costs, with all its parts. `ids` are the
+    gateway's own ids of an accepted message: one, or one for each part.
     """
 
     verdict: Verdict
@@ -91,25 +96,56 @@ class Outcome(NamedTuple):
     uncertain: bool = False
     hold: float | None = None
     price: Decimal | None = None
+    ids: tuple[str, ...] = ()
 
 
 class Callback(NamedTuple):
-    """A request from a gateway: its query parameters and its body."""
+    """A request from a gateway: its query parameters, its body, and its headers by lowercase name."""
 
     query: Mapping[str, str]
     body: bytes
+    headers: Mapping[str, str] = MappingProxyType({})
 
 
 class Receipt(NamedTuple):
-    """The gateway's report on an accepted message. `reason` is a short code if it was not delivered.
+    """The gateway's report on an accepted message, by our id or by the gateway's own.
 
-    `price` is as in `Outcome`.
+    `reason` is a short code if it was not delivered. `price` is as in `Outcome`.
     """
 
-    message_id: int
+    message_id: int | None
     delivered: bool
     reason: str = ""
     price: Decimal | None = None
+    provider_id: str = ""
+
+
+class Incoming(NamedTuple):
+    """A message from a phone. `phone` and `recipient` (the number or name it was sent to) are as the gateway has them.
+
+    `sent_at` has a time zone; None: the gateway does not say when.
+    """
+
+    phone: str
+    text: str
+    provider_id: str = ""
+    recipient: str = ""
+    sent_at: datetime | None = None
+
+
+class Reported(NamedTuple):
+    """What a callback reports."""
+
+    receipts: Sequence[Receipt] = ()
+    incoming: Sequence[Incoming] = ()
+
+
+class Acknowledgement(NamedTuple):
+    """The answer that a gateway expects to its callbacks."""
+
+    status: int = 200
+    content_type: str = "text/plain"
+    body: str = ""
 
 
 class InvalidReceipt(ValueError):
@@ -153,6 +189,10 @@ class Driver(ABC):
     """The statuses that mean accepted, whatever the body says."""
     reasons: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """The texts of its own reason codes, in English and marked for translation."""
+    has_senders: ClassVar[bool] = False
+    """Whether it takes a sender name with each message."""
+    acknowledgement: Acknowledgement | None = None
+    """The answer that it expects to its callbacks; None: any 200."""
     receipts_help: ClassVar[str] = _("Configure this address at the gateway.")
     """How the gateway learns the address for its receipts, in English."""
 
@@ -165,8 +205,8 @@ class Driver(ABC):
         """Return the driver of a gateway."""
 
     @abstractmethod
-    def build(self, message_id: int, phone: int, text: str) -> Request:
-        """Return the request that sends a message."""
+    def build(self, message_id: int, phone: int, text: str, sender: str = "") -> Request:
+        """Return the request that sends a message. `sender`: its sender name; empty: the gateway's own."""
 
     @abstractmethod
     def parse(self, answer: Answer) -> Outcome:
@@ -183,6 +223,10 @@ class Driver(ABC):
         """Return the reason why `check` failed, or an empty string."""
         outcome = outcome_by_status(answer)
         return "" if outcome is None or outcome.verdict == Verdict.REFUSED else outcome.reason
+
+    def parse_callback(self, callback: Callback) -> Reported:
+        """Return what the gateway reports. Raises InvalidReceipt."""
+        return Reported(self.parse_receipts(callback))
 
     def parse_receipts(self, callback: Callback) -> list[Receipt]:
         """Return the receipts with a final status; intermediate ones are ignored. Raises InvalidReceipt.

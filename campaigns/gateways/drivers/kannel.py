@@ -69,7 +69,7 @@ class Kannel(Driver):
         """Create the driver with user name and password."""
         return cls(connection.url, connection.username, connection.secret, connection.callback, name=connection.name)
 
-    def build(self, message_id: int, phone: int, text: str) -> Request:
+    def build(self, message_id: int, phone: int, text: str, sender: str = "") -> Request:
         """Build the request; UCS-2 only if the text needs it."""
         callback = quote(f"{self._callback}{message_id}", safe="")
         coding = "&coding=2" if beyond_gsm7(text) else ""

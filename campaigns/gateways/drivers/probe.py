@@ -47,7 +47,7 @@ class Probe(Driver):
         """Create the driver with a bearer token."""
         return cls(connection.url, connection.secret, name=connection.name)
 
-    def build(self, message_id: int, phone: int, text: str) -> Request:
+    def build(self, message_id: int, phone: int, text: str, sender: str = "") -> Request:
         """Build the request; the phone is an integer."""
         body = f'{{"id": {message_id}, "phone": {phone}, "text": {encode_basestring(text)}}}'
         return Request(f"{self.url}{message_id}", body.encode())
