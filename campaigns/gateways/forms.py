@@ -2,6 +2,7 @@
 
 from copy import copy
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django import forms
 from django.core.validators import RegexValidator, URLValidator
@@ -10,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.optimistic_locking import VersionedForm
 from campaigns.gateways import registry
+from campaigns.gateways.addresses import is_forbidden
 from campaigns.gateways.drivers import ADDABLE, DRIVERS
 from campaigns.models import Gateway
 
@@ -89,6 +91,15 @@ class ConnectionForm(RouteForm):
         self.known = not self.instance._state.adding
         if self.known:
             self.fields["name"].disabled = True
+
+    def clean_url(self) -> str:
+        """Refuse addresses where clouds serve secrets."""
+        url = str(self.cleaned_data["url"])
+        if is_forbidden(urlsplit(url).hostname or ""):
+            raise forms.ValidationError(
+                _("This is a link-local address, which the setting GATEWAY_ALLOW_LINK_LOCAL forbids.")
+            )
+        return url
 
     def clean_name(self) -> str:
         """Refuse names that are taken, or that the settings or addresses of pages may use."""

@@ -77,7 +77,7 @@ class ProviderForm(ConnectionForm):
 
     def clean_url(self) -> str:
         """Without an address, use the provider's usual one."""
-        return str(self.cleaned_data["url"]) or (self.definition.url if self.definition else "")
+        return super().clean_url() or (self.definition.url if self.definition else "")
 
     def save(self, commit: bool = True) -> Gateway:
         """Save; empty secrets do not change the stored ones."""
