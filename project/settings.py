@@ -42,7 +42,8 @@ DATABASE: dict[str, Any] = env.database("DATABASE_URL", f"sqlite:///{quote(str(D
 EMAIL: dict[str, Any] = env.mail("EMAIL_URL", f"file://{quote(str(DATA_DIR))}/mail")
 DEFAULT_FROM_EMAIL: str = env.sender("DEFAULT_FROM_EMAIL", "Vestnik <vestnik@localhost>")
 
-GATEWAY: str = env.str("GATEWAY", "probe", validate=validate.OneOf(list(DRIVERS)))
+_KINDS = [kind for kind, driver in DRIVERS.items() if not driver.described]
+GATEWAY: str = env.str("GATEWAY", "probe", validate=validate.OneOf(_KINDS))
 GATEWAY_URL: str = env.str("GATEWAY_URL", "http://127.0.0.1:8090/v1", validate=WEB_ADDRESS)
 GATEWAY_TOKEN: str = env.str("GATEWAY_TOKEN", "sandbox-token")
 GATEWAY_TIMEOUT: float = env.float("GATEWAY_TIMEOUT", 10.0, validate=validate.Range(0.1, 15))

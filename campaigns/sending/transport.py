@@ -210,11 +210,12 @@ class ConsoleTransport:
         """See `Transport`."""
 
 
-def transport_for(driver: Driver) -> Transport:
-    """The transport for a driver's requests."""
+def transport_for(driver: Driver, request: Request | None = None) -> Transport:
+    """The transport for a driver's messages, or for a request that may have another method and other headers."""
     if driver.offline:
         return ConsoleTransport()
-    return CurlTransport(driver.headers, driver.method)
+    headers = request.headers if request and request.headers is not None else driver.headers
+    return CurlTransport(list(headers), (request and request.method) or driver.method)
 
 
 def _failure_of(handle: pycurl.Curl, error: int) -> TransportFailure:
