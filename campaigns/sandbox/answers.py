@@ -21,7 +21,7 @@ class Answer(web.StreamResponse):
 
     def __init__(self, status: int, body: bytes, content_type: str = "application/json", **headers: str) -> None:
         super().__init__(status=status)
-        self._content = body
+        self.content = body
         self._fields = {"Content-Type": content_type} | {key.replace("_", "-"): value for key, value in headers.items()}
         lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", f"Content-Length: {len(body)}"]
         lines += [f"{name}: {value}" for name, value in self._fields.items()]
@@ -31,7 +31,7 @@ class Answer(web.StreamResponse):
         """This answer in a form that suits `request`."""
         if request.keep_alive and request.version == HttpVersion11:
             return self
-        return web.Response(status=self.status, body=self._content, headers=self._fields)
+        return web.Response(status=self.status, body=self.content, headers=self._fields)
 
     @property
     def keep_alive(self) -> bool:
@@ -87,6 +87,7 @@ CANNED: Final[dict[str, Answer]] = {
     "error": verdict(500, 1, "Internal error"),
     "unauthorized": verdict(401, 2, "The token has expired"),
     "refuse": verdict(400, 3, "The number is not in service"),
+    "no_money": verdict(402, 402, "The account has no money"),
     "html": Answer(200, b"<!doctype html><title>OK</title><h1>Everything is OK</h1>", "text/html; charset=utf-8"),
     "broken": Answer(200, b'{"code": 0, "message": "O'),
     "code": verdict(200, 17, "The queue is full"),

@@ -43,6 +43,7 @@ class Faults:
     throttle: float = _share(gettext_lazy("429 with Retry-After"))
     unauthorized: float = _share(gettext_lazy("401, although the token is correct"))
     refuse: float = _share(gettext_lazy("400, permanently rejected"))
+    no_money: float = _share(gettext_lazy("402, the account has no money"))
     hang: float = _share(gettext_lazy("no response for a long time, then the connection closes"))
     reset: float = _share(gettext_lazy("connection reset, message not accepted"))
     html: float = _share(gettext_lazy("200 with an HTML page, message not accepted"))
@@ -59,6 +60,11 @@ class Faults:
     retry_after_date: bool = _setting(False, gettext_lazy("send half of the Retry-After headers as dates"))
     hang_seconds: float = _setting(30.0, gettext_lazy("seconds until a hanging connection closes"))
     early_grace: float = _setting(0.25, gettext_lazy("grace period in seconds before requests count as too early"))
+    receipts: float = _setting(1.0, gettext_lazy("share of accepted messages that get a receipt"), 1)
+    receipt_after: float = _setting(1.0, gettext_lazy("maximum seconds until a receipt; each waits a random part"))
+    receipt_twice: float = _setting(0.0, gettext_lazy("share of receipts that are sent twice"), 1)
+    receipt_early: bool = _setting(False, gettext_lazy("send receipts before the response"))
+    undelivered: float = _setting(0.0, gettext_lazy("share of receipts that say undelivered"), 1)
     outage: bool = _setting(False, gettext_lazy("every request ends in a connection reset"))
 
     def updated(self, changes: Mapping[str, object]) -> Self:
@@ -105,6 +111,8 @@ class Faults:
 
 
 FIELDS: Final = {each.name: each for each in dataclasses.fields(Faults)}
+RECEIPTS: Final = ("receipts", "receipt_after", "receipt_twice", "receipt_early", "undelivered")
+"""The settings of receipts, which only providers send."""
 KINDS: Final = [name for name, each in FIELDS.items() if each.metadata["share"]]
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from campaigns.sandbox.answers import CANNED, Answer, Silence, reset, verdict
 from campaigns.sandbox.faults import Faults
-from campaigns.sandbox.ledger import CONFLICT, DENIED, GONE, INVALID, OUTAGE, Ledger, Message, digest_of
+from campaigns.sandbox.ledger import ACCEPTED, CONFLICT, DENIED, GONE, INVALID, OUTAGE, Ledger, Message, digest_of
 
 INT64: Final = range(-(2**63), 2**63)
 PHONES: Final = range(10**7, 10**15)  # E.164: 8 to 15 digits
@@ -100,7 +100,7 @@ class Gateway:
                 await asyncio.sleep(self.faults.hang_seconds)
                 return Silence()
             case "drip":
-                return await _drip(request)
+                return await drip(request, CANNED[ACCEPTED])
         return CANNED[outcome]
 
     def _hold(self) -> str:
@@ -140,9 +140,9 @@ def _checked(body: bytes, msg_id: int) -> Message:
         raise Refused(400, "text is not valid Unicode") from None
 
 
-async def _drip(request: web.BaseRequest) -> web.StreamResponse:
+async def drip(request: web.BaseRequest, answer: Answer) -> web.StreamResponse:
     """The normal answer at one byte per second, until the client disconnects."""
-    body = b'{"code": 0, "message": "OK"}'
+    body = answer.content
     response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
     with suppress(ConnectionError):
         await response.prepare(request)

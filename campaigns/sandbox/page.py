@@ -11,9 +11,10 @@ from django.contrib.staticfiles import finders
 from django.template.loader import render_to_string
 from django.utils.translation import gettext as _
 
-from campaigns.sandbox.faults import FIELDS, KINDS, FaultsError
+from campaigns.sandbox.faults import FIELDS, KINDS, RECEIPTS, FaultsError
 from campaigns.sandbox.gateway import Gateway
 from campaigns.sandbox.ledger import ACCEPTED, CONFLICT, DENIED, INVALID, REPEAT, Ledger
+from campaigns.sandbox.provider import Provider
 from project.observability.logs import mask
 
 ASSETS: Final = {
@@ -43,11 +44,25 @@ async def change(gateway: Gateway, request: web.BaseRequest) -> web.StreamRespon
     fields = dict(parse_qsl((await request.read()).decode(errors="replace"), keep_blank_values=True))
     if fields.pop("clear", ""):
         gateway.ledger.clear()
+    if "incoming_text" in fields and isinstance(gateway, Provider):
+        problem = _send_incoming(gateway, fields.pop("incoming_phone", ""), fields.pop("incoming_text"))
+        if problem:
+            return _page(gateway, {}, {"incoming": problem})
     try:
         gateway.faults = gateway.faults.updated_from_text(fields)
     except FaultsError as error:
         return _page(gateway, fields, error.errors)
     return web.Response(status=303, headers={"Location": "/"})
+
+
+def _send_incoming(gateway: Provider, phone: str, text: str) -> str:
+    """Send an incoming message; return why that is not possible, or an empty string."""
+    digits = "".join(filter(str.isdecimal, phone))
+    if not digits or not text.strip():
+        return _("Enter a phone number and a text.")
+    if not gateway.callback:
+        return _("The address for callbacks is not known. Send a message first, or start the sandbox with --callback.")
+    return "" if gateway.incoming(digits, text) else _("This provider has no incoming messages.")
 
 
 async def asset(gateway: Gateway, request: web.BaseRequest) -> web.StreamResponse:
@@ -71,10 +86,13 @@ def _page(gateway: Gateway, typed: Mapping[str, str], errors: Mapping[str, str])
             (heading, [_setting(name, values[name], typed, errors) for name in names])
             for heading, names in (
                 (_("Shares of all requests: 0.05 is 5 %; the sum must not exceed 1"), KINDS),
-                (_("Delays, in seconds"), [name for name in FIELDS if name not in {*KINDS, "outage"}]),
+                (_("Delays, in seconds"), [name for name in FIELDS if name not in {*KINDS, *RECEIPTS, "outage"}]),
+                *([(_("Delivery receipts"), RECEIPTS)] if isinstance(gateway, Provider) else []),
             )
         ],
-        "has_errors": bool(errors),
+        "has_errors": bool(errors.keys() - {"incoming"}),
+        "provider": gateway if isinstance(gateway, Provider) else None,
+        "incoming_error": errors.get("incoming"),
         "arrivals": [
             {
                 "at": datetime.fromtimestamp(arrival.at, UTC),

@@ -14,6 +14,7 @@ from campaigns.sandbox import control, page
 from campaigns.sandbox.answers import OK, REDIRECTED, Silence
 from campaigns.sandbox.faults import Faults
 from campaigns.sandbox.gateway import Gateway
+from campaigns.sandbox.provider import Provider
 
 SEND: Final = "/v1/send/"
 BACKLOG: Final = 4_096  # a sender may open all its connections at the same time
@@ -74,6 +75,20 @@ class Sandbox(Gateway):
         return runner
 
 
+class ProviderSandbox(Provider, Sandbox):
+    """A provider with a server."""
+
+    async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Handle any request: the sandbox's own by the table, others as the provider."""
+        return await (super().handle(request) if request.path in CALLS else self.receive(request))
+
+    async def start(self, host: str, port: int) -> web.ServerRunner:
+        """See `Sandbox`; the provider's paths begin at the root."""
+        runner = await super().start(host, port)
+        self.url = self.url.removesuffix("/v1")
+        return runner
+
+
 @contextmanager
 def running_sandbox(
     faults: Faults | None = None,
@@ -86,13 +101,20 @@ def running_sandbox(
 ) -> Iterator[Sandbox]:
     """Serve a sandbox on loopback, or another local address, in a thread until the block ends."""
     sandbox = Sandbox(faults or Faults(), token=token or settings.GATEWAY_TOKEN, seed=seed, log=log)
+    with serving(sandbox, host, port):
+        yield sandbox
+
+
+@contextmanager
+def serving(sandbox: Sandbox, host: str = "127.0.0.1", port: int = 0) -> Iterator[None]:
+    """Serve a sandbox in a thread until the block ends."""
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="sandbox", daemon=True)
     thread.start()
     try:
         runner = asyncio.run_coroutine_threadsafe(sandbox.start(host, port), loop).result()
         try:
-            yield sandbox
+            yield
         finally:
             asyncio.run_coroutine_threadsafe(_end(runner), loop).result()
     finally:

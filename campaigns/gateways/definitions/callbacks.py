@@ -73,12 +73,17 @@ def pulled(table: ReceiptsTable, body: bytes) -> list[Receipt]:
 
 def is_signed(signature: Signature, key: str, callback: Callback) -> bool:
     """Whether the header has the HMAC of the body (RFC 2104), compared in constant time."""
-    digest = hmac.new(key.encode(), callback.body, getattr(hashlib, signature.algorithm)).digest()
-    expected = digest.hex() if signature.encoding == "hex" else b64encode(digest).decode()
+    expected = signature_of(signature, key, callback.body)
     shown = callback.headers.get(signature.header.lower(), "").removeprefix(signature.prefix)
     if signature.encoding == "hex":
         shown = shown.lower()
     return hmac.compare_digest(shown.encode(), expected.encode())
+
+
+def signature_of(signature: Signature, key: str, body: bytes) -> str:
+    """Return the HMAC of a body as the header has it, without the prefix."""
+    digest = hmac.new(key.encode(), body, getattr(hashlib, signature.algorithm)).digest()
+    return digest.hex() if signature.encoding == "hex" else b64encode(digest).decode()
 
 
 def _items(table: ReceiptsTable | IncomingTable, callback: Callback) -> list[_Item]:

@@ -10,8 +10,10 @@ from typing import IO, Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
+from campaigns.gateways.definitions.presets import preset_texts, presets
+from campaigns.sandbox.dialect import Dialect
 from campaigns.sandbox.faults import FIELDS, Faults, FaultsError
-from campaigns.sandbox.server import Sandbox
+from campaigns.sandbox.server import ProviderSandbox, Sandbox
 
 
 class Command(BaseCommand):
@@ -24,7 +26,9 @@ class Command(BaseCommand):
         """See docs/sandbox.md."""
         parser.add_argument("--host", default="127.0.0.1")
         parser.add_argument("--port", type=int, default=8090, help="0 takes any free one")
-        parser.add_argument("--token", default=settings.GATEWAY_TOKEN, help="the bearer token to ask for")
+        parser.add_argument("--token", default=settings.GATEWAY_TOKEN, help="the token, or all secrets of a provider")
+        parser.add_argument("--as", dest="provider", choices=sorted(preset_texts()), help="the provider to play")
+        parser.add_argument("--callback", default="", help="address of a provider's receipts and incoming messages")
         parser.add_argument(
             "--fault",
             action="append",
@@ -48,7 +52,7 @@ class Command(BaseCommand):
         with ExitStack() as stack:
             try:
                 log: IO[str] | None = options["log"] and stack.enter_context(options["log"].open("a", buffering=1))
-                sandbox = Sandbox(faults, token=options["token"], seed=options["seed"], log=log)
+                sandbox = _sandbox(faults, log, options)
                 asyncio.run(self.serve(sandbox, options["host"], options["port"]))
             except (OSError, OverflowError) as error:
                 raise CommandError(f"The sandbox can't start: {error}") from None
@@ -59,7 +63,16 @@ class Command(BaseCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         runner = await sandbox.start(host, port)
-        self.stdout.write(f"Sandbox gateway on {sandbox.url}, its page on {sandbox.url.removesuffix('v1')}")
+        self.stdout.write(f"Sandbox gateway on {sandbox.url}, its page on {sandbox.url.removesuffix('/v1')}/")
         self.stdout.flush()
         await stop.wait()
         await runner.cleanup()
+
+
+def _sandbox(faults: Faults, log: IO[str] | None, options: dict[str, Any]) -> Sandbox:
+    """The sandbox that the options describe."""
+    common = {"token": options["token"], "seed": options["seed"], "log": log}
+    if options["provider"] is None:
+        return Sandbox(faults, **common)
+    dialect = Dialect(presets()[options["provider"]], options["token"])
+    return ProviderSandbox(faults, **common, dialect=dialect, callback=options["callback"])
