@@ -87,7 +87,8 @@ class Dialect:
         if found is None:
             return None
         digits = found.get("phone") or found.get("phone_plus") or found.get("phone_national") or ""
-        text = found["text"] if "text" in found else _from_hex(found.get("text_hex", ""))
+        text = found.get("text") or found.get("gsm7_text") or ""
+        text = text or _from_hex(found.get("text_hex") or found.get("ucs2_hex") or "")
         phone, callback = digits.removeprefix("+"), found.get("callback", "")
         if not (phone.isascii() and phone.isdecimal() and text):
             return None

@@ -32,8 +32,9 @@ class Provider(Gateway):
     async def receive(self, request: web.BaseRequest) -> web.StreamResponse:
         """Any request that is not one of the sandbox's own."""
         body = await request.read()
-        if self.dialect.is_check(request.method, str(request.rel_url), body):
-            allowed = self.dialect.authorised(request.headers, str(request.rel_url), body)
+        method, url = request.method, str(request.rel_url)
+        if self.dialect.read(method, url, body) is None and self.dialect.is_check(method, url, body):
+            allowed = self.dialect.authorised(request.headers, url, body)
             return web.json_response({"balance": "100.00"}) if allowed else self.dialect.answer("unauthorized", [])
         return await self.send(request, "0")
 

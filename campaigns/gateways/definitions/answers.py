@@ -1,6 +1,7 @@
 """What an answer means by the rules of a description."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 from typing import Any, Final
 
 from campaigns.gateways.definitions.paths import Path, Unreadable, read, text_at, text_of, texts_at
@@ -18,6 +19,7 @@ from campaigns.gateways.drivers.base import (
 )
 
 _HOLD_SECONDS: Final = 60.0
+_PAYMENT_REQUIRED: Final = 402
 _MAX_IDS: Final = 255
 MAX_ID_LENGTH: Final = 100
 """Characters of a provider's id that are stored."""
@@ -32,6 +34,8 @@ def outcome_of(table: AnswerTable, answer: Answer) -> Outcome:
         return outcome_by_status(answer) or unconfirmed("not_accepted")
     data = _structure(table, answer.body)
     rule = next((rule for rule in table.rules if _fits_status(rule, answer.status) and fits(rule, data)), None)
+    if rule is None and answer.status == _PAYMENT_REQUIRED:
+        return Outcome(Verdict.UNAUTHORISED, "no_money")
     if rule is None:
         return outcome_by_status(answer) or unconfirmed("unreadable" if data is NOTHING else "not_accepted")
     error = text_at(table.error, data)
@@ -73,11 +77,18 @@ def _fits_status(rule: Rule, status: int) -> bool:
     return not rule.status or str(status) in rule.status or f"{status // 100}xx" in rule.status
 
 
+def _price(table: AnswerTable, data: Any) -> Decimal | None:
+    """The price of all parts: the sum where each has its own."""
+    prices = [reported_price(text) for text in texts_at(table.price, data)]
+    known = [price for price in prices if price is not None]
+    return sum(known, Decimal()) if known and len(known) == len(prices) else None
+
+
 def _outcome(rule: Rule, reason: str, answer: Answer, data: Any, table: AnswerTable) -> Outcome:
     match rule.outcome:
         case "accepted":
             ids = tuple(dict.fromkeys(one[:MAX_ID_LENGTH] for one in texts_at(table.ids, data)))
-            return Outcome(Verdict.SENT, price=reported_price(text_at(table.price, data)), ids=ids[:_MAX_IDS])
+            return Outcome(Verdict.SENT, price=_price(table, data), ids=ids[:_MAX_IDS])
         case "refused":
             return Outcome(Verdict.REFUSED, reason or f"http_{answer.status}")
         case "retry":

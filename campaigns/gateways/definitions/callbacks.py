@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 
 from campaigns.gateways.definitions.answers import MAX_ID_LENGTH, find, fits
-from campaigns.gateways.definitions.paths import Body, Path, Unreadable, read, text_of
+from campaigns.gateways.definitions.paths import Body, Path, Unreadable, read, text_of, text_structure
 from campaigns.gateways.definitions.schema import Definition, IncomingTable, ReceiptsTable, Signature
 from campaigns.gateways.drivers.base import (
     Callback,
@@ -16,6 +16,7 @@ from campaigns.gateways.drivers.base import (
     InvalidReceipt,
     Receipt,
     Reported,
+    code_of,
     message_id_of,
     reported_price,
 )
@@ -92,7 +93,8 @@ def _items(table: ReceiptsTable | IncomingTable, callback: Callback) -> list[_It
     found = table.items.find(data) if table.items else (data if isinstance(data, list) else [data])
     if len(found) > MAX_ITEMS:
         raise InvalidReceipt(f"At most {MAX_ITEMS} receipts at once.")
-    return [_Item(item, callback.query) for item in found]
+    # SMS.ru puts a text of several lines into each item.
+    return [_Item(text_structure(one) if isinstance(one, str) else one, callback.query) for one in found]
 
 
 def _is_receipt(table: ReceiptsTable, item: _Item) -> bool:
@@ -116,8 +118,14 @@ def receipt_of(table: ReceiptsTable, item: _Item) -> Receipt | None:
     ours, theirs = _our_id(item.text(table.message) or item.query.get(OUR_ID, "")), item.text(table.id)[:MAX_ID_LENGTH]
     if not (delivered or status in table.undelivered) or not (ours or theirs):
         return None
-    reason = "" if delivered else table.reasons.get(error, table.reasons.get(status, "not_delivered"))
+    reason = "" if delivered else _reason(table, error, status)
     return Receipt(ours, delivered, reason, reported_price(item.text(table.price)), theirs)
+
+
+def _reason(table: ReceiptsTable, error: str, status: str) -> str:
+    """The reason by the error code, or else by the status; an unknown code is kept."""
+    known = table.reasons.get(error) or table.reasons.get(status)
+    return known or (code_of(f"error_{error}") if error.strip("0") else "not_delivered")
 
 
 def _our_id(text: str) -> int | None:

@@ -18,7 +18,7 @@ ALL: Final = None
 QUERY: Final = "query:"
 _PATH: Final = re.compile(r"(?:(?:^|\.)[^.\[\]\s]+|\[(?:\*|-?\d{1,4})\])*")
 _STEP: Final = re.compile(r"\[(\*|-?\d+)\]|([^.\[\]]+)")
-_WORDS: Final = re.compile(r"[\s,;:|=]+")
+_WORDS: Final = re.compile(r"""[\s,;:|="']+""")
 
 
 class Unreadable(ValueError):
@@ -94,7 +94,7 @@ def read(kind: Body, body: bytes, query: Mapping[str, str]) -> Any:
             case "query":
                 return dict(query)
             case "text":
-                return _text(body.decode().strip())
+                return text_structure(body.decode().strip())
     except (ValueError, RecursionError, ExpatError) as error:
         raise Unreadable(f"The body is not {kind}.") from error
 
@@ -110,6 +110,7 @@ def _form(text: str) -> dict[str, Any]:
     return {name: values if name in lists or len(values) > 1 else values[0] for name, values in joined.items()}
 
 
-def _text(text: str) -> dict[str, Any]:
+def text_structure(text: str) -> dict[str, Any]:
+    """Return the structure of a plain text: all of it, its lines, and its words."""
     words = [word for word in _WORDS.split(text) if word]
     return {"text": text, "lines": [line.strip() for line in text.splitlines()], "words": words}

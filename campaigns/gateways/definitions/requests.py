@@ -44,13 +44,20 @@ def _national(phone: int) -> str:
         return str(phone)
 
 
+def _hex(text: str) -> str:
+    return text.encode("utf-16-be", "replace").hex().upper()
+
+
+_BY_ENCODING: Final = frozenset({"encoding", "gsm7_text", "ucs2_hex"})
 _VALUES: Final[dict[str, Callable[[Outgoing], str]]] = {
     "id": lambda message: str(message.id),
     "phone": lambda message: str(message.phone),
     "phone_plus": lambda message: f"+{message.phone}",
     "phone_national": lambda message: _national(message.phone),
     "text": lambda message: message.text,
-    "text_hex": lambda message: message.text.encode("utf-16-be", "replace").hex().upper(),
+    "text_hex": lambda message: _hex(message.text),
+    "gsm7_text": lambda message: message.text,
+    "ucs2_hex": lambda message: _hex(message.text),
     "sender": lambda message: message.sender,
     "parts": lambda message: str(measure(message.text).parts),
     "callback": lambda message: f"{message.callback}{message.id}",
@@ -81,24 +88,28 @@ class RequestBuilder:
         self.headers = _headers(table, fields)
         self.method = table.method
         self._charset = table.charset
-        self._by_encoding = any("encoding" in variables(template) for template in table.templates())
+        self._by_encoding = any(variables(template) & _BY_ENCODING for template in table.templates())
+        by_encoding = (
+            (False, {"encoding": table.encodings.gsm7, "ucs2_hex": ""}),
+            (True, {"encoding": table.encodings.ucs2, "gsm7_text": ""}),
+        )
         self._variants = {
-            (named, long): _variant(table, fields, named=named, encoding=encoding)
+            (named, wide): _variant(table, {**fields, **known}, named=named)
             for named in (False, True)
-            for long, encoding in ((False, table.encodings.gsm7), (True, table.encodings.ucs2))
+            for wide, known in by_encoding
         }
 
     def build(self, message: Outgoing) -> Request:
         """Build the request for a message."""
-        long = self._by_encoding and bool(beyond_gsm7(message.text))
-        variant = self._variants[bool(message.sender), long]
+        wide = self._by_encoding and bool(beyond_gsm7(message.text))
+        variant = self._variants[bool(message.sender), wide]
         body = variant.body.filled(message).encode(self._charset, "xmlcharrefreplace")
         return Request(variant.url.filled(message), body)
 
 
-def _variant(table: RequestTable, fields: Known, *, named: bool, encoding: str) -> _Variant:
-    """Compile a request for messages with or without a sender name, and with one of the encodings."""
-    known = {**fields, "encoding": encoding, **({} if named else {"sender": ""})}
+def _variant(table: RequestTable, fields: Known, *, named: bool) -> _Variant:
+    """Compile a request for messages with or without a sender name, in one of the encodings."""
+    known = {**fields, **({} if named else {"sender": ""})}
     address = [fields["url"].rstrip("/"), *fill_all(table.url.removeprefix("{url}"), known, URL_PATH)]
     query = fill_pairs(table.query, known, table.charset)
     if query:

@@ -13,7 +13,20 @@ from campaigns.gateways.definitions.templates import variables
 MAX_LENGTH: Final = 50_000
 """Characters of a description."""
 MESSAGE_VARIABLES: Final = frozenset(
-    {"phone", "phone_plus", "phone_national", "text", "text_hex", "sender", "id", "parts", "encoding", "callback"}
+    {
+        "phone",
+        "phone_plus",
+        "phone_national",
+        "text",
+        "text_hex",
+        "gsm7_text",
+        "ucs2_hex",
+        "sender",
+        "id",
+        "parts",
+        "encoding",
+        "callback",
+    }
 )
 
 Outcome = Literal["accepted", "refused", "retry", "hold", "no_money", "unauthorised", "uncertain"]

@@ -376,7 +376,7 @@ required = false
         assert others == [
             Receipt(12, delivered=False, reason="absent", provider_id="b"),
             Receipt(None, delivered=False, reason="expired", provider_id="c"),
-            Receipt(None, delivered=False, reason="not_delivered", provider_id="d"),
+            Receipt(None, delivered=False, reason="error_1", provider_id="d"),
         ]
 
     def test_our_id_in_the_address_counts(self) -> None:
