@@ -101,6 +101,7 @@ class ContactMessage(Schema):
     reason: str
     text: str = Field(description="The text as sent; empty before the first attempt")
     phone: str
+    provider_ids: list[str] = Field(description="The provider's own ids of the message")
     due_at: datetime
     changed_at: datetime
 

@@ -169,6 +169,11 @@ class Message(models.Model):
         return self.cost if self.status in CHARGED else None
 
     @property
+    def provider_id_list(self) -> list[str]:
+        """Its ids at the provider, in the order in which they are stored; for one message, or prefetched."""
+        return [row.provider_id for row in sorted(self.provider_ids.all(), key=lambda row: row.pk)]
+
+    @property
     def planned_run(self) -> "Run | None":
         """Its run; None for a transactional message, because its campaign is hidden."""
         return None if self.run.campaign.transactional else self.run

@@ -29,7 +29,8 @@ def export_messages(contact: Contact, **_kwargs: Any) -> dict[str, Any]:
                 **{name: getattr(message, name) for name in names},
                 "campaign": message.planned_run.campaign_id if message.planned_run else None,
                 "phone": str(message.recipient),
+                "provider_ids": message.provider_id_list,
             }
-            for message in found.select_related("run__campaign", "contact")
+            for message in found.select_related("run__campaign", "contact").prefetch_related("provider_ids")
         ]
     }

@@ -6,7 +6,7 @@ from urllib.parse import unquote_plus
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from campaigns.models import Attempt, Message, Unsaved
+from campaigns.models import Attempt, Message, ProviderId, Unsaved
 from campaigns.states import MessageStatus
 from directory import phones
 from directory.models import Contact
@@ -14,7 +14,9 @@ from project.http.errors import Conflict
 
 
 def erase_messages(contact: Contact, phone: int, **_signal: Any) -> None:
-    """Erase phone and texts, in the caller's transaction. Conflict while a message is being sent: retries need them.
+    """Erase phone, texts and providers' ids, in the caller's transaction.
+
+    Conflict while a message is being sent: retries need phone and text. Later receipts by these ids have no effect.
 
     Pending messages are cancelled when they are leased, because the contact is deactivated.
     """
@@ -24,6 +26,7 @@ def erase_messages(contact: Contact, phone: int, **_signal: Any) -> None:
     if messages.filter(status=MessageStatus.SENDING).exists():
         raise Conflict(_("A message to this contact is being sent right now. Try again in a minute."))
     Attempt.objects.filter(message__in=messages).update(answer="")
+    ProviderId.objects.filter(message__in=messages).delete()
     messages.update(phone=phone, text="")
     _erase_unsaved(contact.phone)
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from campaigns.models import NOTHING_OPEN, Attempt, Message, Run, RunQuerySet
+from campaigns.models import NOTHING_OPEN, Attempt, Message, ProviderId, Run, RunQuerySet
 from campaigns.states import CampaignStatus
 from project.core.clock import now
 from project.queue.broker import other_tasks_due
@@ -50,6 +50,7 @@ def forget(before: datetime, enough: Callable[[], bool] = lambda: False) -> int:
 def _remove(run: Run) -> int:
     ids = list(Message.objects.filter(run=run).order_by("pk").values_list("pk", flat=True)[:_BATCH])
     Attempt.objects.filter(message__in=ids).delete()
+    ProviderId.objects.filter(message__in=ids).delete()
     Message.objects.filter(pk__in=ids).delete()
     return len(ids)
 

@@ -1,5 +1,6 @@
 """The providers' ids of messages: recorded with the outcome, and receipts by them in any order."""
 
+import re
 import uuid
 from datetime import timedelta
 from decimal import Decimal
@@ -20,13 +21,18 @@ from campaigns.gateways.drivers.base import Answer, Outcome, Receipt, Verdict
 from campaigns.messages import receipts
 from campaigns.messages.provider_ids import messages_with
 from campaigns.messages.receipts import receipts_store
-from campaigns.models import Gateway, Message, ProviderId, Run, WaitingReceipt
+from campaigns.models import Campaign, Gateway, Message, ProviderId, Run, WaitingReceipt
+from campaigns.privacy.data_export import export_messages
+from campaigns.privacy.retention import forget
 from campaigns.sending.decisions import Leased
 from campaigns.sending.outcomes import Completed, record
 from campaigns.states import MessageStatus
+from directory.contacts.erasure import contact_erase
 from project.core.clock import now
+from tests.campaigns.browser_client import browser, page_of
 from tests.campaigns.engine import assert_counters_match
 from tests.campaigns.outcomes import settle, started
+from tests.conftest import ApiClient
 
 pytestmark = pytest.mark.django_db
 
@@ -187,6 +193,33 @@ def test_with_both_ids_each_receipt_marks_its_part(run: Run) -> None:
     assert state(message)[0] == "sent"
     report(Receipt(message.pk, delivered=True, provider_id="b"))
     assert state(message)[0] == "delivered"
+
+
+def test_the_message_and_its_page_have_the_ids_and_are_found_by_them(run: Run, alice: User, bob: User) -> None:
+    message, other = accept(run, ("SM-1", "SM-2"), ("SM-3",))
+    assert ApiClient(alice).get(f"/messages/{message.pk}").json()["provider_ids"] == ["SM-1", "SM-2"]
+    campaign_page = page_of(run.campaign)
+    message_page = f"{campaign_page}messages/{message.pk}/"
+    assert re.findall(r"SM-\d", browser(alice).get(message_page).content.decode()) == ["SM-1", "SM-2"]
+    listed = browser(alice).get(campaign_page, {"q": " SM-2 "}).content.decode()
+    assert (f"message-{message.pk}" in listed, f"message-{other.pk}" in listed) == (True, False)
+    for query in ("SM-2", str(message.pk)):
+        assert message_page in browser(alice).get("/find/", {"q": query}).content.decode()
+        assert message_page not in browser(bob).get("/find/", {"q": query}).content.decode()
+
+
+def test_erasure_and_retention_remove_the_ids(run: Run, alice: User) -> None:
+    one, other = accept(run, ("a",), ("b",))
+    assert one.contact
+    assert export_messages(one.contact)["messages"][0]["provider_ids"] == ["a"]
+    contact_erase(contact=one.contact, by=alice)
+    assert messages_with("a") == []
+    assert messages_with("b") == [other.pk]
+    settle(run, 2, MessageStatus.CANCELLED)
+    Campaign.objects.update(status="cancelled")
+    Run.objects.update(finished_at=now() - timedelta(days=40))
+    assert forget(now() - timedelta(days=30)) == 4
+    assert not ProviderId.objects.exists()
 
 
 def test_a_price_of_one_part_is_not_that_of_the_message(run: Run) -> None:
