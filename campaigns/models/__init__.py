@@ -2,7 +2,7 @@
 
 from campaigns.models.campaign import MAX_TEXT_LENGTH, RECORDED, Campaign, CampaignQuerySet
 from campaigns.models.gateway import GATEWAY_RECORDED, Gateway, GatewayHour, GatewayQuerySet, RateLimitState
-from campaigns.models.incoming import IncomingMessage
+from campaigns.models.incoming import MAX_ADDRESS, IncomingMessage
 from campaigns.models.message import (
     MAX_PROVIDER_ID,
     Attempt,
@@ -18,6 +18,7 @@ from campaigns.models.unsaved import Unsaved
 
 __all__ = [
     "GATEWAY_RECORDED",
+    "MAX_ADDRESS",
     "MAX_PROVIDER_ID",
     "MAX_TEXT_LENGTH",
     "NOTHING_OPEN",

@@ -1,4 +1,4 @@
-"""Erasure of a contact in campaigns: phone and texts of its messages. Statuses and counts stay."""
+"""Erasure of a contact in campaigns: phone and texts of its messages, and messages from it. Figures stay."""
 
 from typing import Any
 from urllib.parse import unquote_plus
@@ -6,6 +6,7 @@ from urllib.parse import unquote_plus
 from django.db import connection
 from django.utils.translation import gettext as _
 
+from campaigns.messages.incoming import incoming_from
 from campaigns.models import Attempt, Message, ProviderId, Unsaved
 from campaigns.states import MessageStatus
 from directory import phones
@@ -28,6 +29,7 @@ def erase_messages(contact: Contact, phone: int, **_signal: Any) -> None:
     Attempt.objects.filter(message__in=messages).update(answer="")
     ProviderId.objects.filter(message__in=messages).delete()
     messages.update(phone=phone, text="")
+    incoming_from(contact).delete()
     _erase_unsaved(contact.phone)
 
 
