@@ -49,6 +49,8 @@ def reason_words(code: str) -> str:
     for driver in DRIVERS.values():
         if code in driver.reasons:
             return _(driver.reasons[code])
+    if code.startswith("error_"):
+        return _("Rejected by the provider (error %(code)s)") % {"code": code.removeprefix("error_")}
     status = code.removeprefix("http_")
     if status.startswith("4"):
         return _("Rejected by the gateway (%(status)s)") % {"status": status}

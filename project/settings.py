@@ -42,12 +42,14 @@ DATABASE: dict[str, Any] = env.database("DATABASE_URL", f"sqlite:///{quote(str(D
 EMAIL: dict[str, Any] = env.mail("EMAIL_URL", f"file://{quote(str(DATA_DIR))}/mail")
 DEFAULT_FROM_EMAIL: str = env.sender("DEFAULT_FROM_EMAIL", "Vestnik <vestnik@localhost>")
 
-GATEWAY: str = env.str("GATEWAY", "probe", validate=validate.OneOf(list(DRIVERS)))
+_KINDS = [kind for kind, driver in DRIVERS.items() if not driver.described]
+GATEWAY: str = env.str("GATEWAY", "probe", validate=validate.OneOf(_KINDS))
 GATEWAY_URL: str = env.str("GATEWAY_URL", "http://127.0.0.1:8090/v1", validate=WEB_ADDRESS)
 GATEWAY_TOKEN: str = env.str("GATEWAY_TOKEN", "sandbox-token")
 GATEWAY_TIMEOUT: float = env.float("GATEWAY_TIMEOUT", 10.0, validate=validate.Range(0.1, 15))
 GATEWAY_CONCURRENCY: int = env.int("GATEWAY_CONCURRENCY", 100, validate=validate.Range(1, 5000))
 GATEWAY_RATE: float | None = env.float("GATEWAY_RATE", None, validate=validate.Range(0.01))
+GATEWAY_ALLOW_LINK_LOCAL: bool = env.bool("GATEWAY_ALLOW_LINK_LOCAL", False)
 MAX_ATTEMPTS: int = env.int("MAX_ATTEMPTS", 8, validate=validate.Range(1, 100))
 RETRY_BASE: float = env.float("RETRY_BASE", 5.0, validate=validate.Range(0))
 RETRY_CAP: float = env.float("RETRY_CAP", 900.0, validate=validate.Range(0))

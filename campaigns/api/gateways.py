@@ -1,6 +1,6 @@
 """`/gateways` of the JSON API."""
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any
 
 from django.conf import settings
@@ -15,8 +15,11 @@ from accounts.optimistic_locking import IfMatch, Version, expected, version_of, 
 from campaigns.api.prices import GatewayName
 from campaigns.api.shared import ERRORS
 from campaigns.gateways import areas
-from campaigns.gateways.forms import TAKEN, GatewayForm, RouteForm
+from campaigns.gateways.definitions.presets import presets
+from campaigns.gateways.definitions.schema import MAX_LENGTH, Definition
+from campaigns.gateways.forms import TAKEN
 from campaigns.gateways.policies import check_may_manage_gateways
+from campaigns.gateways.provider_forms import OPTION, form_of
 from campaigns.gateways.registry import known_gateway
 from campaigns.gateways.services import (
     figures_of_day,
@@ -35,15 +38,36 @@ from project.http.paging import SortedPage
 
 router = Router(tags=["gateways"])
 
-_OWN_FIELDS = ("name", "kind", "url", "username", "concurrency", "rate", "active")
+_OWN_FIELDS = ("name", "kind", "preset", "definition", "url", "username", "concurrency", "rate", "active")
 
 
 class GatewayFields(Body):
     """The fields of a gateway that can change. Defaults are factories, so that a PATCH shows none."""
 
-    kind: Line = Field(max_length=10, description="Its kind, as on the page", examples=["probe", "kannel"])
+    kind: Line = Field(
+        max_length=10, description="`probe`, `kannel`, or `http` for a provider", examples=["probe", "http"]
+    )
+    preset: Line = Field(
+        default_factory=str,
+        max_length=40,
+        description="For `http`: name of a preset, see `/gateways/presets`; can't be changed later",
+    )
+    definition: str = Field(
+        default_factory=str,
+        max_length=MAX_LENGTH,
+        description="For `http` without a preset: the description of the provider in TOML",
+    )
+    fields: dict[str, Annotated[str, Field(max_length=2000)]] = Field(
+        default_factory=dict,
+        max_length=50,
+        description="For `http`: what the description asks for. Secrets are never shown; empty: keep the current one",
+        examples=[{"account": "AC123", "token": "secret"}],
+    )
     url: Line = Field(
-        max_length=500, description="Address that gets the messages", examples=["https://sms.example.org"]
+        default_factory=str,
+        max_length=500,
+        description="Address that gets the messages; may be left out with a preset",
+        examples=["https://sms.example.org"],
     )
     username: Line = Field(default_factory=str, max_length=100, description="Only for some kinds")
     secret: Line = Field(
@@ -77,7 +101,6 @@ class GatewayPatch(GatewayFields):
     """Changes; an omitted field keeps its value. Of the settings' gateway: only `carries` and `fallback`."""
 
     kind: Line = Field(default_factory=str, max_length=10, description="Its kind, as on the page")
-    url: Line = Field(default_factory=str, max_length=500, description="Address that gets the messages")
     version: Version = Field(default_factory=str)
 
 
@@ -87,6 +110,9 @@ class GatewayOut(Schema):
     name: str
     from_settings: bool = Field(description="Whether the settings describe it; it can't be deleted")
     kind: str = Field(examples=["probe"], description="Its kind")
+    preset: str = Field(description="Name of its preset; empty: none")
+    definition: str = Field(description="The description of its provider in TOML; empty: none of its own")
+    fields: dict[str, str] = Field(description="What its description asks for, without secrets")
     url: str = Field(description="Address that gets the messages; empty for the settings' gateway")
     username: str = Field(description="Its user; may be empty")
     concurrency: int | None = Field(description="Maximum requests at a time in a send session; null: the settings'")
@@ -104,6 +130,29 @@ class GatewayOut(Schema):
     version: str = Field(description="Changes with what can be edited; see `If-Match`")
 
 
+class PresetFieldOut(Schema):
+    """A value that a provider asks for."""
+
+    name: str
+    label: str
+    help: str
+    secret: bool = Field(description="Whether it is never shown again")
+    required: bool
+    default: str
+
+
+class PresetOut(Schema):
+    """A known provider."""
+
+    name: str = Field(description="Value of `preset` of a gateway", examples=["twilio"])
+    label: str = Field(examples=["Twilio"])
+    url: str = Field(description="Its usual address; empty: each account has its own")
+    documentation: list[str] = Field(description="Addresses of its documentation")
+    checked_on: date | None = Field(description="When the preset was compared with the documentation")
+    unverified: str = Field(description="What could not be compared; empty: nothing")
+    fields: list[PresetFieldOut] = Field(description="What it asks for")
+
+
 class CheckOut(Schema):
     """The result of a request that delivers no message."""
 
@@ -117,6 +166,7 @@ def _gateway_out(row: Gateway, day: dict[str, int]) -> dict[str, Any]:
     return {
         **{name: getattr(row, name) for name in (*_OWN_FIELDS, "held_until")},
         "kind": row.kind or settings.GATEWAY,
+        "fields": row.options,
         "from_settings": not row.kind,
         "carries": list(areas.parse(row.carries)),
         "fallback": row.fallback_id,
@@ -128,6 +178,13 @@ def _gateway_out(row: Gateway, day: dict[str, int]) -> dict[str, Any]:
     }
 
 
+def _preset_out(name: str, definition: Definition) -> dict[str, Any]:
+    """Return the values of `PresetOut`."""
+    values = {key: getattr(definition, key) for key in ("label", "url", "documentation", "checked_on", "unverified")}
+    fields = [{"name": field, **entry.model_dump()} for field, entry in definition.fields.items()]
+    return {"name": name, **values, "fields": fields}
+
+
 def _answer(response: HttpResponse, row: Gateway) -> dict[str, Any]:
     """Return one gateway, with its ETag."""
     return _gateway_out(with_etag(response, row), figures_of_day([row])[row.name])
@@ -135,7 +192,8 @@ def _answer(response: HttpResponse, row: Gateway) -> dict[str, Any]:
 
 def _save(request: UserRequest, values: dict[str, Any], row: Gateway | None = None) -> Gateway:
     """Save through the form of the pages, which has the rules."""
-    form = (RouteForm if row is not None and not row.kind else GatewayForm)(values, instance=row)
+    new = Gateway(kind=values.get("kind", ""), preset=values.get("preset", ""))
+    form = form_of(row or new, values)
     if form.has_error("name", TAKEN):
         raise Conflict(_("This name is already in use."))
     if not form.is_valid():
@@ -146,7 +204,8 @@ def _save(request: UserRequest, values: dict[str, Any], row: Gateway | None = No
 def _form_values(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the input of the form for fields of the API."""
     joined = {"carries": ",".join(fields["carries"])} if "carries" in fields else {}
-    return {name: "" if value is None else value for name, value in {**fields, **joined}.items()}
+    options = {OPTION + name: value for name, value in fields.pop("fields", {}).items()}
+    return {name: "" if value is None else value for name, value in {**fields, **joined, **options}.items()}
 
 
 @router.get("", response={200: SortedPage[GatewayOut], frozenset({401, 403, 422}): Error}, summary="List gateways")
@@ -164,6 +223,15 @@ def create_gateway(request: UserRequest, response: HttpResponse, body: GatewayIn
     """Check it afterwards. Administrators only. 409 if the name is taken. The page shows the address for receipts."""
     check_may_manage_gateways(request.user)
     return Status(201, _answer(response, _save(request, _form_values(body.dict()))))
+
+
+@router.get(
+    "/presets", response={200: SortedPage[PresetOut], frozenset({401, 403, 422}): Error}, summary="List known providers"
+)
+def list_presets(request: UserRequest) -> dict[str, Any]:
+    """The providers that need no description, by their names, on one page. Administrators only."""
+    check_may_manage_gateways(request.user)
+    return {"items": [_preset_out(name, definition) for name, definition in presets().items()], "next": None}
 
 
 @router.get("/{name}", response={200: GatewayOut, ERRORS: Error}, summary="Show a gateway")
@@ -188,6 +256,7 @@ def change_gateway(
         "carries": list(areas.parse(row.carries)),
         "fallback": row.fallback_id,
         "secret": "",
+        "fields": row.options | changes.pop("fields", {}),
     }
     values = _form_values({**current, **changes, "version": version})
     return _answer(response, _save(request, values, row))

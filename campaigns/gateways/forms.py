@@ -2,6 +2,7 @@
 
 from copy import copy
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django import forms
 from django.core.validators import RegexValidator, URLValidator
@@ -10,11 +11,14 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.optimistic_locking import VersionedForm
 from campaigns.gateways import registry
+from campaigns.gateways.addresses import is_forbidden
 from campaigns.gateways.drivers import ADDABLE, DRIVERS
 from campaigns.models import Gateway
 
 TAKEN: Final = "taken"
 """The code of the error for a name that is in use."""
+KEPT: Final = _("Stored encrypted and never shown. Leave empty to keep the current one.")
+_RESERVED: Final = {*DRIVERS, "new", "presets"}
 
 
 class RouteForm(VersionedForm, forms.ModelForm[Gateway]):
@@ -43,6 +47,11 @@ class RouteForm(VersionedForm, forms.ModelForm[Gateway]):
         self.fields["fallback"].empty_label = _("None (messages wait)")  # type: ignore[attr-defined]
         self.fields["carries"].widget.attrs["placeholder"] = "RU, KZ"
 
+    @property
+    def secret_entered(self) -> bool:
+        """Whether a new secret was entered."""
+        return False
+
     def clean_carries(self) -> str:
         """Return the areas as they are stored: sorted, and separated by commas."""
         return ",".join(registry.read_areas(self.cleaned_data["carries"]))
@@ -56,8 +65,8 @@ class RouteForm(VersionedForm, forms.ModelForm[Gateway]):
         return cleaned
 
 
-class GatewayForm(RouteForm):
-    """All fields of a gateway. The secret is never shown; left empty, it does not change."""
+class ConnectionForm(RouteForm):
+    """What all gateways have that administrators add."""
 
     name = forms.CharField(
         label=_("Name"),
@@ -71,15 +80,43 @@ class GatewayForm(RouteForm):
         validators=[URLValidator(schemes=["http", "https"])],
         widget=forms.URLInput(attrs={"placeholder": "https://gateway.example.org/v1"}),
     )
+    concurrency = forms.IntegerField(label=_("Concurrent requests"), required=False, min_value=1, max_value=5000)
+    rate = forms.FloatField(
+        label=_("Speed limit, messages per second"), required=False, min_value=0.01, max_value=100_000
+    )
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.fields["rate"].widget.attrs["step"] = "any"
+        self.known = not self.instance._state.adding
+        if self.known:
+            self.fields["name"].disabled = True
+
+    def clean_url(self) -> str:
+        """Refuse addresses where clouds serve secrets."""
+        url = str(self.cleaned_data["url"])
+        if is_forbidden(urlsplit(url).hostname or ""):
+            raise forms.ValidationError(
+                _("This is a link-local address, which the setting GATEWAY_ALLOW_LINK_LOCAL forbids.")
+            )
+        return url
+
+    def clean_name(self) -> str:
+        """Refuse names that are taken, or that the settings or addresses of pages may use."""
+        name = str(self.cleaned_data["name"])
+        if not self.known and (name in _RESERVED or Gateway.objects.filter(pk=name).exists()):
+            raise forms.ValidationError(_("This name is already in use."), code=TAKEN)
+        return name
+
+
+class GatewayForm(ConnectionForm):
+    """A gateway whose protocol is built in. The secret is never shown; left empty, it does not change."""
+
     secret = forms.CharField(
         label=_("Token or password"),
         required=False,
         max_length=500,
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
-    )
-    concurrency = forms.IntegerField(label=_("Concurrent requests"), required=False, min_value=1, max_value=5000)
-    rate = forms.FloatField(
-        label=_("Speed limit, messages per second"), required=False, min_value=0.01, max_value=100_000
     )
 
     field_order = ("name", "kind", "url", "username", "secret", "concurrency", "rate", "carries", "active", "fallback")
@@ -96,23 +133,16 @@ class GatewayForm(RouteForm):
         )
         named = [gettext(driver.label) for driver in ADDABLE.values() if driver.needs_username]
         self.fields["username"].help_text = gettext("Only for %(kinds)s.") % {"kinds": ", ".join(named)}
-        self.fields["rate"].widget.attrs["step"] = "any"
-        self.known = not self.instance._state.adding
         if self.known:
-            self.fields["name"].disabled = True
-            self.fields["secret"].help_text = _(
-                "Stored encrypted and never shown. Leave empty to keep the current one."
-            )
+            self.fields["secret"].help_text = KEPT
 
-    def clean_name(self) -> str:
-        """Refuse names that are taken, or that the settings may use."""
-        name = str(self.cleaned_data["name"])
-        if not self.known and (name in DRIVERS or Gateway.objects.filter(pk=name).exists()):
-            raise forms.ValidationError(_("This name is already in use."), code=TAKEN)
-        return name
+    @property
+    def secret_entered(self) -> bool:
+        """Whether a new secret was entered."""
+        return bool(self.cleaned_data["secret"])
 
     def save(self, commit: bool = True) -> Gateway:
         """Save; an empty secret does not change the stored one."""
-        if self.cleaned_data["secret"]:
+        if self.secret_entered:
             self.instance.secret = self.cleaned_data["secret"]
         return super().save(commit)

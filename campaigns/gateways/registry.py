@@ -3,6 +3,7 @@
 The settings describe one. Administrators may add others, which are rows of `Gateway`.
 """
 
+import json
 from typing import NamedTuple
 
 from django.conf import settings
@@ -14,6 +15,8 @@ from django.utils.translation import gettext as _
 
 from campaigns.gateways import areas
 from campaigns.gateways.coverage import Coverage, coverage_of
+from campaigns.gateways.definitions.presets import definition_from, preset_texts
+from campaigns.gateways.definitions.schema import Definition, InvalidDefinition
 from campaigns.gateways.drivers import DRIVERS
 from campaigns.gateways.drivers.base import Connection, Driver
 from campaigns.gateways.routing import Route
@@ -27,6 +30,14 @@ class Limits(NamedTuple):
 
     concurrency: int
     rate: float | None
+
+
+class Traits(NamedTuple):
+    """What a gateway can do: by its kind, or by its description."""
+
+    idempotent: bool = False
+    max_parts: int | None = None
+    has_senders: bool = False
 
 
 def driver(name: str | None = None) -> Driver:
@@ -44,8 +55,37 @@ def driver(name: str | None = None) -> Driver:
 
 def driver_of(row: Gateway) -> Driver:
     """Return the driver of a gateway that an administrator added."""
-    driver_class, callback = DRIVERS[row.kind], callback_address(row.name)
-    return driver_class.connect(Connection(row.name, row.url, row.username, row.secret, callback))
+    definition = definition_of(row)
+    fields = {**row.options, **secrets_of(row)} if definition else {}
+    address = callback_address(row.name)
+    return DRIVERS[row.kind].connect(
+        Connection(row.name, row.url, row.username, row.secret, address, definition, fields)
+    )
+
+
+def definition_of(row: Gateway) -> Definition | None:
+    """Return the description of a gateway that has one. Raises InvalidDefinition if it can't be used any more."""
+    if row.kind not in DRIVERS or not DRIVERS[row.kind].described:
+        return None
+    return definition_from(row.definition or preset_texts().get(row.preset, ""))
+
+
+def secrets_of(row: Gateway) -> dict[str, str]:
+    """Return the secret fields of a gateway with a description. Raises `sealed_secrets.Locked`."""
+    return json.loads(row.secret) if row.secret else {}
+
+
+def traits_of(row: Gateway) -> Traits:
+    """Return what a gateway can do; nothing if that is not known any more."""
+    kind = row.kind or (settings.GATEWAY if row.name == settings.GATEWAY else "")
+    try:
+        definition = definition_of(row)
+    except InvalidDefinition:
+        return Traits()
+    if definition is not None:
+        return Traits(definition.idempotent, definition.max_parts, definition.sender != "unsupported")
+    known = DRIVERS.get(kind)
+    return Traits(known.idempotent, known.max_parts, known.has_senders) if known else Traits()
 
 
 def _of_settings() -> Driver:
@@ -93,11 +133,11 @@ def active_names() -> list[str]:
 def route_of(name: str) -> Route:
     """Return what the gateway may send now."""
     rows = list(Gateway.objects.known().defer("secret"))
-    kinds = {row.name: row.kind for row in rows if row.kind} | {settings.GATEWAY: settings.GATEWAY}
+    names = {row.name for row in rows if row.kind} | {settings.GATEWAY}
     gateway = next((row for row in rows if row.name == name), Gateway(name=name))
-    limit, takes = _max_parts(kinds.get(name, "")), Coverage({name: areas.parse(gateway.carries)}).takes
+    limit, takes = traits_of(gateway).max_parts, Coverage({name: areas.parse(gateway.carries)}).takes
     price_of = present_tariff_of(gateway).price_of
-    if len(kinds) == 1:
+    if len(names) == 1:
         return Route(name, max_parts=limit, takes=takes, price_of=price_of)
     stopped_by_name = {row.name: row.stopped for row in rows if row.fallback_id == name}
     served = {name, *(other for other, stopped in stopped_by_name.items() if stopped)}
@@ -115,28 +155,30 @@ def route_of(name: str) -> Route:
 
 def is_idempotent(name: str | None) -> bool:
     """Whether that gateway is idempotent; a deleted one counts as not idempotent."""
-    if name is None or name == settings.GATEWAY:
-        return _idempotent(settings.GATEWAY)
-    return _idempotent(Gateway.objects.filter(name=name).values_list("kind", flat=True).first())
+    row = None if name is None else _added(name)
+    if row is None and name not in (None, settings.GATEWAY):
+        return False
+    return traits_of(row or Gateway(name=settings.GATEWAY)).idempotent
 
 
 def repeatable() -> Q:
     """The messages that are the same message to their last gateway when it gets them again."""
-    kinds = [kind for kind in DRIVERS if _idempotent(kind)]
-    added = Q(gateway__in=Gateway.objects.filter(kind__in=kinds).values("name"))
-    of_settings = Q(gateway=settings.GATEWAY) | Q(gateway=None)
-    return added | of_settings if _idempotent(settings.GATEWAY) else added & ~of_settings
+    rows = {settings.GATEWAY: Gateway(name=settings.GATEWAY)}
+    rows |= {row.name: row for row in Gateway.objects.known().defer("secret")}
+    names = {name for name, row in rows.items() if traits_of(row).idempotent}
+    found = Q(gateway__in=names)
+    return found | Q(gateway=None) if settings.GATEWAY in names else found
 
 
 def all_gateways_idempotent(campaign: Campaign) -> bool:
     """Whether all gateways that may send a campaign's messages are idempotent; one query."""
-    home, kinds = campaign.gateway_id or settings.GATEWAY, _kinds_of(campaign)
-    return home in kinds and all(map(_idempotent, kinds.values()))
+    home, gateways = campaign.gateway_id or settings.GATEWAY, _gateways_of(campaign)
+    return home in gateways and all(traits.idempotent for traits in gateways.values())
 
 
 def max_parts_of(campaign: Campaign) -> int | None:
     """Return the most parts that all gateways of a campaign send completely; None: no limit."""
-    limits = (_max_parts(kind) for kind in _kinds_of(campaign).values())
+    limits = (traits.max_parts for traits in _gateways_of(campaign).values())
     return min((limit for limit in limits if limit is not None), default=None)
 
 
@@ -171,24 +213,14 @@ def check_fallbacks(name: str, carries: str, fallback: Gateway | None) -> None:
             raise ValidationError({"carries": refusal % {"gateway": other, "areas": area_words(missing)}})
 
 
-def _kinds_of(campaign: Campaign) -> dict[str, str]:
-    """Return the names and kinds of the gateways that may send a campaign's messages; one query."""
+def _gateways_of(campaign: Campaign) -> dict[str, Traits]:
+    """Return the gateways that may send a campaign's messages, and what they can do; one query."""
     rows = {row.name: row for row in Gateway.objects.known().defer("secret")}
     coverage = coverage_of(campaign.gateway_id, rows.values())
     carriers = set(coverage.areas if coverage.divides else [coverage.home])
     names = carriers | {rows[name].fallback_id for name in carriers if name in rows}
-    kinds = {name: row.kind for name, row in rows.items() if name in names}
-    if settings.GATEWAY in names:
-        kinds[settings.GATEWAY] = settings.GATEWAY
-    return kinds
-
-
-def _idempotent(kind: str | None) -> bool:
-    return kind in DRIVERS and DRIVERS[kind].idempotent
-
-
-def _max_parts(kind: str) -> int | None:
-    return DRIVERS[kind].max_parts if kind in DRIVERS else None
+    rows.setdefault(settings.GATEWAY, Gateway(name=settings.GATEWAY))
+    return {name: traits_of(row) for name, row in rows.items() if name in names}
 
 
 def callback_address(name: str) -> str:

@@ -54,7 +54,7 @@ def gateway_save(*, form: RouteForm, by: User, row: Gateway | None = None) -> Ga
     saved = form.save()
     if "active" in form.changed_data:
         log.warning("gateway switched on" if saved.active else "gateway switched off", gateway=saved.pk)
-    if row is not None and form.cleaned_data.get("secret"):
+    if row is not None and form.secret_entered:
         record(Gateway, [saved.pk], by, {"secret": Change("", _HIDDEN)})
     return saved
 
@@ -85,10 +85,11 @@ def gateway_check(name: str) -> str:
 
 
 def _checked(driver: Driver) -> str:
-    transport = transport_for(driver)
+    request = driver.check()
+    transport = transport_for(driver, request)
     deadline = time.monotonic() + settings.GATEWAY_TIMEOUT + 1
     try:
-        transport.submit(None, driver.check(), settings.GATEWAY_TIMEOUT)
+        transport.submit(None, request, settings.GATEWAY_TIMEOUT)
         while time.monotonic() < deadline:
             for _key, answer in transport.poll(0.1):
                 return driver.checked(answer)

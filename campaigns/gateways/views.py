@@ -12,9 +12,10 @@ from django.views.decorators.http import require_POST, require_safe
 
 from accounts.audit_log import history_of
 from campaigns.gateways import registry
-from campaigns.gateways.drivers import DRIVERS
-from campaigns.gateways.forms import GatewayForm, RouteForm
+from campaigns.gateways.definitions.presets import presets
+from campaigns.gateways.drivers import ADDABLE, DRIVERS
 from campaigns.gateways.policies import check_may_manage_gateways
+from campaigns.gateways.provider_forms import DESCRIBED, form_of, new_gateway
 from campaigns.gateways.services import figures_of_day, gateway_check, gateway_save, known_gateways
 from campaigns.models import Gateway
 from campaigns.wording import reason_words
@@ -36,9 +37,14 @@ def gateways(request: UserRequest) -> HttpResponse:
 
 @login_required
 def gateway_new(request: UserRequest) -> HttpResponse:
-    """Add a gateway."""
+    """Choose a provider or protocol, then add a gateway."""
     check_may_manage_gateways(request.user)
-    return _edit(request, GatewayForm(request.POST or None), _("Gateway added. Test the connection now."))
+    provider = request.GET.get("provider") or request.POST.get("kind", "")
+    row = new_gateway(provider)
+    if row is None:
+        context = {"presets": presets(), "kinds": ADDABLE, "other": DESCRIBED}
+        return render(request, "campaigns/gateway_choice.html", context)
+    return _edit(request, form_of(row, request.POST or None), _("Gateway added. Test the connection now."))
 
 
 @login_required
@@ -46,7 +52,7 @@ def gateway(request: UserRequest, name: str) -> HttpResponse:
     """Edit a gateway, and show the URL for its receipts."""
     check_may_manage_gateways(request.user)
     row = registry.known_gateway(name)
-    form = (GatewayForm if row.kind else RouteForm)(request.POST or None, instance=row)
+    form = form_of(row, request.POST or None)
     return _edit(request, form, _("Gateway saved."), row)
 
 

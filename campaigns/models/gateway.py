@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from campaigns.gateways.definitions.presets import provider_label
 from campaigns.gateways.drivers import DRIVERS
 from project.core.sealed_secrets import SecretField
 
@@ -21,14 +22,29 @@ class GatewayQuerySet(models.QuerySet["Gateway"]):
 
 
 # Changes of the secret are recorded where it is entered, without values: comparing would open it.
-GATEWAY_RECORDED: Final = ["name", "kind", "url", "username", "concurrency", "rate", "carries", "active", "fallback"]
+GATEWAY_RECORDED: Final = [
+    "name",
+    "kind",
+    "preset",
+    "definition",
+    "url",
+    "username",
+    "options",
+    "concurrency",
+    "rate",
+    "carries",
+    "active",
+    "fallback",
+]
 
 
 class Gateway(models.Model):
     """How to reach a gateway, and its state, which all workers share: circuit breaker and hold.
 
-    For the settings' gateway, `kind` and the connection fields are empty. `fallback` sends its messages while it is
-    stopped. `carries` lists the areas whose numbers it takes (see `campaigns.gateways.areas`); empty: all.
+    For the settings' gateway, `kind` and the connection fields are empty. A gateway of the kind `http` has the name of
+    a preset or a description of its own, `definition`. What the description asks for is in `options`, and its secrets
+    are in `secret`, as JSON. `fallback` sends its messages while it is stopped. `carries` lists the areas whose numbers
+    it takes (see `campaigns.gateways.areas`); empty: all.
 
     While `open_until` is set the circuit breaker is open: nothing is sent, except one probe at a time after that
     moment.
@@ -36,6 +52,9 @@ class Gateway(models.Model):
 
     name = models.CharField(_("name"), primary_key=True, max_length=40)
     kind = models.CharField(_("type"), max_length=10, default="", db_default="", blank=True)
+    preset = models.CharField(_("provider"), max_length=40, default="", db_default="", blank=True)
+    definition = models.TextField(_("description"), default="", db_default="", blank=True)
+    options = models.JSONField(_("account"), default=dict, db_default=models.Value({}, models.JSONField()), blank=True)
     url = models.CharField(_("address"), max_length=500, default="", db_default="", blank=True)
     username = models.CharField(_("user"), max_length=100, default="", db_default="", blank=True)
     secret = SecretField(_("token or password"), default="", db_default="", blank=True)
@@ -68,7 +87,7 @@ class Gateway(models.Model):
     @property
     def kind_label(self) -> str:
         """The label of its kind in the active language."""
-        return gettext(DRIVERS[self.kind].label)
+        return provider_label(self.preset) if self.preset else gettext(DRIVERS[self.kind].label)
 
     @property
     def stopped(self) -> bool:

@@ -5,6 +5,7 @@ libcurl provides total deadlines, TLS and keep-alive.
 
 import errno
 import os
+import socket
 import time
 from io import BytesIO
 from typing import Any, Final, Protocol
@@ -12,6 +13,7 @@ from typing import Any, Final, Protocol
 import pycurl
 import structlog
 
+from campaigns.gateways.addresses import is_forbidden
 from campaigns.gateways.drivers.base import MAX_ANSWER_BYTES, Answer, Driver, Request, TransportFailure
 
 log = structlog.get_logger("vestnik.sending")
@@ -71,6 +73,7 @@ class _Exchange:
         self.handle.setopt(pycurl.NOSIGNAL, 1)
         self.handle.setopt(pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS)
         self.handle.setopt(pycurl.PROXY, "")
+        self.handle.setopt(pycurl.OPENSOCKETFUNCTION, _open_socket)
         # Each handle has its own connection: in a pool of a thousand, libcurl would search for a free one each time.
         self.connection = pycurl.CurlShare()
         self.connection.setopt(pycurl.SH_SHARE, pycurl.LOCK_DATA_CONNECT)
@@ -210,11 +213,20 @@ class ConsoleTransport:
         """See `Transport`."""
 
 
-def transport_for(driver: Driver) -> Transport:
-    """The transport for a driver's requests."""
+def transport_for(driver: Driver, request: Request | None = None) -> Transport:
+    """The transport for a driver's messages, or for a request that may have another method and other headers."""
     if driver.offline:
         return ConsoleTransport()
-    return CurlTransport(driver.headers, driver.method)
+    headers = request.headers if request and request.headers is not None else driver.headers
+    return CurlTransport(list(headers), (request and request.method) or driver.method)
+
+
+def _open_socket(_purpose: int, address: Any) -> "socket.socket | int":
+    """Open the socket of a connection, unless its address is forbidden: libcurl then reports that it can't connect."""
+    if is_forbidden(str(address.addr[0])):
+        log.error("gateway has a link-local address, which GATEWAY_ALLOW_LINK_LOCAL forbids")
+        return int(pycurl.SOCKET_BAD)
+    return socket.socket(address.family, address.socktype, address.protocol)
 
 
 def _failure_of(handle: pycurl.Curl, error: int) -> TransportFailure:

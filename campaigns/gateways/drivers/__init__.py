@@ -15,5 +15,5 @@ def _drivers() -> dict[str, type[Driver]]:
 
 
 DRIVERS: Final = _drivers()
-ADDABLE: Final = {kind: driver for kind, driver in sorted(DRIVERS.items()) if driver.addable}
+ADDABLE: Final = {kind: driver for kind, driver in sorted(DRIVERS.items()) if driver.addable and not driver.described}
 """Those that administrators may choose for a gateway of their own."""

@@ -11,7 +11,10 @@ from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, ClassVar, Final, Literal, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, NoReturn
+
+if TYPE_CHECKING:
+    from campaigns.gateways.definitions.schema import Definition
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 KEPT_ANSWER_CHARACTERS: Final = 500
@@ -47,6 +50,7 @@ class TransportFailure(StrEnum):
 _ENDS: Final = {"delivered": True, "undelivered": False}
 _MAX_PRICE: Final = 10**6
 _CODE: Final = re.compile(r"[a-z0-9_]{1,40}")
+_NO_CODE: Final = re.compile(r"[^a-z0-9_]+")
 _CERTAIN: Final = frozenset(
     {
         TransportFailure.NO_FILES,
@@ -67,10 +71,12 @@ JSON: Final = json.JSONDecoder(parse_constant=refuse_constant)
 
 
 class Request(NamedTuple):
-    """One HTTP request with the driver's method; a GET has no body."""
+    """One HTTP request; a GET has no body. Without `method` and `headers` it has the driver's."""
 
     url: str
     body: bytes = b""
+    method: Literal["GET", "POST"] | None = None
+    headers: Sequence[str] | None = None
 
 
 class Answer(NamedTuple):
@@ -153,13 +159,18 @@ class InvalidReceipt(ValueError):
 
 
 class Connection(NamedTuple):
-    """How to reach a gateway. `callback` is the URL for its receipts; it contains a key, so it is secret, too."""
+    """How to reach a gateway. `callback` is the URL for its receipts; it contains a key, so it is secret, too.
+
+    `fields` are what its description asks for, secrets included.
+    """
 
     name: str
     url: str = ""
     username: str = ""
     secret: str = ""
     callback: str = ""
+    definition: "Definition | None" = None
+    fields: Mapping[str, str] = MappingProxyType({})
 
 
 def _(text: str) -> str:
@@ -174,22 +185,24 @@ class Driver(ABC):
     """The name of the kind in settings and in the database."""
     label: ClassVar[str]
     """The name of the kind on pages, in English."""
-    idempotent: ClassVar[bool]
+    idempotent: bool
     """Whether the same message id sent again is the same message to the gateway."""
     needs_username: ClassVar[bool] = False
     """Whether it authenticates with user name and password; otherwise with a token."""
     addable: ClassVar[bool] = True
     """Whether administrators may add gateways of this kind on the pages."""
+    described: ClassVar[bool] = False
+    """Whether each gateway of this kind has a description of its provider. The settings can't contain one."""
     offline: ClassVar[bool] = False
     """Whether requests are only logged."""
-    method: ClassVar[Literal["GET", "POST"]] = "POST"
-    max_parts: ClassVar[int | None] = None
+    method: Literal["GET", "POST"] = "POST"
+    max_parts: int | None = None
     """The most parts that the gateway sends completely; None: no limit."""
     accepts_by_status: ClassVar[frozenset[int]] = frozenset()
     """The statuses that mean accepted, whatever the body says."""
     reasons: ClassVar[Mapping[str, str]] = MappingProxyType({})
     """The texts of its own reason codes, in English and marked for translation."""
-    has_senders: ClassVar[bool] = False
+    has_senders: bool = False
     """Whether it takes a sender name with each message."""
     acknowledgement: Acknowledgement | None = None
     """The answer that it expects to its callbacks; None: any 200."""
@@ -249,6 +262,11 @@ def message_id_of(value: Any) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 2**63:
         raise InvalidReceipt("There is no message id.")
     return value
+
+
+def code_of(text: str) -> str:
+    """Return a text as a reason code."""
+    return _NO_CODE.sub("_", text.lower())[:40].strip("_")
 
 
 def _is_intermediate(row: Any) -> bool:

@@ -62,7 +62,7 @@ def test_a_secret_is_sealed_never_shown_and_kept_when_left_empty(second: Gateway
     ],
 )
 def test_errors_are_shown_at_their_fields(admin: User, field: str, value: str) -> None:
-    page = browser(admin).post("/gateways/new/", form(**{field: value})).content.decode()
+    page = browser(admin).post("/gateways/new/?provider=probe", form(**{field: value})).content.decode()
     assert f"id_{field}_error" in page
     assert not Gateway.objects.exclude(kind="").exists()
 

@@ -147,3 +147,23 @@ def test_running_out_of_files_is_not_blamed_on_the_gateway(host: str) -> None:
             os.close(file)
     assert [answer.failure for _, answer in answers] == [TransportFailure.NO_FILES]
     transport.close()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "http://[fe80::1]/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://[fd00:ec2::254]/",
+        "file:///etc/passwd",
+        "gopher://127.0.0.1/",
+    ],
+)
+def test_forbidden_addresses_and_schemes_get_no_request(url: str) -> None:
+    transport = CurlTransport([])
+    transport.submit(None, Request(url, b"{}"), 5)
+    [(_, answer)] = wait_for(lambda: transport.poll(0.1), "the answer")
+    transport.close()
+    assert answer.failure is not None
+    assert (answer.status, answer.body) == (0, b"")

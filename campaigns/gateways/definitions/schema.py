@@ -1,0 +1,329 @@
+"""The format of a description: its keys, and what may stand there (docs/providers.md)."""
+
+import tomllib
+from collections.abc import Iterator, Mapping
+from datetime import date
+from typing import Annotated, Any, Final, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
+
+from campaigns.gateways.definitions.paths import Body, Path
+from campaigns.gateways.definitions.templates import variables
+
+MAX_LENGTH: Final = 50_000
+"""Characters of a description."""
+MESSAGE_VARIABLES: Final = frozenset(
+    {"phone", "phone_plus", "phone_national", "text", "text_hex", "sender", "id", "parts", "encoding", "callback"}
+)
+
+Outcome = Literal["accepted", "refused", "retry", "hold", "no_money", "unauthorised", "uncertain"]
+Reason = Literal[
+    "",
+    "invalid_number",
+    "landline",
+    "opted_out",
+    "blocked",
+    "unroutable",
+    "invalid_sender",
+    "invalid_text",
+    "spam",
+    "duplicate",
+    "limit",
+    "expired",
+    "absent",
+    "not_delivered",
+    "refused_by_centre",
+    "no_money",
+    "credentials",
+    "provider_error",
+]
+
+
+class InvalidDefinition(ValueError):
+    """A description that can't be used; the text says where and why, a line for each problem."""
+
+
+def _template(text: str) -> str:
+    variables(text)
+    return text
+
+
+def _path(value: Any) -> Path:
+    if not isinstance(value, str):
+        raise ValueError("A path is a text.")  # noqa: TRY004 — pydantic reports no other error
+    return Path(value)
+
+
+def _one_line(text: str) -> str:
+    if any(ord(character) < 32 for character in text):
+        raise ValueError("No line breaks are possible here.")
+    return text
+
+
+Template = Annotated[str, AfterValidator(_template)]
+Line = Annotated[str, AfterValidator(_one_line)]
+PathText = Annotated[Path, PlainValidator(_path)]
+Texts = Annotated[list[str], Field(min_length=1, max_length=500)]
+HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, arbitrary_types_allowed=True)
+
+
+class EntryField(_Table):
+    """What an administrator enters for a gateway."""
+
+    label: Line
+    help: Line = ""
+    secret: bool = False
+    required: bool = True
+    default: Line = ""
+
+
+class Auth(_Table):
+    """Basic (RFC 7617) or bearer (RFC 6750) authentication."""
+
+    type: Literal["basic", "bearer"]
+    username: Template = ""
+    password: Template = ""
+    token: Template = ""
+
+
+class Encodings(_Table):
+    """What `{encoding}` is, by the encoding of the text."""
+
+    gsm7: Line
+    ucs2: Line
+
+
+class RequestTable(_Table):
+    """A request."""
+
+    method: Literal["GET", "POST"] = "POST"
+    url: Template
+    auth: Auth | None = None
+    headers: dict[HeaderName, Annotated[Template, AfterValidator(_one_line)]] = {}
+    query: dict[str, Template] = {}
+    form: dict[str, Template] | None = None
+    body_json: dict[str, Any] | list[Any] | None = Field(None, alias="json")
+    xml: Template | None = None
+    charset: Line = "utf-8"
+    encodings: Encodings = Encodings(gsm7="gsm7", ucs2="ucs2")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        rest = self.url.removeprefix("{url}")
+        if rest == self.url or rest[:1] not in ("", "/", "?"):
+            raise ValueError("url: Begin with {url}, followed by a slash or a question mark.")
+        bodies = [body for body in (self.form, self.body_json, self.xml) if body is not None]
+        if len(bodies) > 1 or (bodies and self.method == "GET"):
+            raise ValueError("A request has one body: form, json or xml. GET has none.")
+        try:
+            "".encode(self.charset)
+        except (LookupError, ValueError) as error:
+            raise ValueError(f"charset: “{self.charset}” is not known.") from error
+        for text in texts_of(self.body_json):
+            variables(text)
+        return self
+
+    def templates(self) -> Iterator[str]:
+        """All templates that may contain variables of the message."""
+        yield self.url
+        yield from self.query.values()
+        yield from (self.form or {}).values()
+        yield from texts_of(self.body_json)
+        yield self.xml or ""
+
+    def static_templates(self) -> Iterator[str]:
+        """The templates of headers, which are the same for all messages."""
+        yield from self.headers.values()
+        if self.auth is not None:
+            yield from (self.auth.username, self.auth.password, self.auth.token)
+
+
+class Condition(_Table):
+    """A condition about values at a path."""
+
+    path: PathText | None = None
+    equals: Texts | None = None
+    starts: Texts | None = None
+    contains: Texts | None = None
+    exists: bool | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        tests = [test for test in (self.equals, self.starts, self.contains, self.exists) if test is not None]
+        if len(tests) != (self.path is not None):
+            raise ValueError("Write path with one of equals, starts, contains and exists.")
+        return self
+
+
+class Rule(Condition):
+    """What an answer means if the conditions fit."""
+
+    status: list[Annotated[str, Field(pattern=r"^[1-5](\d\d|xx)$")]] = []
+    outcome: Outcome
+    reason: Reason = ""
+    seconds: Annotated[int, Field(ge=1, le=86_400)] | None = None
+
+
+class AnswerTable(_Table):
+    """How to read the answer to a message."""
+
+    body: Literal["json", "xml", "form", "text"]
+    ids: PathText | None = None
+    price: PathText | None = None
+    error: PathText | None = None
+    rules: Annotated[list[Rule], Field(min_length=1, max_length=100)]
+
+
+class ReceiptsTable(_Table):
+    """How to read receipts."""
+
+    body: Body
+    items: PathText | None = None
+    when: Condition | None = None
+    id: PathText | None = None
+    message: PathText | None = None
+    status: PathText
+    error: PathText | None = None
+    price: PathText | None = None
+    delivered: Texts
+    undelivered: Texts
+    reasons: dict[str, Reason] = {}
+
+
+class IncomingTable(_Table):
+    """How to read incoming messages."""
+
+    body: Body
+    items: PathText | None = None
+    when: Condition | None = None
+    phone: PathText = Field(alias="from")
+    text: PathText | None = None
+    text_hex: PathText | None = None
+    recipient: PathText | None = Field(None, alias="to")
+    id: PathText | None = None
+    time: PathText | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.text is None) == (self.text_hex is None):
+            raise ValueError("Write text or text_hex.")
+        return self
+
+
+class AnswerBack(_Table):
+    """What the provider expects in return for a callback."""
+
+    status: Annotated[int, Field(ge=200, le=299)] = 200
+    type: Line = "text/plain"
+    body: str = ""
+
+
+class Signature(_Table):
+    """The HMAC of a callback's body in a header."""
+
+    header: HeaderName
+    field: str
+    algorithm: Literal["sha1", "sha256", "sha512"] = "sha256"
+    encoding: Literal["hex", "base64"] = "hex"
+    prefix: Line = ""
+
+
+class CallbacksTable(_Table):
+    """What receipts and incoming messages have in common."""
+
+    answer: AnswerBack | None = None
+    signature: Signature | None = None
+
+
+class PullTable(RequestTable):
+    """How to ask for receipts."""
+
+    batch: Annotated[int, Field(ge=1, le=1000)] = 1
+    separator: Line = ","
+    receipts: ReceiptsTable
+
+
+class CheckTable(RequestTable):
+    """A request that sends no message."""
+
+    balance: PathText | None = None
+
+
+class Definition(_Table):
+    """The description of a provider."""
+
+    version: Literal[1]
+    label: Annotated[Line, Field(min_length=1, max_length=60)]
+    documentation: list[Line] = []
+    checked_on: date | None = None
+    unverified: str = ""
+    idempotent: bool = False
+    max_parts: Annotated[int, Field(ge=1, le=255)] | None = None
+    sender: Literal["required", "optional", "unsupported"] = "optional"
+    url: Line = ""
+    fields: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")], EntryField] = {}
+    request: RequestTable
+    answer: AnswerTable
+    receipts: ReceiptsTable | None = None
+    incoming: IncomingTable | None = None
+    callbacks: CallbacksTable = CallbacksTable()
+    check: CheckTable | None = None
+    pull: PullTable | None = None
+    examples: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if reserved := self.fields.keys() & (MESSAGE_VARIABLES | {"url", "ids"}):
+            raise ValueError(f"fields: {', '.join(sorted(reserved))} is the name of a variable.")
+        own = self.fields.keys() | {"url"}
+        _require("request", self.request, own | MESSAGE_VARIABLES, own)
+        if self.check is not None:
+            _require("check", self.check, own, own)
+        if self.pull is not None:
+            _require("pull", self.pull, own | {"ids"}, own)
+        signature = self.callbacks.signature
+        if signature is not None and not (signature.field in self.fields and self.fields[signature.field].secret):
+            raise ValueError("callbacks.signature: field is the name of a secret field.")
+        return self
+
+
+def _require(name: str, table: RequestTable, allowed: set[str], static: set[str]) -> None:
+    for templates, names in ((table.templates(), allowed), (table.static_templates(), static)):
+        unknown = {variable for template in templates for variable in variables(template)} - names
+        if unknown:
+            raise ValueError(f"{name}: {{{min(unknown)}}} is not a variable here.")
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """All texts in a JSON value, without the names in objects."""
+    match value:
+        case str():
+            yield value
+        case Mapping():
+            for item in value.values():
+                yield from texts_of(item)
+        case list():
+            for item in value:
+                yield from texts_of(item)
+
+
+def load(text: str) -> Definition:
+    """Read a description in TOML. Raises InvalidDefinition."""
+    if len(text) > MAX_LENGTH:
+        raise InvalidDefinition(f"A description has at most {MAX_LENGTH} characters.")
+    try:
+        return Definition.model_validate(tomllib.loads(text))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise InvalidDefinition(f"This is not TOML: {error}") from error
+    except ValidationError as error:
+        raise InvalidDefinition("\n".join(map(_problem, error.errors()))) from error
+
+
+def _problem(error: Any) -> str:
+    place = ".".join(str(step) for step in error["loc"])
+    message = str(error["msg"]).removeprefix("Value error, ")
+    return f"{place}: {message}" if place else message

@@ -1,0 +1,129 @@
+"""The form of a gateway with a description: a preset, or one that an administrator wrote."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django import forms
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from campaigns.gateways import registry
+from campaigns.gateways.definitions.presets import definition_from, preset_texts
+from campaigns.gateways.definitions.schema import MAX_LENGTH, Definition, EntryField, InvalidDefinition
+from campaigns.gateways.drivers import ADDABLE, DRIVERS
+from campaigns.gateways.forms import KEPT, ConnectionForm, GatewayForm, RouteForm
+from campaigns.models import Gateway
+from project.core.sealed_secrets import Locked
+
+OPTION: Final = "option_"
+"""What the names of the fields begin with that the description asks for."""
+DESCRIBED: Final = "http"
+"""The kind of the gateways with a description; as a provider: one that is not among the presets."""
+
+
+class ProviderForm(ConnectionForm):
+    """The fields that the description asks for, and those of all gateways.
+
+    `option_NAME` are the fields of the description. Secret ones are never shown; left empty, they do not change.
+    """
+
+    class Meta(RouteForm.Meta):
+        fields = ["name", "definition", "url", "concurrency", "rate", "carries", "active", "fallback"]
+        labels = {**RouteForm.Meta.labels, "definition": _("Description"), "active": _("In use")}
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.problem = ""
+        self.definition: Definition | None = None
+        self.fields["definition"].max_length = MAX_LENGTH  # type: ignore[attr-defined]
+        if self.instance.preset:
+            del self.fields["definition"]
+        else:
+            self.fields["definition"].required = True
+            self.fields["definition"].widget.attrs |= {"rows": 24, "class": "code", "spellcheck": "false"}
+        self._read_definition()
+        self.stored = self._stored_secrets() if self.known else {}
+        self.asked: Mapping[str, EntryField] = self.definition.fields if self.definition else {}
+        for name, field in self.asked.items():
+            self.fields[OPTION + name] = self._form_field(name, field)
+        if self.definition and self.definition.url:
+            self.initial["url"] = self.instance.url or self.definition.url
+            self.fields["url"].required = False
+        self.order_fields(["name", "definition", "url", *(OPTION + name for name in self.asked)])
+
+    @property
+    def secret_entered(self) -> bool:
+        """Whether a new secret was entered."""
+        return any(self.cleaned_data[OPTION + name] for name, field in self.asked.items() if field.secret)
+
+    def clean_definition(self) -> str:
+        """Refuse a description that can’t be used, with the places of all problems."""
+        if self.problem:
+            raise ValidationError(self.problem)
+        return str(self.cleaned_data["definition"])
+
+    def clean(self) -> dict[str, Any]:
+        """Ask for the fields of the description if the sender of the form could not know them yet."""
+        cleaned = super().clean()
+        unseen = [OPTION + name for name in self.asked if OPTION + name not in self.data]
+        if any(name in self.errors for name in unseen):
+            for name in unseen:
+                self.errors.pop(name, None)
+            self.add_error(None, gettext("Fill in what this provider asks for."))
+        return cleaned
+
+    def clean_url(self) -> str:
+        """Without an address, use the provider's usual one."""
+        return super().clean_url() or (self.definition.url if self.definition else "")
+
+    def save(self, commit: bool = True) -> Gateway:
+        """Save; empty secrets do not change the stored ones."""
+        values = {name: self.cleaned_data[OPTION + name] for name in self.asked}
+        self.instance.options = {name: values[name] for name, field in self.asked.items() if not field.secret}
+        entered = {name: values[name] for name, field in self.asked.items() if field.secret and values[name]}
+        if entered:
+            self.instance.secret = json.dumps({**self.stored, **entered})
+        return super().save(commit)
+
+    def _read_definition(self) -> None:
+        text = preset_texts().get(self.instance.preset) or self["definition"].value()
+        try:
+            self.definition = definition_from(str(text)) if text else None
+        except InvalidDefinition as error:
+            self.problem = str(error)
+
+    def _stored_secrets(self) -> dict[str, str]:
+        try:
+            return registry.secrets_of(self.instance)
+        except Locked:
+            return {}
+
+    def _form_field(self, name: str, field: EntryField) -> forms.CharField:
+        stored = name in self.stored
+        attributes = {"autocomplete": "new-password"} if field.secret else {}
+        return forms.CharField(
+            label=gettext(field.label),
+            help_text=KEPT if stored else gettext(field.help) if field.help else "",
+            required=field.required and not stored,
+            max_length=2000,
+            initial=None if field.secret else self.instance.options.get(name, field.default),
+            widget=(forms.PasswordInput if field.secret else forms.TextInput)(attrs=attributes),
+        )
+
+
+def new_gateway(provider: str) -> Gateway | None:
+    """Return an empty gateway of a preset, a kind, or `http` for another provider; None if there is none."""
+    if provider in preset_texts():
+        return Gateway(kind=DESCRIBED, preset=provider)
+    return Gateway(kind=provider) if provider in {DESCRIBED, *ADDABLE} else None
+
+
+def form_of(row: Gateway, data: Mapping[str, Any] | None) -> RouteForm:
+    """Return the form of a gateway, new or known: of the settings' gateway only its route can be edited."""
+    if row.name == settings.GATEWAY:
+        return RouteForm(data, instance=row)
+    described = row.kind in DRIVERS and DRIVERS[row.kind].described
+    return (ProviderForm if described else GatewayForm)(data, instance=row)
