@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import time_machine
 from django.db import connection
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from structlog.testing import capture_logs
 
 from accounts.models import User
+from campaigns.gateways import registry
 from campaigns.gateways.drivers.base import Answer, Outcome, Receipt, Verdict
 from campaigns.messages import receipts
 from campaigns.messages.provider_ids import messages_with
@@ -31,6 +33,7 @@ from directory.contacts.erasure import contact_erase
 from project.core.clock import now
 from tests.campaigns.browser_client import browser, page_of
 from tests.campaigns.engine import assert_counters_match
+from tests.campaigns.gateways.providers import example_text
 from tests.campaigns.outcomes import settle, started
 from tests.conftest import ApiClient
 
@@ -171,6 +174,17 @@ def test_a_receipt_by_id_counts_only_for_the_gateway_that_got_the_message_last(r
     report(by_id("a", delivered=True))
     assert state(message)[0] == "sent"
     assert not WaitingReceipt.objects.exists()
+
+
+def test_a_described_provider_settles_a_message_by_its_own_id(run: Run) -> None:
+    Gateway.objects.create(name="p", kind="http", definition=example_text())
+    outcome = registry.driver("p").parse(Answer(200, b'{"message": {"id": "SM1"}}'))
+    (message,) = accept(run, outcome.ids, gateway="p")
+    address = registry.callback_address("p").removeprefix("http://localhost:8000")
+    body = {"message": {"id": "SM1", "status": "delivered"}}
+    assert Client().post(address, body, content_type="application/json").json() == {"receipts": 1, "incoming": 0}
+    apply_due()
+    assert state(message)[0] == "delivered"
 
 
 def test_our_id_settles_an_unknown_message_whose_provider_id_is_not_known(run: Run) -> None:
