@@ -21,7 +21,7 @@ from django.db.models import Min, Q
 from campaigns.costs import recharge
 from campaigns.counters import count, count_ended, count_hour, count_minutes, count_not_delivered, moved
 from campaigns.gateways.drivers.base import Receipt
-from campaigns.messages.provider_ids import find_provider_ids, incomplete, is_storable, mark_parts
+from campaigns.messages.provider_ids import KnownId, find_provider_ids, incomplete, is_storable, mark_parts
 from campaigns.metrics import GATEWAY_MESSAGES
 from campaigns.models import Message, WaitingReceipt
 from campaigns.states import OPEN, MessageStatus
@@ -41,14 +41,21 @@ _AWAITING: Final = (MessageStatus.SENT, MessageStatus.UNKNOWN)
 
 
 class _Report(NamedTuple):
-    """A due receipt, the message that it is about, and the part if the message has several ids.
-
-    `message_id` is None while the provider's id is not known.
-    """
+    """A due receipt, with the provider's id in it if that is stored."""
 
     row: WaitingReceipt
-    message_id: int | None
-    part: int | None
+    known: KnownId | None
+
+    @property
+    def message_id(self) -> int | None:
+        """Its message: by our id if it has both. None while the provider's id is not known."""
+        return self.row.message_id or (self.known.message_id if self.known else None)
+
+    @property
+    def part(self) -> int | None:
+        """The part that it is about; None: the whole message."""
+        known = self.known
+        return known.pk if known and known.several and known.message_id == self.message_id else None
 
 
 class _Awaiting(NamedTuple):
@@ -113,17 +120,9 @@ def _apply_batch() -> bool:
     return len(rows) == _BATCH
 
 
-def _reports(rows: Iterable[WaitingReceipt]) -> list[_Report]:
-    """The receipts with their messages. Where a receipt has both ids, ours says which message it is about."""
-    rows = list(rows)
-    known_ids = find_provider_ids({row.provider_id for row in rows if row.provider_id})
-    reports = []
-    for row in rows:
-        known = known_ids.get((row.gateway, row.provider_id))
-        message_id = row.message_id or (known.message_id if known else None)
-        is_part = known is not None and known.several and known.message_id == message_id
-        reports.append(_Report(row, message_id, known.pk if known and is_part else None))
-    return reports
+def _reports(rows: Collection[WaitingReceipt]) -> list[_Report]:
+    known = find_provider_ids({row.provider_id for row in rows if row.provider_id})
+    return [_Report(row, known.get((row.gateway, row.provider_id))) for row in rows]
 
 
 def _apply(reports: Iterable[_Report]) -> set[int]:
@@ -135,8 +134,15 @@ def _apply(reports: Iterable[_Report]) -> set[int]:
     awaiting = {
         message: by_message[message.pk, message.gateway_id or settings.GATEWAY] for message in _lock(by_message)
     }
-    _write(_chosen(awaiting))
+    _write(_chosen(_completed(awaiting)))
     return {message.pk for message in awaiting}
+
+
+def _completed(awaiting: Mapping[_Awaiting, list[_Report]]) -> dict[_Awaiting, list[_Report]]:
+    """The same with ids that were recorded just before the messages were locked."""
+    missing = [each.row for reports in awaiting.values() for each in reports if each.row.provider_id and not each.known]
+    found = {report.row: report for report in _reports(missing)}
+    return {message: [found.get(report.row, report) for report in reports] for message, reports in awaiting.items()}
 
 
 def _lock(reports: Mapping[tuple[int, str], list[_Report]]) -> list[_Awaiting]:

@@ -236,6 +236,21 @@ def test_erasure_and_retention_remove_the_ids(run: Run, alice: User) -> None:
     assert not ProviderId.objects.exists()
 
 
+def test_ids_that_are_recorded_while_receipts_are_applied_count(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    message, lock = run.messages.earliest("pk"), receipts._lock
+
+    def record_first(*reports: Any) -> Any:
+        if not ProviderId.objects.exists():
+            accept(run, ("a", "b"), parts=2)
+        return lock(*reports)
+
+    monkeypatch.setattr(receipts, "_lock", record_first)
+    report(Receipt(message.pk, delivered=True, provider_id="a"))
+    assert state(message)[0] == "sent"
+    report(Receipt(message.pk, delivered=True, provider_id="b"))
+    assert state(message)[0] == "delivered"
+
+
 def test_a_price_of_one_part_is_not_that_of_the_message(run: Run) -> None:
     (message,) = accept(run, ("a", "b"), parts=2)
     report(by_id("a", delivered=True, price=Decimal(1)), by_id("b", delivered=True, price=Decimal(1)))
