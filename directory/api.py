@@ -101,8 +101,22 @@ class ContactMessage(Schema):
     reason: str
     text: str = Field(description="The text as sent; empty before the first attempt")
     phone: str
+    provider_ids: list[str] = Field(description="The provider's own ids of the message")
     due_at: datetime
     changed_at: datetime
+
+
+class ContactIncoming(Schema):
+    """A message from the contact."""
+
+    id: int
+    gateway: str = Field(description="The gateway that received it")
+    provider_id: str = Field(description="The provider's id of it; may be empty")
+    sender: str = Field(description="The sender as the gateway has it")
+    recipient: str = Field(description="The number or name to which it was sent; may be empty")
+    text: str = Field(description="The text as received")
+    sent_at: datetime | None = Field(description="When it was sent; null: the gateway does not say")
+    received_at: datetime = Field(description="When Vestnik got it")
 
 
 class ContactData(Schema):
@@ -113,6 +127,7 @@ class ContactData(Schema):
     last_contacted_at: datetime | None = Field(description="When the latest message was accepted; null: never")
     changes: list[AuditEntry] = Field(description="Who changed the contact, newest first")
     messages: list[ContactMessage] = Field(description="All messages to the contact, newest first")
+    incoming: list[ContactIncoming] = Field(description="All messages from the contact, newest first")
 
 
 class ContactsIn(Body):

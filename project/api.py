@@ -31,6 +31,7 @@ from accounts.webhooks.api import webhooks
 from campaigns.api.callbacks import callbacks
 from campaigns.api.campaigns import router as campaigns
 from campaigns.api.gateways import router as gateways
+from campaigns.api.incoming import router as inbound
 from campaigns.api.messages import router as messages
 from campaigns.api.prices import router as prices
 from directory.api import contacts
@@ -129,6 +130,7 @@ api.add_router("/suppressions", suppressions)
 api.add_router("/campaigns", campaigns)
 api.add_router("/campaigns", message_export)
 api.add_router("/messages", messages)
+api.add_router("/inbound", inbound)
 api.add_router("/gateways", gateways)
 api.add_router("/gateways", prices)
 api.add_router("/stats", stats)

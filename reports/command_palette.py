@@ -1,4 +1,4 @@
-"""The command palette: finds pages, campaigns and contacts, in a dialog or on a page."""
+"""The command palette: finds pages, campaigns, contacts, and messages by id, in a dialog or on a page."""
 
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,7 +15,8 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_safe
 
 from accounts.models import User
-from campaigns.models import Campaign
+from campaigns.messages.provider_ids import messages_with
+from campaigns.models import Campaign, Message
 from directory import phones
 from directory.contacts.listing import contacts_page, count_or_estimate
 from directory.models import Contact
@@ -82,7 +83,11 @@ def find(request: UserRequest) -> HttpResponse:
     query = request.GET.get("q", "").replace("\0", "")[:_MAX_LENGTH].strip()
     groups = [(_("Pages"), _pages(request.user, query))]
     if query:
-        groups += [(_("Campaigns"), _campaigns(request.user, query)), (_("Contacts"), _contacts(query))]
+        groups += [
+            (_("Campaigns"), _campaigns(request.user, query)),
+            (_("Contacts"), _contacts(query)),
+            (_("Messages"), _messages(request.user, query)),
+        ]
     context = {"asked": query, "groups": [(heading, rows) for heading, rows in groups if rows]}
     response = render(request, f"reports/find.html{'#found' if request.htmx else ''}", context)
     patch_vary_headers(response, ["HX-Request"])
@@ -110,6 +115,24 @@ def _contacts(query: str) -> list[Result]:
     filters: dict[str, Any] = {"q": query}
     page = contacts_page(filters, count_or_estimate(Contact.objects.narrow(**filters)), limit=_MAX_RESULTS)
     return [_result(row, row.full_name or _("No name"), "contact", phones.pretty(row.phone)) for row in page.items]
+
+
+def _messages(user: User, query: str) -> list[Result]:
+    """Messages with this id, ours or a provider's, of campaigns that the user may open."""
+    ids = messages_with(query)
+    if query.isascii() and query.isdecimal() and int(query) < 2**63:
+        ids.append(int(query))
+    campaigns = figures.reported(user).visible()
+    found = Message.objects.filter(pk__in=ids, run__campaign__in=campaigns).select_related("run__campaign", "contact")
+    return [
+        Result(
+            phones.pretty(message.recipient),
+            reverse("campaigns:message", args=[message.run.campaign_id, message.pk]),
+            "message-square",
+            message.run.campaign.name,
+        )
+        for message in found.order_by("-pk")[:_MAX_RESULTS]
+    ]
 
 
 def _result(row: Campaign | Contact, label: str, icon: str, note: str) -> Result:

@@ -106,6 +106,9 @@ class MessageOut(MessageSummary):
     gateway: str | None = Field(
         alias="gateway_id", description="The gateway that has it or had it last; null: none yet"
     )
+    provider_ids: list[str] = Field(
+        alias="provider_id_list", description="The provider's own ids: one, or one for each part; none is known: empty"
+    )
     cost: AmountOut | None = Field(alias="charged", description="Null: not accepted, or no price is known")
     failures: list[AttemptOut]
 

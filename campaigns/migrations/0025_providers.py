@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
     """Gateways by description."""
 
-    dependencies = [("campaigns", "0022_prices")]
+    dependencies = [("campaigns", "0024_provider_ids")]
 
     operations = [
         migrations.AddField(

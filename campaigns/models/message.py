@@ -1,7 +1,7 @@
-"""Messages, leases, failed attempts, and receipts that are not applied yet."""
+"""Messages, the providers' ids of them, leases, failed attempts, and receipts that are not applied yet."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from django.db import models
 from django.db.models import F, Q
@@ -75,6 +75,7 @@ class MessageQuerySet(models.QuerySet["Message"]):
 
 
 _WAITING = Q(listed_status=MessageStatus.PENDING)
+MAX_PROVIDER_ID: Final = 100
 
 
 class Message(models.Model):
@@ -168,6 +169,11 @@ class Message(models.Model):
         return self.cost if self.status in CHARGED else None
 
     @property
+    def provider_id_list(self) -> list[str]:
+        """Its ids at the provider, in the order in which they are stored; for one message, or prefetched."""
+        return [row.provider_id for row in sorted(self.provider_ids.all(), key=lambda row: row.pk)]
+
+    @property
     def planned_run(self) -> "Run | None":
         """Its run; None for a transactional message, because its campaign is hidden."""
         return None if self.run.campaign.transactional else self.run
@@ -216,14 +222,36 @@ class Attempt(models.Model):
         return f"{self.message_id} · {self.reason}"
 
 
-class WaitingReceipt(models.Model):
-    """A receipt that is not applied yet. Its message may not be recorded as sent yet, or may not exist.
+class ProviderId(models.Model):
+    """A provider's own id of a message that it has accepted, or of one part of it.
 
-    `cost` is what the gateway says that the message has cost, in micros.
+    A table of its own keeps that of messages narrow. `delivered` is set for messages of several ids only: what became
+    of this part; null: nothing final yet.
     """
 
     gateway = models.CharField(max_length=40)
-    message_id = models.BigIntegerField()
+    provider_id = models.CharField(max_length=MAX_PROVIDER_ID)
+    # Without a constraint in the database, a batch of ids needs no look at each message.
+    message = models.ForeignKey(Message, on_delete=models.DO_NOTHING, related_name="provider_ids", db_constraint=False)
+    delivered = models.BooleanField(null=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["provider_id", "gateway"], name="provider_id_once")]
+
+    def __str__(self) -> str:
+        return self.provider_id
+
+
+class WaitingReceipt(models.Model):
+    """A receipt that is not applied yet. Its message may not be recorded as sent yet, or may not exist.
+
+    It names its message by our id, by the provider's, or by both. `cost` is what the gateway says that the message has
+    cost, in micros.
+    """
+
+    gateway = models.CharField(max_length=40)
+    message_id = models.BigIntegerField(null=True)
+    provider_id = models.CharField(max_length=MAX_PROVIDER_ID, db_default="", default="")
     delivered = models.BooleanField()
     reason = models.CharField(max_length=40, default="", blank=True)
     cost = models.BigIntegerField(null=True)
@@ -231,4 +259,4 @@ class WaitingReceipt(models.Model):
     due_at = models.DateTimeField(default=clock.now, db_index=True)
 
     def __str__(self) -> str:
-        return f"{self.message_id}"
+        return f"{self.message_id or self.provider_id}"

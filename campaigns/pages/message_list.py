@@ -7,6 +7,7 @@ from typing import Any, Final
 from django.db import connection
 from django.db.models import Q, Sum
 
+from campaigns.messages.provider_ids import messages_with
 from campaigns.models import Message, MessageQuerySet, Run, RunReason
 from campaigns.states import QUARANTINED, RESENT, UNSUCCESSFUL, MessageStatus
 from directory.models import Contact
@@ -70,7 +71,13 @@ def _filtered(found: MessageQuerySet, status: str | None, q: str | None) -> Mess
         found = found.filter(_GROUPS[status])
     elif status in MessageStatus.values:
         found = found.in_status(status)
-    return found.filter(contact__in=Contact.objects.search(q)) if q else found
+    return _matching(found, q) if q else found
+
+
+def _matching(found: MessageQuerySet, q: str) -> MessageQuerySet:
+    """The message with this id of a provider, or else those to contacts with this phone or name."""
+    known = found.filter(pk__in=messages_with(q.strip()))
+    return known if known.exists() else found.filter(contact__in=Contact.objects.search(q))
 
 
 def failures_of(runs: list[Any]) -> Failures:

@@ -1,4 +1,4 @@
-"""Erasure of a contact in campaigns: phone and texts of its messages. Statuses and counts stay."""
+"""Erasure of a contact in campaigns: phone and texts of its messages, and messages from it. Figures stay."""
 
 from typing import Any
 from urllib.parse import unquote_plus
@@ -6,7 +6,8 @@ from urllib.parse import unquote_plus
 from django.db import connection
 from django.utils.translation import gettext as _
 
-from campaigns.models import Attempt, Message, Unsaved
+from campaigns.messages.incoming import incoming_from
+from campaigns.models import Attempt, Message, ProviderId, Unsaved
 from campaigns.states import MessageStatus
 from directory import phones
 from directory.models import Contact
@@ -14,7 +15,9 @@ from project.http.errors import Conflict
 
 
 def erase_messages(contact: Contact, phone: int, **_signal: Any) -> None:
-    """Erase phone and texts, in the caller's transaction. Conflict while a message is being sent: retries need them.
+    """Erase phone, texts and providers' ids, in the caller's transaction.
+
+    Conflict while a message is being sent: retries need phone and text. Later receipts by these ids have no effect.
 
     Pending messages are cancelled when they are leased, because the contact is deactivated.
     """
@@ -24,7 +27,9 @@ def erase_messages(contact: Contact, phone: int, **_signal: Any) -> None:
     if messages.filter(status=MessageStatus.SENDING).exists():
         raise Conflict(_("A message to this contact is being sent right now. Try again in a minute."))
     Attempt.objects.filter(message__in=messages).update(answer="")
+    ProviderId.objects.filter(message__in=messages).delete()
     messages.update(phone=phone, text="")
+    incoming_from(contact).delete()
     _erase_unsaved(contact.phone)
 
 

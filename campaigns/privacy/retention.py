@@ -1,4 +1,4 @@
-"""Removal of old messages. The figures of their runs stay, because they are in counters."""
+"""Removal of old messages, in both directions. The figures of runs stay, because they are in counters."""
 
 import time
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from campaigns.models import NOTHING_OPEN, Attempt, Message, Run, RunQuerySet
+from campaigns.models import NOTHING_OPEN, Attempt, IncomingMessage, Message, ProviderId, Run, RunQuerySet
 from campaigns.states import CampaignStatus
 from project.core.clock import now
 from project.queue.broker import other_tasks_due
@@ -50,14 +50,29 @@ def forget(before: datetime, enough: Callable[[], bool] = lambda: False) -> int:
 def _remove(run: Run) -> int:
     ids = list(Message.objects.filter(run=run).order_by("pk").values_list("pk", flat=True)[:_BATCH])
     Attempt.objects.filter(message__in=ids).delete()
+    ProviderId.objects.filter(message__in=ids).delete()
     Message.objects.filter(pk__in=ids).delete()
     return len(ids)
+
+
+def forget_incoming(before: datetime, enough: Callable[[], bool] = lambda: False) -> int:
+    """Remove messages that came before that moment, until `enough` returns true; return how many."""
+    removed = 0
+    while not enough():
+        oldest = IncomingMessage.objects.filter(received_at__lt=before).order_by("received_at")
+        number, _ = IncomingMessage.objects.filter(pk__in=list(oldest.values_list("pk", flat=True)[:_BATCH])).delete()
+        removed += number
+        if not number:
+            break
+    return removed
 
 
 def hint_forget() -> None:
     """Enqueue removal if there are messages older than `MESSAGE_RETENTION_DAYS`."""
     before = _retention_limit()
-    if before is not None and forgettable(before).exists():
+    if before is None:
+        return
+    if forgettable(before).exists() or IncomingMessage.objects.filter(received_at__lt=before).exists():
         forget_messages.enqueue()
 
 
@@ -66,7 +81,8 @@ def forget_messages() -> None:
     """Remove old messages until time is up or other tasks wait; the sweep hints the rest."""
     before, until = _retention_limit(), time.monotonic() + _MAX_SECONDS
     if before is not None:
-        forget(before, lambda: time.monotonic() > until or other_tasks_due())
+        for remove in (forget, forget_incoming):
+            remove(before, lambda: time.monotonic() > until or other_tasks_due())
 
 
 def _retention_limit() -> datetime | None:

@@ -15,6 +15,7 @@ from django.db.models import Exists, F, OuterRef
 from campaigns.costs import Charge, charge, set_costs
 from campaigns.counters import count, count_hour, count_minutes, count_reasons, moved
 from campaigns.gateways.drivers.base import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
+from campaigns.messages.provider_ids import provider_ids_add
 from campaigns.metrics import GATEWAY_MESSAGES, GATEWAY_SECONDS
 from campaigns.models import Attempt, Message
 from campaigns.sending.decisions import Leased
@@ -100,6 +101,9 @@ def record(token: UUID, batch: list[Completed], *, gateway: str, idempotent: boo
         held_others = [(completed, row) for completed, row in others if completed.message.id in held]
         Attempt.objects.bulk_create([_attempt(completed, moment) for completed, _ in held_others])
         accepted = [completed for completed in sent if completed.message.id in held]
+        ids = {completed.message.id: completed.outcome.ids for completed in accepted if completed.outcome.ids}
+        if ids:
+            provider_ids_add(gateway, ids)
         set_costs({done.message.id: done.cost for done in accepted if done.cost != done.message.cost})
         messages_changed({completed.message.run_id for completed in batch}, held)
         _count(accepted, held_others, moment, gateway)

@@ -22,7 +22,9 @@ class JsonErrorsMiddleware:
         if response.status_code < 400 or not request.path.startswith("/api/"):
             return response
         if response.status_code == HTTPStatus.UNAUTHORIZED:
-            response.headers["WWW-Authenticate"] = "Bearer"
+            # Some gateways send their password only after this challenge.
+            gateway = request.path.startswith("/api/v1/callbacks/")
+            response.headers["WWW-Authenticate"] = 'Basic realm="callbacks"' if gateway else "Bearer"
         if response.headers.get("Content-Type", "").startswith("application/json"):
             return response
         response.content = json.dumps({"detail": f"{HTTPStatus(response.status_code).phrase}."})

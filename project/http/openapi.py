@@ -38,12 +38,12 @@ TAGS: Final = [
     {"name": "audiences", "description": "Saved filters of contacts, to choose for campaigns."},
     {"name": "suppressions", "description": "The opt-out list: phones that never receive campaign messages."},
     {"name": "campaigns", "description": "What to say, to whom, when and how often; and progress."},
-    {"name": "messages", "description": "Single messages: send one, see its status."},
+    {"name": "messages", "description": "Single messages: send one, see its status; messages from phones."},
     {"name": "stats", "description": "Figures over all of your campaigns."},
     {"name": "reports", "description": "What became of messages in a period, by day, country, tag and reason; costs."},
     {"name": "gateways", "description": "For administrators: connections, health and prices."},
     {"name": "audit", "description": "For administrators: who changed what."},
-    {"name": "callbacks", "description": "For gateways: delivery receipts."},
+    {"name": "callbacks", "description": "For gateways: delivery receipts and incoming messages."},
     {"name": "webhooks", "description": "Events of messages and campaigns, posted to your own server."},
 ]
 # Descriptions of fields by name, unless a field has its own.

@@ -67,7 +67,7 @@ def test_a_campaign_from_sign_in_to_its_end(stack: Stack, api: Api, page: Page) 
     assert stack.sandbox.ledger.accepted == BEFOREHAND + 2
     assert stack.sandbox.ledger.conflicts == 0
 
-    page.get_by_label("Phone or name").fill(NAME)
+    page.get_by_label("Phone, name or provider’s ID").fill(NAME)
     message = page.get_by_role("row").filter(has_text=NAME)
     expect(message).to_contain_text("Sent")
     expect(page.get_by_role("row")).to_have_count(2)

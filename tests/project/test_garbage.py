@@ -18,7 +18,18 @@ SCHEMA: Final[dict[str, Any]] = api.get_openapi_schema()
 DESCRIBED: Final = {
     operation["operationId"]: operation for path in SCHEMA["paths"].values() for operation in path.values()
 }
-NEW: Final = ("bulk_action", "suppression", "tag", "audience", "gateway", "import", "report", "changes", "export")
+NEW: Final = (
+    "bulk_action",
+    "suppression",
+    "tag",
+    "audience",
+    "gateway",
+    "import",
+    "report",
+    "changes",
+    "export",
+    "incoming",
+)
 OPERATIONS: Final = [name for name in DESCRIBED if any(part in name for part in NEW) and name != "check_gateway"]
 TEXTS: Final = ["", " ", "\0", "-1", "0", "501", str(2**63), HUGE, "٣", "%", "'", "☃", "null", "[]", "1e999"]
 

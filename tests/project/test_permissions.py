@@ -122,6 +122,7 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
     "show_campaign_stats": (row(other=403, owner=200, reader=200, admin=200), None),
     "export_messages": (row(other=403, owner=200, reader=200, admin=200), None),
     "list_messages": (row(other=403, owner=200, reader=200, admin=200), None),
+    "list_incoming": (everyone(200), None),
     "send_message": (changes(202), {"phone": "79161234567", "text": "Your code is 4711."}),
     "show_message": (row(other=403, owner=200, reader=200, admin=200), None),
     "resend_message": (changes(202, other=403), None),

@@ -28,6 +28,7 @@ CALLS = [
     "/campaigns/{campaign}/messages",
     "/campaigns/{campaign}/messages?status=failed",
     "/messages/{message}",
+    "/inbound",
     "/stats",
     "/webhooks",
 ]

@@ -50,7 +50,7 @@ def apply_all() -> None:
 
 
 def send_receipt(message: Message, status: str, **more: str) -> None:
-    assert post({"id": message.pk, "status": status, **more}).json() == {"receipts": 1}
+    assert post({"id": message.pk, "status": status, **more}).json() == {"receipts": 1, "incoming": 0}
     apply_all()
     message.refresh_from_db()
 
@@ -83,7 +83,7 @@ def test_receipts_set_delivered_and_undelivered(run: Run) -> None:
 def test_the_first_receipt_counts_and_repeats_change_nothing(run: Run) -> None:
     (message,) = settle(run, 1, MessageStatus.SENT)
     body = [{"id": message.pk, "status": status} for status in ("delivered", "undelivered", "delivered")]
-    assert post(body).json() == {"receipts": 3}
+    assert post(body).json() == {"receipts": 3, "incoming": 0}
     apply_all()
     send_receipt(message, "undelivered")
     assert message.status == "delivered"
@@ -156,7 +156,10 @@ def test_a_receipt_does_not_change_other_final_states(run: Run, status: MessageS
 
 
 def test_unknown_ids_and_intermediate_receipts_are_ignored(run: Run) -> None:
-    assert post([{"id": 2**62, "status": "delivered"}, {"id": 7, "status": "buffered"}]).json() == {"receipts": 1}
+    assert post([{"id": 2**62, "status": "delivered"}, {"id": 7, "status": "buffered"}]).json() == {
+        "receipts": 1,
+        "incoming": 0,
+    }
     apply_all()
     assert not WaitingReceipt.objects.exists()
 
@@ -190,7 +193,7 @@ def test_kannel_sends_receipts_by_get(run: Run, settings: LazySettings) -> None:
     address = registry.callback_address("kannel").removeprefix("http://localhost:8000")
     for status, taken in (("8", 0), ("16", 1), ("1", 1)):
         answer = Client().get(f"{address}&status={status}&message={message.pk}")
-        assert (answer.status_code, answer.json()) == (200, {"receipts": taken})
+        assert (answer.status_code, answer.json()) == (200, {"receipts": taken, "incoming": 0})
     apply_all()
     message.refresh_from_db()
     assert (message.status, message.reason) == ("undelivered", "refused_by_centre")

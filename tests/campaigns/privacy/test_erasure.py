@@ -17,6 +17,8 @@ from accounts.audit_log import history_of
 from accounts.models import StoredAnswer, User
 from accounts.webhooks.models import Delivery, EventType, Webhook
 from campaigns import services
+from campaigns.gateways.drivers.base import Incoming
+from campaigns.messages.incoming import incoming_store
 from campaigns.messages.transactional import message_send
 from campaigns.models import Attempt, Message, Unsaved
 from campaigns.planning.lifecycle import campaign_advance
@@ -90,12 +92,13 @@ def person(alice: User) -> Contact:
     session["_messages"] = f"+7 916 123-45-67 was added ({PHONE})."
     session.save()
     LastContacted.objects.create(contact=contact, at=now())
+    incoming_store("probe", [Incoming("+7 916 123-45-67", "Я, Ипполит, больше не хочу")])
     contact.refresh_from_db()
     return contact
 
 
 def test_no_personal_data_is_left_and_all_figures_stay(person: Contact, alice: User) -> None:
-    assert len(traces()) >= 8
+    assert len(traces()) >= 9
     campaign = Message.objects.filter(contact=person).earliest("pk").run.campaign
     before = campaign_statistics(campaign).by_status, Message.objects.count(), Contact.objects.count()
     contact_erase(contact=person, by=alice)
