@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy
 
 from campaigns.gateways.areas import is_prefix
 from campaigns.gateways.drivers import DRIVERS
-from campaigns.gateways.drivers.base import TransportFailure
+from campaigns.gateways.protocol import TransportFailure
 from campaigns.states import MARKED, NOT_RECIPIENT, QUARANTINED, RESENT
 from directory.countries import country_name
 

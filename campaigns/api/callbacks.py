@@ -7,7 +7,7 @@ from ninja import Field, Router, Schema
 from ninja.security import APIKeyQuery, HttpBasicAuth
 
 from campaigns.gateways import registry
-from campaigns.gateways.drivers.base import Callback, InvalidReceipt
+from campaigns.gateways.protocol import Callback, InvalidReceipt
 from campaigns.messages.incoming import reported_store
 from project.http.body import Error, any_query
 from project.http.errors import Invalid

@@ -18,7 +18,7 @@ from campaigns.gateways.coverage import Coverage, coverage_of
 from campaigns.gateways.definitions.presets import definition_from, preset_texts
 from campaigns.gateways.definitions.schema import Definition, InvalidDefinition
 from campaigns.gateways.drivers import DRIVERS
-from campaigns.gateways.drivers.base import Connection, Driver
+from campaigns.gateways.protocol import Connection, Driver
 from campaigns.gateways.routing import Route
 from campaigns.models import Campaign, Gateway
 from campaigns.prices.tariff import present_tariff_of

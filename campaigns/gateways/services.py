@@ -15,9 +15,9 @@ from accounts.audit_log import Change, record
 from accounts.models import User
 from accounts.optimistic_locking import check_version
 from campaigns.gateways import registry
-from campaigns.gateways.drivers.base import Driver
 from campaigns.gateways.forms import RouteForm
 from campaigns.gateways.policies import check_may_manage_gateways
+from campaigns.gateways.protocol import Driver
 from campaigns.models import Campaign, Gateway, GatewayHour, Message, Run
 from campaigns.sending.transport import transport_for
 from project.core.clock import now

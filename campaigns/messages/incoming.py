@@ -11,7 +11,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from accounts.models import User
-from campaigns.gateways.drivers.base import Incoming, Reported
+from campaigns.gateways.protocol import Incoming, Reported
 from campaigns.messages.receipts import receipts_store
 from campaigns.models import MAX_ADDRESS, MAX_PROVIDER_ID, IncomingMessage, Message
 from campaigns.states import CHARGED

@@ -20,7 +20,7 @@ from django.db.models import Min, Q
 
 from campaigns.costs import recharge
 from campaigns.counters import count, count_ended, count_hour, count_minutes, count_not_delivered, moved
-from campaigns.gateways.drivers.base import Receipt
+from campaigns.gateways.protocol import Receipt
 from campaigns.messages.provider_ids import KnownId, find_provider_ids, incomplete, is_storable, mark_parts
 from campaigns.metrics import GATEWAY_MESSAGES
 from campaigns.models import Message, WaitingReceipt

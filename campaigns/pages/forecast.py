@@ -14,7 +14,7 @@ from accounts.models import known_timezones
 from accounts.time_zones import place
 from campaigns.cheaper import Rewriting, in_latin_letters, in_standard_alphabet
 from campaigns.gateways import registry
-from campaigns.gateways.drivers.base import Verdict
+from campaigns.gateways.protocol import Verdict
 from campaigns.metrics import GATEWAY_SECONDS
 from campaigns.models import Campaign, Run
 from campaigns.pages.wording import character_words, joined, moment_words, plan_words, takes_words, width_words

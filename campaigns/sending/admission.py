@@ -2,7 +2,7 @@
 
 import time
 
-from campaigns.gateways.drivers.base import Verdict
+from campaigns.gateways.protocol import Verdict
 from campaigns.sending import circuit_breaker
 from campaigns.sending.circuit_breaker import Permit, Streak
 from campaigns.sending.db_worker import DatabaseWorker

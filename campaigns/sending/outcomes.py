@@ -14,7 +14,7 @@ from django.db.models import Exists, F, OuterRef
 
 from campaigns.costs import Charge, charge, set_costs
 from campaigns.counters import count, count_hour, count_minutes, count_reasons, moved
-from campaigns.gateways.drivers.base import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
+from campaigns.gateways.protocol import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
 from campaigns.messages.provider_ids import provider_ids_add
 from campaigns.metrics import GATEWAY_MESSAGES, GATEWAY_SECONDS
 from campaigns.models import Attempt, Message

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import structlog
 from django.conf import settings
 
-from campaigns.gateways.drivers.base import Driver, TransportFailure
+from campaigns.gateways.protocol import Driver, TransportFailure
 from campaigns.gateways.registry import Limits
 from campaigns.metrics import IN_FLIGHT
 from campaigns.sending.admission import Admission

@@ -14,7 +14,7 @@ import pycurl
 import structlog
 
 from campaigns.gateways.addresses import is_forbidden
-from campaigns.gateways.drivers.base import MAX_ANSWER_BYTES, Answer, Driver, Request, TransportFailure
+from campaigns.gateways.protocol import MAX_ANSWER_BYTES, Answer, Driver, Request, TransportFailure
 
 log = structlog.get_logger("vestnik.sending")
 

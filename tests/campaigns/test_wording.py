@@ -1,6 +1,6 @@
 import pytest
 
-from campaigns.gateways.drivers.base import TransportFailure
+from campaigns.gateways.protocol import TransportFailure
 from campaigns.wording import reason_words
 
 

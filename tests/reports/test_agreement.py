@@ -22,7 +22,7 @@ from hypothesis.extra.django import TestCase
 
 from accounts.models import User
 from campaigns import services
-from campaigns.gateways.drivers.base import Answer, Outcome, Receipt, Verdict
+from campaigns.gateways.protocol import Answer, Outcome, Receipt, Verdict
 from campaigns.gateways.routing import Route
 from campaigns.messages.receipts import apply_receipts, receipts_store
 from campaigns.models import Attempt, Campaign, CampaignQuerySet, Message, MessageQuerySet

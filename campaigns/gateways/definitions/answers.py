@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from campaigns.gateways.definitions.paths import Path, Unreadable, read, text_at, text_of, texts_at
 from campaigns.gateways.definitions.schema import AnswerTable, Condition, Rule
-from campaigns.gateways.drivers.base import (
+from campaigns.gateways.protocol import (
     RETRY_AFTER_MAX,
     RETRY_AFTER_MIN,
     Answer,

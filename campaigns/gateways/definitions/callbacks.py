@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple
 from campaigns.gateways.definitions.answers import MAX_ID_LENGTH, find, fits
 from campaigns.gateways.definitions.paths import Body, Path, Unreadable, read, text_of, text_structure
 from campaigns.gateways.definitions.schema import Definition, IncomingTable, ReceiptsTable, Signature
-from campaigns.gateways.drivers.base import (
+from campaigns.gateways.protocol import (
     Callback,
     Incoming,
     InvalidReceipt,

@@ -9,7 +9,7 @@ from xml.parsers.expat import ExpatError
 
 import xmltodict
 
-from campaigns.gateways.drivers.base import JSON
+from campaigns.gateways.protocol import JSON
 
 Body = Literal["json", "xml", "form", "query", "text"]
 

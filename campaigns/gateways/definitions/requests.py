@@ -19,7 +19,7 @@ from campaigns.gateways.definitions.templates import (
     fill_pairs,
     variables,
 )
-from campaigns.gateways.drivers.base import Request
+from campaigns.gateways.protocol import Request
 from campaigns.text import beyond_gsm7, measure
 
 

@@ -4,7 +4,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Final
 
-from campaigns.gateways.drivers.base import Driver
+from campaigns.gateways.protocol import Driver
 
 
 def _drivers() -> dict[str, type[Driver]]:

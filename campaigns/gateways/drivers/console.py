@@ -1,7 +1,7 @@
 """The `console` gateway, for development without one: it writes each message to the log and accepts it."""
 
-from campaigns.gateways.drivers.base import Connection, _
 from campaigns.gateways.drivers.probe import Probe
+from campaigns.gateways.protocol import Connection, _
 
 
 class Console(Probe):

@@ -7,7 +7,7 @@ from campaigns.gateways.definitions.answers import outcome_of
 from campaigns.gateways.definitions.callbacks import OUR_ID, is_signed, reported
 from campaigns.gateways.definitions.requests import Outgoing, RequestBuilder
 from campaigns.gateways.definitions.schema import Definition
-from campaigns.gateways.drivers.base import (
+from campaigns.gateways.protocol import (
     Acknowledgement,
     Answer,
     Callback,

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
-from campaigns.gateways.drivers.base import (
+from campaigns.gateways.protocol import (
     Answer,
     Callback,
     Connection,

@@ -7,7 +7,7 @@ from functools import lru_cache
 from json.encoder import encode_basestring
 from types import MappingProxyType
 
-from campaigns.gateways.drivers.base import (
+from campaigns.gateways.protocol import (
     JSON,
     Answer,
     Connection,

@@ -10,8 +10,8 @@ from django.test import Client
 from campaigns.api import callbacks
 from campaigns.gateways import registry
 from campaigns.gateways.drivers import DRIVERS
-from campaigns.gateways.drivers.base import Acknowledgement, Callback, Incoming, InvalidReceipt, Receipt, Reported
 from campaigns.gateways.drivers.probe import Probe
+from campaigns.gateways.protocol import Acknowledgement, Callback, Incoming, InvalidReceipt, Receipt, Reported
 from campaigns.models import Gateway, IncomingMessage, WaitingReceipt
 
 pytestmark = pytest.mark.django_db

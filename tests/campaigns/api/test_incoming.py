@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from accounts.models import User
-from campaigns.gateways.drivers.base import Incoming
+from campaigns.gateways.protocol import Incoming
 from campaigns.messages.incoming import incoming_store
 from campaigns.messages.transactional import message_send
 from campaigns.models import IncomingMessage, Message

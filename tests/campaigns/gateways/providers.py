@@ -7,8 +7,8 @@ from typing import Any
 from django.conf import settings
 
 from campaigns.gateways.definitions.schema import Definition, load
-from campaigns.gateways.drivers.base import Connection
 from campaigns.gateways.drivers.http import Http
+from campaigns.gateways.protocol import Connection
 
 CALLBACK = "https://sms.example.org/api/v1/callbacks/p?key=k"
 

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from campaigns.gateways.definitions.paths import Path, Unreadable, read, texts_at
 from campaigns.gateways.definitions.schema import MAX_LENGTH, InvalidDefinition, load
-from campaigns.gateways.drivers.base import (
+from campaigns.gateways.drivers.http import Http
+from campaigns.gateways.protocol import (
     Acknowledgement,
     Answer,
     Callback,
@@ -27,7 +28,6 @@ from campaigns.gateways.drivers.base import (
     TransportFailure,
     Verdict,
 )
-from campaigns.gateways.drivers.http import Http
 from tests.campaigns.gateways.providers import CALLBACK, example_text, minimal, provider
 
 FORM = '[request]\nurl = "{url}/send"\n[request.form]\nto = "{phone}"\ntext = "{text}"\nfrom = "{sender}"'

@@ -14,7 +14,10 @@ from pytest_django import Settings
 
 from campaigns.gateways import registry
 from campaigns.gateways.drivers import ADDABLE, DRIVERS
-from campaigns.gateways.drivers.base import (
+from campaigns.gateways.drivers.kannel import Kannel
+from campaigns.gateways.drivers.probe import Probe
+from campaigns.gateways.forms import GatewayForm
+from campaigns.gateways.protocol import (
     Answer,
     Callback,
     Connection,
@@ -25,9 +28,6 @@ from campaigns.gateways.drivers.base import (
     TransportFailure,
     Verdict,
 )
-from campaigns.gateways.drivers.kannel import Kannel
-from campaigns.gateways.drivers.probe import Probe
-from campaigns.gateways.forms import GatewayForm
 from campaigns.models import Gateway
 from campaigns.wording import reason_words
 from tests.campaigns.gateways.providers import example_definition

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from campaigns.gateways.drivers.base import Answer, Verdict
 from campaigns.gateways.drivers.kannel import Kannel
+from campaigns.gateways.protocol import Answer, Verdict
 from campaigns.text import measure
 from tests.campaigns.gateways import smpp
 from tests.campaigns.gateways.kannel_server import MISSING, free_ports, listens

@@ -10,7 +10,7 @@ import xmltodict
 
 from campaigns.gateways.definitions.presets import presets
 from campaigns.gateways.definitions.schema import Definition
-from campaigns.gateways.drivers.base import Answer, Callback, Request, Verdict
+from campaigns.gateways.protocol import Answer, Callback, Request, Verdict
 from tests.campaigns.gateways.providers import CALLBACK, provider
 
 PRESETS = presets()

@@ -11,7 +11,7 @@ from django_q.models import OrmQ
 from pytest_django import Settings
 
 from accounts.models import User
-from campaigns.gateways.drivers.base import Incoming
+from campaigns.gateways.protocol import Incoming
 from campaigns.messages.incoming import incoming_from, incoming_store
 from campaigns.models import IncomingMessage
 from campaigns.privacy.retention import forget_messages, hint_forget

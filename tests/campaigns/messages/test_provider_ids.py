@@ -19,7 +19,7 @@ from structlog.testing import capture_logs
 
 from accounts.models import User
 from campaigns.gateways import registry
-from campaigns.gateways.drivers.base import Answer, Outcome, Receipt, Verdict
+from campaigns.gateways.protocol import Answer, Outcome, Receipt, Verdict
 from campaigns.messages import receipts
 from campaigns.messages.provider_ids import messages_with
 from campaigns.messages.receipts import receipts_store

@@ -17,7 +17,7 @@ from accounts.audit_log import history_of
 from accounts.models import StoredAnswer, User
 from accounts.webhooks.models import Delivery, EventType, Webhook
 from campaigns import services
-from campaigns.gateways.drivers.base import Incoming
+from campaigns.gateways.protocol import Incoming
 from campaigns.messages.incoming import incoming_store
 from campaigns.messages.transactional import message_send
 from campaigns.models import Attempt, Message, Unsaved

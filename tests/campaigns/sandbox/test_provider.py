@@ -11,8 +11,8 @@ import requests
 
 from campaigns.gateways.definitions.presets import presets
 from campaigns.gateways.definitions.schema import Definition
-from campaigns.gateways.drivers.base import Answer, Callback, Connection, Incoming, Receipt, Request, Verdict
 from campaigns.gateways.drivers.http import Http
+from campaigns.gateways.protocol import Answer, Callback, Connection, Incoming, Receipt, Request, Verdict
 from campaigns.sandbox.dialect import Dialect
 from campaigns.sandbox.faults import Faults
 from campaigns.sandbox.server import ProviderSandbox, serving

@@ -10,8 +10,8 @@ from django.db import connection
 
 from accounts.models import User
 from campaigns import services
-from campaigns.gateways.drivers.base import Answer, Callback, Outcome, Verdict
 from campaigns.gateways.drivers.probe import Probe
+from campaigns.gateways.protocol import Answer, Callback, Outcome, Verdict
 from campaigns.gateways.registry import route_of
 from campaigns.messages import unresolved
 from campaigns.messages.receipts import apply_receipts, receipts_store

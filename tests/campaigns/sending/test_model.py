@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
-from campaigns.gateways.drivers.base import Answer, Outcome, Verdict
+from campaigns.gateways.protocol import Answer, Outcome, Verdict
 from campaigns.gateways.routing import Route
 from campaigns.models import Campaign, Lease, Message
 from campaigns.sending.decisions import Leased

@@ -14,8 +14,8 @@ from pytest_django import Settings
 
 from accounts.models import User
 from campaigns import services
-from campaigns.gateways.drivers.base import Answer, Request, TransportFailure
 from campaigns.gateways.drivers.probe import Probe
+from campaigns.gateways.protocol import Answer, Request, TransportFailure
 from campaigns.gateways.routing import Route
 from campaigns.models import Attempt, Campaign, Gateway, Lease, Message
 from campaigns.planning.lifecycle import campaign_advance

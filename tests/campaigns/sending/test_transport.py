@@ -12,8 +12,8 @@ from threading import Thread
 import pytest
 from django.conf import settings
 
-from campaigns.gateways.drivers.base import MAX_ANSWER_BYTES, Answer, Outcome, Request, TransportFailure, Verdict
 from campaigns.gateways.drivers.probe import Probe
+from campaigns.gateways.protocol import MAX_ANSWER_BYTES, Answer, Outcome, Request, TransportFailure, Verdict
 from campaigns.sandbox.server import Sandbox
 from campaigns.sending.transport import CurlTransport, _Exchange
 from tests.stack import wait_for

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from accounts.models import User
-from campaigns.gateways.drivers.base import Verdict
+from campaigns.gateways.protocol import Verdict
 from campaigns.gateways.routing import Route
 from campaigns.metrics import GATEWAY_SECONDS, IN_FLIGHT, LEASES_RESCUED
 from campaigns.models import Attempt, Campaign, Gateway, Lease, Message, Run

@@ -11,7 +11,7 @@ from django.db import connection
 from django.db.models import Sum
 
 from accounts.models import User
-from campaigns.gateways.drivers.base import Receipt
+from campaigns.gateways.protocol import Receipt
 from campaigns.messages.receipts import apply_receipts, receipts_store
 from campaigns.models import Message, Run
 from campaigns.states import MessageStatus
