@@ -70,6 +70,16 @@ def definition_of(row: Gateway) -> Definition | None:
     return definition_from(row.definition or preset_texts().get(row.preset, ""))
 
 
+def pulls(name: str) -> bool:
+    """Whether a gateway has to be asked for receipts."""
+    row = _added(name)
+    try:
+        definition = definition_of(row) if row else None
+    except InvalidDefinition:
+        return False
+    return definition is not None and definition.pull is not None
+
+
 def secrets_of(row: Gateway) -> dict[str, str]:
     """Return the secret fields of a gateway with a description. Raises `sealed_secrets.Locked`."""
     return json.loads(row.secret) if row.secret else {}

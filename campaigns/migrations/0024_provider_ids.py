@@ -29,9 +29,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("delivered", models.BooleanField(null=True)),
+                ("pull_at", models.DateTimeField(null=True)),
             ],
             options={
                 "constraints": [models.UniqueConstraint(fields=["provider_id", "gateway"], name="provider_id_once")],
+                "indexes": [
+                    models.Index(
+                        fields=["gateway", "pull_at"],
+                        condition=models.Q(pull_at__isnull=False),
+                        name="provider_id_pull",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(

@@ -226,7 +226,7 @@ class ProviderId(models.Model):
     """A provider's own id of a message that it has accepted, or of one part of it.
 
     A table of its own keeps that of messages narrow. `delivered` is set for messages of several ids only: what became
-    of this part; null: nothing final yet.
+    of this part; null: nothing final yet. `pull_at` is when to ask the provider for its receipt; null: never.
     """
 
     gateway = models.CharField(max_length=40)
@@ -234,9 +234,13 @@ class ProviderId(models.Model):
     # Without a constraint in the database, a batch of ids needs no look at each message.
     message = models.ForeignKey(Message, on_delete=models.DO_NOTHING, related_name="provider_ids", db_constraint=False)
     delivered = models.BooleanField(null=True)
+    pull_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["provider_id", "gateway"], name="provider_id_once")]
+        indexes = [
+            models.Index(fields=["gateway", "pull_at"], condition=Q(pull_at__isnull=False), name="provider_id_pull")
+        ]
 
     def __str__(self) -> str:
         return self.provider_id

@@ -67,7 +67,22 @@ class Dialect:
         self.definition, self._token = definition, token
         self._reader = RequestReader(definition.request)
         self._numbers = itertools.count(1)
+        self._pull = RequestReader(definition.pull) if definition.pull else None
         self._check = RequestReader(definition.check) if definition.check else None
+
+    def asked_for(self, method: str, url: str, body: bytes) -> str | None:
+        """Return the id whose receipt a request asks for; None if it is not such a request."""
+        found = self._pull and self._pull.variables(method, url, body)
+        return found.get("ids") if found else None
+
+    def pulled(self, provider_id: str, *, delivered: bool) -> Answer:
+        """Return the answer to a request for the receipt of one message."""
+        for example in self._examples("pulls"):
+            expected = example["expect"]
+            if len(expected) == 1 and expected[0]["delivered"] == delivered:
+                body = str(example["body"]).replace(str(expected[0]["id"]), provider_id)
+                return Answer(200, body.encode())
+        return CANNED["error"]
 
     def is_check(self, method: str, url: str, body: bytes) -> bool:
         """Whether this is the request that only checks the account."""

@@ -90,8 +90,13 @@ def next_state(completed: Completed, moment: datetime, *, idempotent: bool, doub
     return NextState(MessageStatus.PENDING, moment + backoff(attempts), attempts)
 
 
-def record(token: UUID, batch: list[Completed], *, gateway: str, idempotent: bool) -> None:
-    """Write the outcomes of a batch, except of messages that the token no longer holds: another worker has them."""
+def record(
+    token: UUID, batch: list[Completed], *, gateway: str, idempotent: bool, pull_after: timedelta | None = None
+) -> None:
+    """Write the outcomes of a batch, except of messages that the token no longer holds: another worker has them.
+
+    `pull_after`: how long after acceptance the gateway has to be asked for receipts; None: it sends them.
+    """
     moment = now()
     sent = [completed for completed in batch if completed.sent]
     with transaction.atomic():
@@ -103,7 +108,7 @@ def record(token: UUID, batch: list[Completed], *, gateway: str, idempotent: boo
         accepted = [completed for completed in sent if completed.message.id in held]
         ids = {completed.message.id: completed.outcome.ids for completed in accepted if completed.outcome.ids}
         if ids:
-            provider_ids_add(gateway, ids)
+            provider_ids_add(gateway, ids, moment + pull_after if pull_after else None)
         set_costs({done.message.id: done.cost for done in accepted if done.cost != done.message.cost})
         messages_changed({completed.message.run_id for completed in batch}, held)
         _count(accepted, held_others, moment, gateway)
