@@ -1,5 +1,6 @@
 """Sender names: what recipients see as the sender. A gateway allows some, in all countries or only in some. Pure."""
 
+import json
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
@@ -67,6 +68,11 @@ def lines_of(rows: Iterable[Mapping[str, Any]]) -> str:
 def _add(sender: Sender, found: dict[str, Sender]) -> None:
     if found.setdefault(sender.name.removeprefix("+"), sender) is not sender:
         raise ValidationError(_("This name is already in the list. Enter all its countries in one line."))
+
+
+def recorded_words(value: str) -> str:
+    """Return senders of the audit log on one line: `Vestnik: KZ, RU; 12345`."""
+    return "; ".join(lines_of(json.loads(value)).splitlines()) if value != "None" else ""
 
 
 def _read_line(line: str) -> Sender:

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from campaigns.gateways.definitions.presets import provider_label
 from campaigns.gateways.drivers import DRIVERS
+from campaigns.gateways.senders import recorded_words
 from project.core.sealed_secrets import SecretField
 
 
@@ -70,6 +71,8 @@ class Gateway(models.Model):
     objects = GatewayQuerySet.as_manager()
 
     VERSIONED: ClassVar = GATEWAY_RECORDED
+
+    RECORDED_WORDS: ClassVar = {"senders": recorded_words}
 
     class Meta:
         verbose_name = _("gateway")

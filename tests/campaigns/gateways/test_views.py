@@ -105,7 +105,9 @@ def test_the_sender_names_of_a_gateway_are_entered_one_per_line(admin: User) -> 
     row = Gateway.objects.get(pk="second")
     assert row.senders == [{"name": "Vestnik", "countries": ["KZ", "RU"]}, {"name": "12345", "countries": []}]
     assert "Vestnik: KZ, RU\n12345</textarea>" in client.get(PAGE).content.decode()
-    assert client.post(PAGE, kannel(senders="")).status_code == 302
+    assert client.post(PAGE, kannel(secret="", senders="")).status_code == 302
+    assert dict(history_of(row)[0].changes) == {"sender names": Change("Vestnik: KZ, RU; 12345", "")}
+    assert "<del>Vestnik: KZ, RU; 12345</del>" in client.get(PAGE).content.decode()
     row.refresh_from_db()
     assert row.senders == []
 
