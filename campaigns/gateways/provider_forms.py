@@ -31,7 +31,7 @@ class ProviderForm(ConnectionForm):
     """
 
     class Meta(RouteForm.Meta):
-        fields = ["name", "definition", "url", "concurrency", "rate", "carries", "active", "fallback"]
+        fields = ["name", "definition", "url", "concurrency", "rate", "carries", "senders", "active", "fallback"]
         labels = {**RouteForm.Meta.labels, "definition": _("Description"), "active": _("In use")}
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -37,12 +37,20 @@ _RUN_DURATION: Final = timedelta(days=2)
 
 @transaction.atomic
 def message_send(
-    *, owner: User, phone: str | int, text: str, contact: Contact | None = None, gateway: Gateway | None = None
+    *,
+    owner: User,
+    phone: str | int,
+    text: str,
+    contact: Contact | None = None,
+    gateway: Gateway | None = None,
+    sender: str | None = None,
+    sender_required: bool = True,
 ) -> Message:
     """Send `text` to a phone in any usual notation, now. ValidationError if the phone is invalid or blocked.
 
     Values of placeholders come from `contact`, or else the contact with that phone. Without a contact only `{phone}`
-    has a value. Without `gateway`, or if it does not take the number, the gateway that carries the number is used.
+    has a value. Without `gateway`, or if it does not take the number, the gateway that carries the number is used. That
+    gateway must allow the `sender`; unless it is required, the gateway's default is used instead, as in campaigns.
     """
     try:
         number = phones.deliverable(phone)
@@ -63,9 +71,12 @@ def message_send(
     rendered = render(normalise(text), values)
     if not rendered.strip():
         raise ValidationError({"text": _("The message text is empty.")})
-    run, parts = _run_of_today(owner, _carrier(number, gateway)), measure(rendered).parts
+    carrier = _carrier(number, gateway)
+    if sender_required:
+        registry.check_sender(carrier, sender, phones.country(number))
+    run, parts = _run_of_today(owner, carrier), measure(rendered).parts
     registry.check_parts(run.campaign, parts)
-    message = _save_and_hint(Message(run=run, phone=number, text=rendered, parts=parts, due_at=now()))
+    message = _save_and_hint(Message(run=run, phone=number, text=rendered, parts=parts, sender=sender, due_at=now()))
     log.info("transactional message", message=message.pk, contact=known and known.pk, phone=mask(number))
     return message
 

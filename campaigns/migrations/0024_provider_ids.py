@@ -7,7 +7,7 @@ import project.core.clock
 
 
 class Migration(migrations.Migration):
-    dependencies = [("campaigns", "0022_prices"), ("directory", "0011_country_indexes")]
+    dependencies = [("campaigns", "0023_senders"), ("directory", "0011_country_indexes")]
     operations = [
         migrations.AddField(
             "waitingreceipt", "provider_id", models.CharField(db_default="", default="", max_length=100)

@@ -253,7 +253,7 @@ def _in_minute(change: Mapping[str, int]) -> dict[str, int]:
 def release(token: UUID, messages: list[Leased]) -> None:
     """Give back messages that were not sent, as if they had not been leased.
 
-    If a message was never attempted, its text is cleared, so that a change of the campaign's text still applies. A
+    If a message was never attempted, its payload is cleared, so that a change of the campaign's text still applies. A
     transactional message and a resent message keep theirs: they can't be rendered again.
     """
     ids = [message.id for message in messages]
@@ -268,7 +268,7 @@ def release(token: UUID, messages: list[Leased]) -> None:
         }
         attempted = Exists(Attempt.objects.filter(message=OuterRef("pk")))
         unattempted = held.filter(~attempted, attempts=1, contact__isnull=False, resend_of=None)
-        unattempted.update(**unleased, phone=None, text="", parts=0)
+        unattempted.update(**unleased, phone=None, text="", parts=0, sender=None)
         held.update(**unleased)
         changes: dict[int, Counter[str]] = defaultdict(Counter)
         for run_id, cost in rows:

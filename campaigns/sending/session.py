@@ -254,7 +254,7 @@ class SendSession:
         return recent and message.send_before > moment and message.run_id in self._sendable
 
     def _send(self, message: Leased, moment: float) -> None:
-        request = self.driver.build(message.id, message.phone, message.text)
+        request = self.driver.build(message.id, message.phone, message.text, message.sender)
         timeout = min(self.timeout, message.send_before - moment)
         self.transport.submit(InFlight(message, self.admission.probing, time.monotonic()), request, timeout)
         self.rate_limiter.spend()
