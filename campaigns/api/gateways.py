@@ -172,19 +172,19 @@ class GatewayOut(Schema):
 class PresetFieldOut(Schema):
     """A value that a provider asks for."""
 
-    name: str
-    label: str
-    help: str
+    name: str = Field(description="Its key in `fields` of a gateway")
+    label: str = Field(description="What the provider calls it")
+    help: str = Field(description="Where to find it; may be empty")
     secret: bool = Field(description="Whether it is never shown again")
-    required: bool
-    default: str
+    required: bool = Field(description="Whether the provider needs it")
+    default: str = Field(description="Its value if it is left out; may be empty")
 
 
 class PresetOut(Schema):
     """A known provider."""
 
     name: str = Field(description="Value of `preset` of a gateway", examples=["twilio"])
-    label: str = Field(examples=["Twilio"])
+    label: str = Field(description="Name of the provider", examples=["Twilio"])
     url: str = Field(description="Its usual address; empty: each account has its own")
     documentation: list[str] = Field(description="Addresses of its documentation")
     checked_on: date | None = Field(description="When the preset was compared with the documentation")

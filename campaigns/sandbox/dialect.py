@@ -8,11 +8,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, quote_plus, urlencode, urlsplit
-from xml.sax.saxutils import escape
 
 from campaigns.gateways.definitions.callbacks import OUR_ID, signature_of
 from campaigns.gateways.definitions.paths import Unreadable
 from campaigns.gateways.definitions.schema import Definition
+from campaigns.gateways.definitions.templates import xml_text
 from campaigns.sandbox.answers import CANNED, Answer
 from campaigns.sandbox.ledger import ACCEPTED, REPEAT, Message, digest_of
 from campaigns.sandbox.reading import RequestReader, shown_secrets
@@ -37,7 +37,7 @@ _CONTENT_TYPES: Final = {
 }
 _ENCODERS: Final[dict[str, Callable[[str], str]]] = {
     "json": lambda text: json.dumps(text)[1:-1],
-    "xml": escape,
+    "xml": xml_text,
     "form": quote_plus,
 }
 

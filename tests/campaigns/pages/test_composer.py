@@ -42,6 +42,14 @@ def test_a_campaign_is_launched_from_the_composer(alice: User) -> None:
     assert campaign.text == "Two\nlines"
 
 
+def test_a_campaign_is_launched_while_there_are_no_tags(alice: User) -> None:
+    factories.contact(alice)
+    assert b'name="tags_match"' not in browser(alice).get(NEW).content
+    fields = {name: value for name, value in composed().items() if name != "tags_match"}
+    browser(alice).post(NEW, fields)
+    assert Campaign.objects.get().audience_filter == Audience()
+
+
 def test_countries_are_offered_when_there_are_several(alice: User) -> None:
     factories.contact(alice)
     assert 'name="countries"' not in browser(alice).get(NEW).content.decode()
