@@ -106,11 +106,12 @@ class Outcome(NamedTuple):
 
 
 class Callback(NamedTuple):
-    """A request from a gateway: its query parameters, its body, and its headers by lowercase name."""
+    """A request from a gateway: query parameters, body, headers by lowercase name, and the IP address it came from."""
 
     query: Mapping[str, str]
     body: bytes
     headers: Mapping[str, str] = MappingProxyType({})
+    address: str = ""
 
 
 class Receipt(NamedTuple):

@@ -73,6 +73,8 @@ class ProviderForm(ConnectionForm):
             for name in unseen:
                 self.errors.pop(name, None)
             self.add_error(None, gettext("Fill in what this provider asks for."))
+        if self.definition and self.definition.sender == "required" and not cleaned.get("senders"):
+            self.add_error("senders", gettext("This provider needs a sender name with each message. Enter one."))
         return cleaned
 
     def clean_url(self) -> str:

@@ -3,8 +3,9 @@
 import hashlib
 import hmac
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 from typing import Any, Final, NamedTuple
 
 from campaigns.gateways.definitions.answers import MAX_ID_LENGTH, find, fits
@@ -88,6 +89,15 @@ def signature_of(signature: Signature, key: str, body: bytes) -> str:
     """Return the HMAC of a body as the header has it, without the prefix."""
     digest = hmac.new(key.encode(), body, getattr(hashlib, signature.algorithm)).digest()
     return digest.hex() if signature.encoding == "hex" else b64encode(digest).decode()
+
+
+def is_from(networks: Collection[str], address: str) -> bool:
+    """Whether an IP address is in one of these networks."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found in ip_network(network) for network in networks)
 
 
 def _items(table: ReceiptsTable | IncomingTable, callback: Callback) -> list[_Item]:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from campaigns.gateways.definitions.answers import outcome_of
-from campaigns.gateways.definitions.callbacks import OUR_ID, is_signed, pulled, reported
+from campaigns.gateways.definitions.callbacks import OUR_ID, is_from, is_signed, pulled, reported
 from campaigns.gateways.definitions.requests import Outgoing, RequestBuilder
 from campaigns.gateways.definitions.schema import Definition
 from campaigns.gateways.protocol import (
@@ -109,8 +109,10 @@ class Http(Driver):
         return [receipt for receipt in receipts if receipt.provider_id in ids]
 
     def parse_callback(self, callback: Callback) -> Reported:
-        """Return receipts and incoming messages; the signature is checked if the gateway has its key."""
-        signature = self._definition.callbacks.signature
+        """Return receipts and incoming messages, after the signature (if its key is known) and the address fit."""
+        signature, addresses = self._definition.callbacks.signature, self._definition.callbacks.addresses
+        if addresses and not is_from(addresses, callback.address):
+            raise InvalidReceipt("This address is not the provider's.")
         key = signature and self._fields[signature.field]
         if signature and key and not is_signed(signature, key, callback):
             raise InvalidReceipt("The signature is wrong.")
