@@ -156,6 +156,7 @@ def settle(preset: str, received: list[Received], client: Client) -> None:
     if PRESETS[preset].pull is None:
         post_back(received, client)
         return
-    ProviderId.objects.exclude(pull_at=None).update(pull_at=now())
-    pull_receipts()
-    apply_waiting()
+    while Message.objects.filter(status=MessageStatus.SENT).exists():
+        ProviderId.objects.exclude(pull_at=None).update(pull_at=now())
+        pull_receipts()
+        apply_waiting()
