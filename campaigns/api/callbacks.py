@@ -6,8 +6,8 @@ from django.http import HttpRequest
 from ninja import Field, Router, Schema
 from ninja.security import APIKeyQuery
 
-from campaigns.gateways import registry
-from campaigns.gateways.drivers.base import Callback, InvalidReceipt
+from campaigns.gateways import exchanges, registry
+from campaigns.gateways.drivers.base import Callback, InvalidReceipt, Reported
 from campaigns.messages.receipts import receipts_store
 from project.http.body import Error, any_query
 from project.http.errors import Invalid
@@ -58,10 +58,13 @@ def receive_receipts(request: HttpRequest, gateway: str) -> dict[str, Any]:
 def _received(request: HttpRequest, gateway: str) -> dict[str, Any]:
     driver = registry.driver(gateway)
     query = {name: str(value) for name, value in request.GET.items()}
+    callback = Callback(query, request.body)
     try:
-        receipts = driver.parse_receipts(Callback(query, request.body))
+        receipts = driver.parse_receipts(callback)
     except InvalidReceipt as error:
+        exchanges.log_callback(gateway, str(request.method), callback, None)
         raise Invalid(["body"], str(error)) from error
     if len(receipts) > MAX_RECEIPTS:
         raise Invalid(["body"], f"At most {MAX_RECEIPTS} receipts at once.")
+    exchanges.log_callback(gateway, str(request.method), callback, Reported(receipts))
     return {"receipts": receipts_store(gateway, receipts)}

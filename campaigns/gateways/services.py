@@ -18,7 +18,7 @@ from campaigns.gateways import registry
 from campaigns.gateways.drivers.base import Driver
 from campaigns.gateways.forms import RouteForm
 from campaigns.gateways.policies import check_may_manage_gateways
-from campaigns.models import Campaign, Gateway, GatewayHour, Message, Run
+from campaigns.models import Campaign, Exchange, Gateway, GatewayHour, Message, Run
 from campaigns.sending.transport import transport_for
 from project.core.clock import now
 from project.http.errors import Conflict
@@ -73,6 +73,7 @@ def gateway_delete(*, row: Gateway, by: User) -> None:
     used = Campaign.objects.filter(gateway=row.pk), GatewayHour.objects.filter(gateway=row.pk), waiting
     if any(rows.exists() for rows in used):
         raise Conflict(_("Campaigns or messages refer to this gateway. Take it out of use instead."))
+    Exchange.objects.filter(gateway=row.pk).delete()
     row.delete()
 
 

@@ -1,6 +1,7 @@
 """The models of campaigns: definition, runs, messages, gateways."""
 
 from campaigns.models.campaign import MAX_TEXT_LENGTH, RECORDED, Campaign, CampaignQuerySet
+from campaigns.models.exchange import Exchange
 from campaigns.models.gateway import GATEWAY_RECORDED, Gateway, GatewayHour, GatewayQuerySet, RateLimitState
 from campaigns.models.message import Attempt, Lease, Message, MessageQuerySet, WaitingReceipt
 from campaigns.models.price import Price, RunCost
@@ -15,6 +16,7 @@ __all__ = [
     "Attempt",
     "Campaign",
     "CampaignQuerySet",
+    "Exchange",
     "Gateway",
     "GatewayHour",
     "GatewayQuerySet",

@@ -22,6 +22,7 @@ from campaigns.sending.admission import Admission
 from campaigns.sending.buffer import MAX_BUFFERED_SECONDS, SendableRun, SendBuffer
 from campaigns.sending.db_worker import DatabaseWorker, LeasedFromRun, Snapshot
 from campaigns.sending.decisions import Leased
+from campaigns.sending.exchange_log import ExchangeLog
 from campaigns.sending.lease import SESSION_SECONDS, lease_seconds
 from campaigns.sending.outcomes import Completed, record, release
 from campaigns.sending.rate_limit import AHEAD_SECONDS, RateLimiter, Reservation
@@ -84,6 +85,7 @@ class SendSession:
         self.completed: list[Completed] = []
         self.leased_from: set[int] = set()
         self.snapshot, self.admission = Snapshot(), Admission(self.db_worker)
+        self.exchange_log = ExchangeLog(driver.name)
         self._pending_snapshot: Future[Snapshot] | None = None
         self._pending_lease: Future[list[LeasedFromRun]] | None = None
         self._pending_reservations: Future[dict[str, Reservation]] | None = None
@@ -296,6 +298,8 @@ class SendSession:
         batch, self.completed = self.completed, []
         self._recorded_at = time.monotonic()
         self.db_worker.write(record, self.token, batch, gateway=self.driver.name, idempotent=self.driver.idempotent)
+        if chosen := self.exchange_log.choose(batch):
+            self.db_worker.write(self.exchange_log.write, chosen)
         self.admission.report()
 
     def _give_back(self, messages: list[Leased]) -> None:
