@@ -87,9 +87,8 @@ class Recorder:
         self, message_id: int, phone: int, text: str, answer: Answer, outcome: Outcome, *, sender: str = ""
     ) -> Exchange:
         """Return the row of a message that was sent."""
-        verdict = "uncertain" if outcome.uncertain else outcome.verdict.value
         shown, body = self.request_of(message_id, phone, text, sender), self.answer_of(answer, phone=phone, text=text)
-        return self._row(shown, answer, body, verdict, outcome.reason, message_id=message_id)
+        return self._row(shown, answer, body, verdict_of(outcome), outcome.reason, message_id=message_id)
 
     def checked(self, answer: Answer, reason: str) -> Exchange:
         """Return the row of a check."""
@@ -141,6 +140,11 @@ class Recorder:
             reason=reason[:60],
             duration_ms=answer.duration_ms,
         )
+
+
+def verdict_of(outcome: Outcome) -> Exchange.Verdict:
+    """Return what an outcome is called in the log."""
+    return Exchange.Verdict.UNCERTAIN if outcome.uncertain else Exchange.Verdict(outcome.verdict.value)
 
 
 def save_quietly(make: Callable[[], Iterable[Exchange]]) -> None:

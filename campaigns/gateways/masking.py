@@ -126,11 +126,12 @@ class Masker:
     def masked(self, text: str) -> str:
         """Return a text with nothing to hide. It is decoded if that was necessary to find something."""
         # Phones last: a text in which one was hidden would not be recognised.
-        for hide, decode in product((self._without_known, self._without_phones), _DECODINGS):
-            decoded = decode(text)
-            cleaned = hide(decoded)
-            if cleaned != decoded:
-                text = cleaned
+        for hide in (self._without_known, self._without_phones):
+            for decode in _DECODINGS:
+                decoded = decode(text)
+                cleaned = hide(decoded)
+                if cleaned != decoded:
+                    text = cleaned
         return text.replace("\x00", "�").encode("utf-8", "replace").decode()
 
     def body(self, body: bytes) -> str:
@@ -201,4 +202,8 @@ def _both(first: Callable[[str], str], second: Callable[[str], str]) -> Callable
 
 _SINGLE: Final[list[Callable[[str], str]]] = [_without_escapes, unquote_plus, html.unescape]
 # A JSON text in a form and the like: two encodings, one in the other.
-_DECODINGS: Final = [str, *_SINGLE, *(_both(first, second) for first, second in product(_SINGLE, repeat=2))]
+_DECODINGS: Final[list[Callable[[str], str]]] = [
+    str,
+    *_SINGLE,
+    *(_both(first, second) for first, second in product(_SINGLE, repeat=2)),
+]

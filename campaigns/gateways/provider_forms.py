@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.gateways import registry
-from campaigns.gateways.definitions.presets import definition_from, preset_texts
+from campaigns.gateways.definitions.presets import definition_from, preset_texts, starting_point
 from campaigns.gateways.definitions.schema import MAX_LENGTH, Definition, EntryField, InvalidDefinition
 from campaigns.gateways.drivers import ADDABLE, DRIVERS
 from campaigns.gateways.forms import KEPT, ConnectionForm, GatewayForm, RouteForm
@@ -118,7 +118,8 @@ def new_gateway(provider: str) -> Gateway | None:
     """Return an empty gateway of a preset, a kind, or `http` for another provider; None if there is none."""
     if provider in preset_texts():
         return Gateway(kind=DESCRIBED, preset=provider)
-    return Gateway(kind=provider) if provider in {DESCRIBED, *ADDABLE} else None
+    definition = starting_point() if provider == DESCRIBED else ""
+    return Gateway(kind=provider, definition=definition) if provider in {DESCRIBED, *ADDABLE} else None
 
 
 def form_of(row: Gateway, data: Mapping[str, Any] | None) -> RouteForm:

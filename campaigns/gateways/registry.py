@@ -59,6 +59,12 @@ def connection_of(name: str) -> tuple[type[Driver], Connection]:
     return _of_row(row)
 
 
+def driver_of(row: Gateway) -> Driver:
+    """Return the driver of a gateway that an administrator added."""
+    kind, connection = _of_row(row)
+    return kind.connect(connection)
+
+
 def _of_row(row: Gateway) -> tuple[type[Driver], Connection]:
     definition = definition_of(row)
     fields = {**row.options, **secrets_of(row)} if definition else {}

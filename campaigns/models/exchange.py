@@ -1,6 +1,6 @@
 """The log of exchanges with gateways."""
 
-from typing import ClassVar
+from typing import Final
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -32,15 +32,6 @@ class Exchange(models.Model):
         READ = "read", _("Understood")
         UNREAD = "unread", _("Not understood")
 
-    TONES: ClassVar = {
-        Verdict.SENT: "good",
-        Verdict.CHECKED: "good",
-        Verdict.READ: "good",
-        Verdict.RETRY: "warn",
-        Verdict.HELD: "warn",
-        Verdict.UNCERTAIN: "warn",
-    }
-
     gateway = models.CharField(max_length=40)
     at = models.DateTimeField()
     direction = models.CharField(max_length=3, choices=Direction, default=Direction.OUT, db_default="out")
@@ -64,4 +55,19 @@ class Exchange(models.Model):
     @property
     def tone(self) -> str:
         """The colour of its verdict."""
-        return self.TONES.get(self.Verdict(self.verdict), "bad")
+        return tone_of(self.Verdict(self.verdict))
+
+
+_TONES: Final = {
+    Exchange.Verdict.SENT: "good",
+    Exchange.Verdict.CHECKED: "good",
+    Exchange.Verdict.READ: "good",
+    Exchange.Verdict.RETRY: "warn",
+    Exchange.Verdict.HELD: "warn",
+    Exchange.Verdict.UNCERTAIN: "warn",
+}
+
+
+def tone_of(verdict: Exchange.Verdict) -> str:
+    """Return the colour of a verdict."""
+    return _TONES.get(verdict, "bad")

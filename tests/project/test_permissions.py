@@ -132,10 +132,13 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
         row(other=403, owner=403, admin=201),
         {"name": "second", "kind": "probe", "url": "https://8.8.8.8/v1"},
     ),
+    "list_presets": (row(other=403, owner=403, admin=200), None),
     "show_gateway": (row(other=403, owner=403, admin=200), None),
     "change_gateway": (row(other=403, owner=403, admin=200), {"carries": []}),
     "delete_gateway": (row(other=403, owner=403, admin=409), None),
     "check_gateway": (row(other=403, owner=403, admin=200), None),
+    "test_gateway": (row(other=403, owner=403, admin=200), {"phone": "79161234567"}),
+    "list_exchanges": (row(other=403, owner=403, admin=200), None),
     "list_prices": (row(other=403, owner=403, admin=200), None),
     "set_prices": (
         row(other=403, owner=403, admin=200),

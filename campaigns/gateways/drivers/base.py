@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from campaigns.gateways.definitions.schema import Definition
+    from campaigns.gateways.definitions.schema import Definition, Rule
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 KEPT_ANSWER_CHARACTERS: Final = 500
@@ -236,6 +236,14 @@ class Driver(ABC):
         """Return the reason why `check` failed, or an empty string."""
         outcome = outcome_by_status(answer)
         return "" if outcome is None or outcome.verdict == Verdict.REFUSED else outcome.reason
+
+    def balance(self, answer: Answer) -> str:
+        """Return the balance of the account in the answer to `check`; an empty string if it does not say."""
+        return ""
+
+    def rule_of(self, answer: Answer) -> "tuple[int, Rule] | None":
+        """Return the rule of the description that `parse` follows, and its number; None if there is none."""
+        return None
 
     def parse_callback(self, callback: Callback) -> Reported:
         """Return what the gateway reports. Raises InvalidReceipt."""

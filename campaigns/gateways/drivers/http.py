@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import Final
 
-from campaigns.gateways.definitions.answers import outcome_of
+from campaigns.gateways.definitions.answers import outcome_of, rule_of, value_in
 from campaigns.gateways.definitions.callbacks import OUR_ID, is_signed, reported
 from campaigns.gateways.definitions.requests import Outgoing, RequestBuilder
-from campaigns.gateways.definitions.schema import Definition
+from campaigns.gateways.definitions.schema import Definition, Rule
 from campaigns.gateways.drivers.base import (
     Acknowledgement,
     Answer,
@@ -20,6 +21,8 @@ from campaigns.gateways.drivers.base import (
     Verdict,
     _,
 )
+
+_BALANCE_CHARACTERS: Final = 40
 
 
 class Http(Driver):
@@ -91,6 +94,16 @@ class Http(Driver):
         if outcome.verdict in (Verdict.UNAUTHORISED, Verdict.HELD):
             return outcome.reason
         return super().checked(answer)
+
+    def balance(self, answer: Answer) -> str:
+        """The value at `balance` of `[check]`."""
+        path = self._definition.check.balance if self._definition.check else None
+        return value_in(self._definition.answer, path, answer)[:_BALANCE_CHARACTERS]
+
+    def rule_of(self, answer: Answer) -> tuple[int, Rule] | None:
+        """The first of `[[answer.rules]]` that fits."""
+        rule = rule_of(self._definition.answer, answer)
+        return None if rule is None else (self._definition.answer.rules.index(rule) + 1, rule)
 
     def parse_callback(self, callback: Callback) -> Reported:
         """Return receipts and incoming messages; the signature is checked if the gateway has its key."""
