@@ -62,7 +62,7 @@ def _received(request: HttpRequest, gateway: str) -> dict[str, Any]:
     try:
         receipts = driver.parse_receipts(callback)
     except InvalidReceipt as error:
-        exchanges.log_callback(gateway, str(request.method), callback, None)
+        exchanges.log_callback(gateway, str(request.method), callback, error)
         raise Invalid(["body"], str(error)) from error
     if len(receipts) > MAX_RECEIPTS:
         raise Invalid(["body"], f"At most {MAX_RECEIPTS} receipts at once.")

@@ -14,7 +14,7 @@ import structlog
 from django.db import transaction
 
 from campaigns.gateways import registry
-from campaigns.gateways.drivers.base import Answer, Callback, Outcome, Reported
+from campaigns.gateways.drivers.base import Answer, Callback, InvalidReceipt, Outcome, Reported
 from campaigns.gateways.masking import (
     HIDDEN,
     MAX_READ,
@@ -95,9 +95,9 @@ class Recorder:
         verdict = Exchange.Verdict.FAILED if reason else Exchange.Verdict.CHECKED
         return self._row(self.check_request(), answer, self.answer_of(answer), verdict, reason)
 
-    def received(self, method: str, callback: Callback, reported: Reported | None) -> Exchange:
-        """Return the row of a callback."""
-        incoming = reported.incoming if reported else ()
+    def received(self, method: str, callback: Callback, found: Reported | InvalidReceipt) -> Exchange:
+        """Return the row of a callback, which was understood or not."""
+        incoming = found.incoming if isinstance(found, Reported) else ()
         phones = chain.from_iterable((message.phone, message.recipient) for message in incoming)
         texts = [message.text for message in incoming]
         masker = Masker(self._secrets, phones=phones, texts=texts, any_phone=True)
@@ -109,11 +109,12 @@ class Recorder:
             gateway=self.gateway,
             at=now(),
             direction=Exchange.Direction.IN,
-            message_id=_message_of(reported),
+            message_id=_message_of(found),
             method=method,
             url=f"?{url}",
             request=body,
-            verdict=Exchange.Verdict.UNREAD if reported is None else Exchange.Verdict.READ,
+            answer="" if isinstance(found, Reported) else str(found),
+            verdict=Exchange.Verdict.READ if isinstance(found, Reported) else Exchange.Verdict.UNREAD,
         )
 
     def _row(
@@ -159,10 +160,10 @@ def save_quietly(make: Callable[[], Iterable[Exchange]]) -> None:
 _callback_quotas: defaultdict[str, Quota] = defaultdict(lambda: Quota(_CALLBACKS_PER_SECOND))
 
 
-def log_callback(gateway: str, method: str, callback: Callback, reported: Reported | None) -> None:
-    """Log a callback of a gateway that exists. `reported` is None if it can't be read."""
+def log_callback(gateway: str, method: str, callback: Callback, found: Reported | InvalidReceipt) -> None:
+    """Log a callback of a gateway that exists: what it reports, or why it can't be read."""
     if _callback_quotas[gateway].take(1):
-        save_quietly(lambda: [Recorder(gateway).received(method, callback, reported)])
+        save_quietly(lambda: [Recorder(gateway).received(method, callback, found)])
 
 
 def exchanges_of(gateway: str) -> list[Exchange]:
@@ -181,7 +182,7 @@ def prune(moment: datetime | None = None) -> None:
             rows.filter(pk__lte=too_old).delete()
 
 
-def _message_of(reported: Reported | None) -> int | None:
+def _message_of(found: Reported | InvalidReceipt) -> int | None:
     """The message of a callback that is about a single one."""
-    receipts = reported.receipts if reported else ()
+    receipts = found.receipts if isinstance(found, Reported) else ()
     return receipts[0].message_id if len(receipts) == 1 else None

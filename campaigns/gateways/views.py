@@ -1,8 +1,9 @@
 """Administrators' pages of gateways: health, figures, connection, and ways to try it."""
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, get_args
 
+from django import forms
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -15,13 +16,20 @@ from django.views.decorators.http import require_POST, require_safe
 from accounts.audit_log import history_of
 from campaigns.gateways import registry
 from campaigns.gateways.definitions.presets import presets
-from campaigns.gateways.definitions.schema import Definition, InvalidDefinition
+from campaigns.gateways.definitions.schema import (
+    MESSAGE_VARIABLES,
+    Definition,
+    InvalidDefinition,
+    Outcome,
+    Reason,
+)
+from campaigns.gateways.definitions.templates import variables
 from campaigns.gateways.drivers import ADDABLE, DRIVERS
 from campaigns.gateways.drivers.base import InvalidReceipt
 from campaigns.gateways.exchanges import exchanges_of
 from campaigns.gateways.forms import RouteForm
 from campaigns.gateways.policies import check_may_manage_gateways
-from campaigns.gateways.provider_forms import DESCRIBED, form_of, new_gateway
+from campaigns.gateways.provider_forms import DESCRIBED, OPTION, described_form, form_of, new_gateway
 from campaigns.gateways.services import figures_of_day, gateway_save, known_gateways
 from campaigns.gateways.trial_forms import ANSWER, GatewayTestForm, SampleForm
 from campaigns.gateways.trials import (
@@ -61,8 +69,11 @@ def gateway_new(request: UserRequest) -> HttpResponse:
     provider = request.GET.get("provider") or request.POST.get("kind", "")
     row = new_gateway(provider)
     if row is None:
-        context = {"presets": presets(), "kinds": ADDABLE, "other": DESCRIBED}
+        kinds = {kind: _(driver.label) for kind, driver in ADDABLE.items()}
+        context = {"presets": presets(), "kinds": kinds, "other": DESCRIBED}
         return render(request, "campaigns/gateway_choice.html", context)
+    if request.POST.get("action") == "describe":
+        return _describe(request, row)
     return _edit(request, form_of(row, request.POST or None), _("Gateway added. Try it now."))
 
 
@@ -73,6 +84,8 @@ def gateway(request: UserRequest, name: str) -> HttpResponse:
     row = registry.known_gateway(name)
     if request.htmx.target == "exchanges":
         return render(request, "campaigns/gateway_exchanges.html", _exchanges(request, row))
+    if request.POST.get("action") == "describe" and row.kind == DESCRIBED:
+        return _describe(request, row)
     form = form_of(row, request.POST or None)
     return _edit(request, form, _("Gateway saved."), row)
 
@@ -142,6 +155,17 @@ def _edit(request: UserRequest, form: RouteForm, done: str, row: Gateway | None 
     return _page(request, form, row)
 
 
+def _describe(request: UserRequest, row: Gateway) -> HttpResponse:
+    """Show the problems of the description in the form, or else the fields that it asks for."""
+    form = described_form(row, request.POST)
+    context = {"problems": form.problem.splitlines(), "asked_fields": _asked(form), "live": True}
+    return render(request, "campaigns/gateway_described.html", context)
+
+
+def _asked(form: forms.BaseForm) -> list[forms.BoundField]:
+    return [field for field in form if field.name.startswith(OPTION)]
+
+
 def _show_request(request: UserRequest, form: RouteForm, row: Gateway | None) -> HttpResponse:
     """Show the request that the gateway in the form would get; nothing is saved or sent."""
     shown = request_of_form(form)
@@ -154,15 +178,34 @@ def _show_request(request: UserRequest, form: RouteForm, row: Gateway | None) ->
 def _page(
     request: UserRequest, form: RouteForm, row: Gateway | None, more: dict[str, Any] | None = None
 ) -> HttpResponse:
-    context: dict[str, Any] = {"form": form, "gateway": row, "definition": _definition(form, row)}
-    context["main_fields"] = [field for field in form.visible_fields() if field.name not in _ROUTE or not form.has_url]
-    context["route_fields"] = [field for field in form.visible_fields() if field not in context["main_fields"]]
+    definition, asked = _definition(form, row), _asked(form)
+    context: dict[str, Any] = {"form": form, "gateway": row, "definition": definition, "asked_fields": asked}
+    context["problems"] = getattr(form, "problem", "").splitlines()
+    rest = [field for field in form.visible_fields() if field not in asked]
+    context["main_fields"] = [field for field in rest if field.name not in _ROUTE or not form.has_url]
+    context["route_fields"] = [field for field in rest if field not in context["main_fields"]]
     context["open_route"] = any(field.errors for field in context["route_fields"])
+    if "definition" in form.fields:
+        context |= {
+            "variables": sorted(MESSAGE_VARIABLES),
+            "outcomes": get_args(Outcome),
+            "reasons": get_args(Reason)[1:],
+        }
     if row is not None:
-        driver = DRIVERS[row.kind or settings.GATEWAY]
-        context |= {"address": registry.callback_address(row.pk), "receipts_help": _(driver.receipts_help)}
+        context |= {"address": registry.callback_address(row.pk), "callback_help": _callback_help(row, definition)}
         context |= {"history": history_of(row), **_trial_forms(request, row), **_exchanges(request, row)}
     return render(request, "campaigns/gateway.html", {**context, **(more or {})})
+
+
+def _callback_help(row: Gateway, definition: Definition | None) -> str:
+    """How the gateway learns its callback address."""
+    if definition is None:
+        return _(DRIVERS[row.kind or settings.GATEWAY].receipts_help)
+    if not (definition.receipts or definition.incoming):
+        return _("The description has neither receipts nor incoming messages, so this address is not used yet.")
+    if any("callback" in variables(template) for template in definition.request.templates()):
+        return _("The provider gets it with each message. For incoming messages, enter it in the provider’s settings.")
+    return _("Enter it in the provider’s settings as the address for receipts and incoming messages.")
 
 
 def _definition(form: RouteForm, row: Gateway | None) -> Definition | None:
