@@ -1,6 +1,7 @@
-"""Setting up a provider: from the choice to the first message and its receipt."""
+"""Setting up a provider: from the choice to a test message and its place in the log."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -28,7 +29,7 @@ ids = ["m-17"]
 
 
 @pytest.fixture
-def page(new_context: NewContext, session: str, stack: Stack) -> Iterator[Page]:
+def page(new_context: NewContext, session: Path, stack: Stack) -> Iterator[Page]:
     """A page of an administrator, where nothing may go wrong."""
     page = new_context(storage_state=session).new_page()
     page.on("dialog", lambda dialog: dialog.accept())
@@ -89,10 +90,10 @@ def test_a_description_of_ones_own_is_written_and_tried(page: Page) -> None:
         page.goto("/gateways/new/")
         page.get_by_role("link", name="Another provider").click()
         page.get_by_label("API token").fill(SECRET)
-        page.get_by_label("Description").fill(OWN.replace("version = 1", "version = 2"))
+        page.get_by_role("textbox", name="Description").fill(OWN.replace("version = 1", "version = 2"))
         expect(page.get_by_text("version: Input should be 1")).to_be_visible()
         account = '[fields.account]\nlabel = "My account"\nrequired = false\n[fields.token]'
-        page.get_by_label("Description").fill(OWN.replace("[fields.token]", account))
+        page.get_by_role("textbox", name="Description").fill(OWN.replace("[fields.token]", account))
         expect(page.get_by_label("My account")).to_be_visible()
         expect(page.get_by_text("version: Input should be 1")).to_have_count(0)
         expect(page.get_by_label("API token")).to_have_value(SECRET)
@@ -104,7 +105,7 @@ def test_a_description_of_ones_own_is_written_and_tried(page: Page) -> None:
         send_a_test(page)
 
 
-def test_the_choice_and_the_request_need_no_script(new_context: NewContext, session: str) -> None:
+def test_the_choice_and_the_request_need_no_script(new_context: NewContext, session: Path) -> None:
     page = new_context(storage_state=session, java_script_enabled=False).new_page()
     page.goto("/gateways/new/")
     expect(page.get_by_role("searchbox", name="Search providers")).to_have_count(0)
