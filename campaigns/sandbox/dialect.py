@@ -6,9 +6,10 @@ An example contains ids, a phone and a text of its own. They are replaced by tho
 import itertools
 import json
 from collections.abc import Callable, Mapping
+from functools import partial
+from html import escape
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, quote_plus, urlencode, urlsplit
-from xml.sax.saxutils import escape
 
 from campaigns.gateways.definitions.callbacks import OUR_ID, signature_of
 from campaigns.gateways.definitions.paths import Unreadable
@@ -37,7 +38,7 @@ _CONTENT_TYPES: Final = {
 }
 _ENCODERS: Final[dict[str, Callable[[str], str]]] = {
     "json": lambda text: json.dumps(text)[1:-1],
-    "xml": escape,
+    "xml": partial(escape, quote=False),
     "form": quote_plus,
 }
 
