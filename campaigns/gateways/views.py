@@ -74,7 +74,10 @@ def gateway_new(request: UserRequest) -> HttpResponse:
         return render(request, "campaigns/gateway_choice.html", context)
     if request.POST.get("action") == "describe":
         return _describe(request, row)
-    return _edit(request, form_of(row, request.POST or None), _("Gateway added. Try it now."))
+    form = form_of(row, request.POST or None)
+    if row.preset and not Gateway.objects.filter(pk=row.preset).exists():
+        form.initial["name"] = row.preset
+    return _edit(request, form, _("Gateway added. Try it now."))
 
 
 @login_required

@@ -54,6 +54,7 @@ def test_presets_say_what_they_can_do_and_what_is_unverified(admin: User) -> Non
     shown = browser(admin).get(f"{NEW}twilio").content.decode()
     assert "Twilio signs its callbacks over the address" in shown
     assert presets()["twilio"].documentation[0] in shown
+    assert 'name="name" value="twilio"' in shown
 
 
 def test_the_request_is_shown_before_anything_is_saved(admin: User) -> None:
