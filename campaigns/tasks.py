@@ -9,7 +9,7 @@ from django.db.models import Q
 from accounts.services import prune as prune_callers
 from accounts.webhooks.services import prune as prune_webhooks
 from accounts.webhooks.tasks import hint_waiting
-from campaigns.gateways import registry
+from campaigns.gateways import exchanges, registry
 from campaigns.messages import last_contacted, receipts
 from campaigns.messages.last_contacted import update_last_contacted as note_written
 from campaigns.messages.receipts import apply_receipts
@@ -107,6 +107,7 @@ def sweep() -> None:
     hint_waiting()
     broker.prune()
     meters.prune()
+    exchanges.prune()
     prune_callers()
     prune_webhooks()
     retention.hint_forget()

@@ -6,7 +6,7 @@ from django.http import HttpRequest, HttpResponse
 from ninja import Field, Router, Schema
 from ninja.security import APIKeyQuery, HttpBasicAuth
 
-from campaigns.gateways import registry
+from campaigns.gateways import exchanges, registry
 from campaigns.gateways.protocol import Callback, InvalidReceipt
 from campaigns.messages.incoming import reported_store
 from project.http.body import Error, any_query
@@ -77,12 +77,15 @@ def _received(request: HttpRequest, gateway: str) -> Any:
     driver = registry.driver(gateway)
     query = {name: str(value) for name, value in request.GET.items()}
     headers = {name.lower(): value for name, value in request.headers.items()}
+    callback = Callback(query, request.body, headers, client_address(request))
     try:
-        reported = driver.parse_callback(Callback(query, request.body, headers, client_address(request)))
+        reported = driver.parse_callback(callback)
     except InvalidReceipt as error:
+        exchanges.log_callback(gateway, str(request.method), callback, error)
         raise Invalid(["body"], str(error)) from error
     if len(reported.receipts) + len(reported.incoming) > MAX_REPORTED:
         raise Invalid(["body"], f"At most {MAX_REPORTED} receipts and messages at once.")
+    exchanges.log_callback(gateway, str(request.method), callback, reported)
     receipts, incoming = reported_store(gateway, reported)
     answer = driver.acknowledgement
     if answer is None:

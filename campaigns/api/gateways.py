@@ -1,6 +1,7 @@
 """`/gateways` of the JSON API."""
 
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 from django.conf import settings
@@ -13,22 +14,23 @@ from pydantic import AfterValidator, Strict
 from accounts.api_access.idempotency import idempotent
 from accounts.optimistic_locking import IfMatch, Version, expected, version_of, with_etag
 from campaigns.api.prices import GatewayName
-from campaigns.api.shared import ERRORS
+from campaigns.api.shared import ERRORS, SENDS
 from campaigns.gateways import areas, senders
 from campaigns.gateways.definitions.presets import presets
 from campaigns.gateways.definitions.schema import MAX_LENGTH, Definition
+from campaigns.gateways.exchanges import exchanges_of
 from campaigns.gateways.forms import TAKEN
 from campaigns.gateways.policies import check_may_manage_gateways
 from campaigns.gateways.provider_forms import OPTION, form_of
 from campaigns.gateways.registry import known_gateway
 from campaigns.gateways.services import (
     figures_of_day,
-    gateway_check,
     gateway_delete,
     gateway_save,
     known_gateways,
 )
-from campaigns.models import Gateway
+from campaigns.gateways.trials import gateway_check, gateway_send_test
+from campaigns.models import MAX_TEXT_LENGTH, Exchange, Gateway
 from campaigns.wording import reason_words
 from project.core.sealed_secrets import Locked
 from project.http.body import Body, Error, Flag, Line
@@ -198,6 +200,49 @@ class CheckOut(Schema):
     ok: bool = Field(description="Whether the gateway responds and accepts the credentials")
     reason: str = Field(description="Why not, as a code like `timeout`; empty if it is well", examples=["http_401"])
     message: str = Field(description="The same in words")
+    balance: str | None = Field(description="The balance of the account, as the provider writes it; null: not known")
+
+
+class TestIn(Body):
+    """A test message."""
+
+    phone: Line | int = Field(description="In any usual notation", examples=["+7 999 123-45-67"])
+    text: str = Field(default="", max_length=MAX_TEXT_LENGTH, description="Without it, a text with the gateway's name")
+    sender: Line = Field(default="", max_length=100, description="Its sender name; empty: the gateway's own")
+
+
+class ExchangeOut(Schema):
+    """A request and its answer, or a callback. Without secrets and texts; of phones the last two digits."""
+
+    at: datetime
+    direction: str = Field(description="`out`: to the gateway; `in`: from it", examples=["out"])
+    message_id: int | None = Field(description="Id of the message; null: none, or several")
+    method: str = Field(description="HTTP method of the request", examples=["POST"])
+    url: str = Field(description="Address; of a callback only its parameters")
+    request: str = Field(description="Body of the request")
+    status: int | None = Field(description="HTTP status of the answer; null: no answer, or a callback")
+    failure: str = Field(description="Why there is no answer, as a code; empty: there is one")
+    answer: str = Field(description="Body of the answer")
+    verdict: str = Field(
+        description="`sent`, `retry`, `refused`, `held`, `unauthorised` or `uncertain`; of a check `checked` or "
+        "`failed`; of a callback `read` or `unread`",
+        examples=["sent"],
+    )
+    reason: str = Field(description="Why, as a code; may be empty", examples=["http_401"])
+    duration_ms: int | None
+
+
+class TestOut(ExchangeOut):
+    """The result of a test message."""
+
+    ids: list[str] = Field(description="The provider's ids of an accepted message")
+    price: Decimal | None = Field(description="What it costs, if the provider says so")
+    message: str = Field(description="The reason in words; empty: none")
+
+
+def _exchange_out(row: Exchange) -> dict[str, Any]:
+    """Return the values of `ExchangeOut`."""
+    return {name: getattr(row, name) for name in ExchangeOut.model_fields}
 
 
 def _gateway_out(row: Gateway, day: dict[str, int]) -> dict[str, Any]:
@@ -325,8 +370,46 @@ def check_gateway(request: UserRequest, name: GatewayName) -> dict[str, Any]:
     check_may_manage_gateways(request.user)
     known_gateway(name)
     try:
-        reason = gateway_check(name)
+        checked = gateway_check(name)
     except Locked:
-        message = _("The secret was encrypted with a different SECRET_KEY. Enter it again.")
-        return {"ok": False, "reason": "locked", "message": message}
-    return {"ok": not reason, "reason": reason, "message": reason_words(reason)}
+        return {"ok": False, "reason": "locked", "message": _locked_words(), "balance": None}
+    reason = checked.reason
+    message, balance = reason_words(reason), checked.balance or None
+    return {"ok": not reason, "reason": reason, "message": message, "balance": balance}
+
+
+@router.post(
+    "/{name}/test", response={200: TestOut, ERRORS | {400, 409}: Error}, summary="Send a test message", auth=SENDS
+)
+def test_gateway(request: UserRequest, name: GatewayName, body: TestIn) -> dict[str, Any]:
+    """Send one message through this gateway now, and wait for the answer. Administrators only.
+
+    It costs what a message costs, appears in no figures, and its receipt changes nothing. 409: the gateway's secret
+    must be entered again.
+    """
+    check_may_manage_gateways(request.user)
+    known_gateway(name)
+    try:
+        tested = gateway_send_test(name=name, by=request.user, **body.dict())
+    except Locked as error:
+        raise Conflict(_locked_words()) from error
+    outcome = tested.outcome
+    more = {"ids": outcome.ids, "price": outcome.price, "message": reason_words(outcome.reason)}
+    return {**_exchange_out(tested.exchange), **more}
+
+
+@router.get(
+    "/{name}/exchanges", response={200: SortedPage[ExchangeOut], ERRORS: Error}, summary="List a gateway's exchanges"
+)
+def list_exchanges(request: UserRequest, name: GatewayName) -> dict[str, Any]:
+    """The latest 100 of the last day, newest first, on one page. Administrators only.
+
+    Under load only some are logged, failures first.
+    """
+    check_may_manage_gateways(request.user)
+    known_gateway(name)
+    return {"items": [_exchange_out(row) for row in exchanges_of(name)], "next": None}
+
+
+def _locked_words() -> str:
+    return _("The secret was encrypted with a different SECRET_KEY. Enter it again.")

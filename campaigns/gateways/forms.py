@@ -68,6 +68,11 @@ class RouteForm(VersionedForm, forms.ModelForm[Gateway]):
         """Whether a new secret was entered."""
         return False
 
+    @property
+    def has_url(self) -> bool:
+        """Whether it describes the connection."""
+        return "url" in self.fields
+
     def clean_carries(self) -> str:
         """Return the areas as they are stored: sorted, and separated by commas."""
         return ",".join(registry.read_areas(self.cleaned_data["carries"]))

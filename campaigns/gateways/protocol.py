@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from campaigns.gateways.definitions.schema import Definition
+    from campaigns.gateways.definitions.schema import Definition, Rule
 
 MAX_ANSWER_BYTES: Final = 64 * 1024
 KEPT_ANSWER_CHARACTERS: Final = 500
@@ -247,6 +247,14 @@ class Driver(ABC):
     def pulled(self, ids: Sequence[str], body: bytes) -> list[Receipt]:
         """Return the final receipts in the answer to `pull`. Raises InvalidReceipt."""
         raise NotImplementedError
+
+    def balance(self, answer: Answer) -> str:
+        """Return the balance of the account in the answer to `check`; an empty string if it does not say."""
+        return ""
+
+    def rule_of(self, answer: Answer) -> "tuple[int, Rule] | None":
+        """Return the rule of the description that `parse` follows, and its number; None if there is none."""
+        return None
 
     def parse_callback(self, callback: Callback) -> Reported:
         """Return what the gateway reports. Raises InvalidReceipt."""

@@ -11,7 +11,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.gateways import registry
-from campaigns.gateways.definitions.presets import definition_from, preset_texts
+from campaigns.gateways.definitions.presets import definition_from, preset_texts, starting_point
 from campaigns.gateways.definitions.schema import MAX_LENGTH, Definition, EntryField, InvalidDefinition
 from campaigns.gateways.drivers import ADDABLE, DRIVERS
 from campaigns.gateways.forms import KEPT, ConnectionForm, GatewayForm, RouteForm
@@ -62,7 +62,7 @@ class ProviderForm(ConnectionForm):
     def clean_definition(self) -> str:
         """Refuse a description that can’t be used, with the places of all problems."""
         if self.problem:
-            raise ValidationError(self.problem)
+            raise ValidationError(self.problem.splitlines())
         return str(self.cleaned_data["definition"])
 
     def clean(self) -> dict[str, Any]:
@@ -110,22 +110,39 @@ class ProviderForm(ConnectionForm):
 
     def _form_field(self, name: str, field: EntryField) -> forms.CharField:
         stored = name in self.stored
-        attributes = {"autocomplete": "new-password"} if field.secret else {}
+        # htmx keeps the element, so that a secret stays when the description changes.
+        attributes = {"autocomplete": "new-password", "hx-preserve": "true"} if field.secret else {}
         return forms.CharField(
             label=gettext(field.label),
-            help_text=KEPT if stored else gettext(field.help) if field.help else "",
+            help_text=self._help(field, typed=bool(self.data.get(OPTION + name)), stored=stored),
             required=field.required and not stored,
             max_length=2000,
             initial=None if field.secret else self.instance.options.get(name, field.default),
             widget=(forms.PasswordInput if field.secret else forms.TextInput)(attrs=attributes),
         )
 
+    def _help(self, field: EntryField, *, typed: bool, stored: bool) -> str:
+        if field.secret and typed:
+            return gettext("Enter it again: what you typed is not kept on pages.")
+        if stored:
+            return str(KEPT)
+        return gettext(field.help) if field.help else ""
+
+
+def described_form(row: Gateway, data: Mapping[str, Any]) -> ProviderForm:
+    """Return the form of a gateway with the description in `data`, without errors in fields that may still be empty."""
+    row.definition = str(data.get("definition", ""))
+    form = ProviderForm(None, instance=row)
+    form.initial.update({OPTION + name: data.get(OPTION + name, field.default) for name, field in form.asked.items()})
+    return form
+
 
 def new_gateway(provider: str) -> Gateway | None:
     """Return an empty gateway of a preset, a kind, or `http` for another provider; None if there is none."""
     if provider in preset_texts():
         return Gateway(kind=DESCRIBED, preset=provider)
-    return Gateway(kind=provider) if provider in {DESCRIBED, *ADDABLE} else None
+    definition = starting_point() if provider == DESCRIBED else ""
+    return Gateway(kind=provider, definition=definition) if provider in {DESCRIBED, *ADDABLE} else None
 
 
 def form_of(row: Gateway, data: Mapping[str, Any] | None) -> RouteForm:

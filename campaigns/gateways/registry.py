@@ -52,13 +52,19 @@ def driver(name: str | None = None) -> Driver:
 
     Raises Http404 if there is none or its description can't be used any more, and `sealed_secrets.Locked`.
     """
-    if name is None or name == settings.GATEWAY:
+    kind, connection = connection_of(name or settings.GATEWAY)
+    return kind.connect(connection)
+
+
+def connection_of(name: str) -> tuple[type[Driver], Connection]:
+    """Return the kind of that gateway's driver, and how it reaches the gateway. Raises as `driver` does."""
+    if name == settings.GATEWAY:
         return _of_settings()
     row = _added(name)
     if row is None:
         raise Http404
     try:
-        return driver_of(row)
+        return _of_row(row)
     except InvalidDefinition as error:
         log.error("gateway has no usable description", gateway=name)  # noqa: TRY400 — it may contain secrets
         raise Http404 from error
@@ -66,12 +72,15 @@ def driver(name: str | None = None) -> Driver:
 
 def driver_of(row: Gateway) -> Driver:
     """Return the driver of a gateway that an administrator added."""
+    kind, connection = _of_row(row)
+    return kind.connect(connection)
+
+
+def _of_row(row: Gateway) -> tuple[type[Driver], Connection]:
     definition = definition_of(row)
     fields = {**row.options, **secrets_of(row)} if definition else {}
-    address = callback_address(row.name)
-    return DRIVERS[row.kind].connect(
-        Connection(row.name, row.url, row.username, row.secret, address, definition, fields)
-    )
+    secret, address = "" if definition else row.secret, callback_address(row.name)
+    return DRIVERS[row.kind], Connection(row.name, row.url, row.username, secret, address, definition, fields)
 
 
 def definition_of(row: Gateway) -> Definition | None:
@@ -109,12 +118,12 @@ def traits_of(row: Gateway) -> Traits:
     return Traits(known.idempotent, known.max_parts, known.has_senders) if known else Traits()
 
 
-def _of_settings() -> Driver:
+def _of_settings() -> tuple[type[Driver], Connection]:
     driver_class, secret, username = DRIVERS[settings.GATEWAY], settings.GATEWAY_TOKEN, ""
     if driver_class.needs_username:
         username, _colon, secret = secret.partition(":")
     callback = callback_address(settings.GATEWAY)
-    return driver_class.connect(Connection(settings.GATEWAY, settings.GATEWAY_URL, username, secret, callback))
+    return driver_class, Connection(settings.GATEWAY, settings.GATEWAY_URL, username, secret, callback)
 
 
 def limits(name: str) -> Limits:

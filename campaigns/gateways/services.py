@@ -1,6 +1,5 @@
 """Operations on gateways, for administrators. A form has the new values and their rules."""
 
-import time
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, Final
@@ -14,12 +13,9 @@ from django.utils.translation import gettext as _
 from accounts.audit_log import Change, record
 from accounts.models import User
 from accounts.optimistic_locking import check_version
-from campaigns.gateways import registry
 from campaigns.gateways.forms import RouteForm
 from campaigns.gateways.policies import check_may_manage_gateways
-from campaigns.gateways.protocol import Driver
-from campaigns.models import Campaign, Gateway, GatewayHour, Message, Run
-from campaigns.sending.transport import transport_for
+from campaigns.models import Campaign, Exchange, Gateway, GatewayHour, Message, Run
 from project.core.clock import now
 from project.http.errors import Conflict
 
@@ -73,26 +69,5 @@ def gateway_delete(*, row: Gateway, by: User) -> None:
     used = Campaign.objects.filter(gateway=row.pk), GatewayHour.objects.filter(gateway=row.pk), waiting
     if any(rows.exists() for rows in used):
         raise Conflict(_("Campaigns or messages refer to this gateway. Take it out of use instead."))
+    Exchange.objects.filter(gateway=row.pk).delete()
     row.delete()
-
-
-def gateway_check(name: str) -> str:
-    """Send a request that delivers no message. Return why it failed as a reason code, or an empty string.
-
-    Raises `sealed_secrets.Locked`.
-    """
-    return _checked(registry.driver(name))
-
-
-def _checked(driver: Driver) -> str:
-    request = driver.check()
-    transport = transport_for(driver, request)
-    deadline = time.monotonic() + settings.GATEWAY_TIMEOUT + 1
-    try:
-        transport.submit(None, request, settings.GATEWAY_TIMEOUT)
-        while time.monotonic() < deadline:
-            for _key, answer in transport.poll(0.1):
-                return driver.checked(answer)
-    finally:
-        transport.close()
-    return "timeout"

@@ -9,6 +9,9 @@ urlpatterns = [
     path("", views.gateways, name="gateways"),
     path("new/", views.gateway_new, name="gateway_new"),
     path("<slug:name>/", views.gateway, name="gateway"),
-    path("<slug:name>/test/", views.gateway_test, name="gateway_test"),
+    *(
+        path(f"<slug:name>/{action}/", views.gateway_try, {"action": action}, name=f"gateway_{action}")
+        for action in ("check", "send", "sample")
+    ),
     path("<slug:name>/prices/", include("campaigns.prices.urls")),
 ]

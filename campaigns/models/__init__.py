@@ -1,6 +1,7 @@
 """The models of campaigns: definition, runs, messages in both directions, gateways."""
 
 from campaigns.models.campaign import MAX_TEXT_LENGTH, RECORDED, Campaign, CampaignQuerySet
+from campaigns.models.exchange import Exchange
 from campaigns.models.gateway import GATEWAY_RECORDED, Gateway, GatewayHour, GatewayQuerySet, RateLimitState
 from campaigns.models.incoming import MAX_ADDRESS, IncomingMessage
 from campaigns.models.message import (
@@ -26,6 +27,7 @@ __all__ = [
     "Attempt",
     "Campaign",
     "CampaignQuerySet",
+    "Exchange",
     "Gateway",
     "GatewayHour",
     "GatewayQuerySet",

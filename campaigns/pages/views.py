@@ -44,7 +44,8 @@ _ATTRIBUTES_OFFERED: Final = 12
 _LAUNCH: Final = "launch"
 _DAYTIME: Final = "daytime"
 _DISCARD: Final = "discard"
-_LAST_PHONE: Final = "test_phone"
+LAST_PHONE: Final = "test_phone"
+"""Where a session has the phone of its last test."""
 # The actions of a campaign's page, with their messages.
 _ACTIONS: Final[dict[str, tuple[Callable[..., Any], Any]]] = {
     _LAUNCH: (services.campaign_launch, gettext_lazy("Campaign “%(name)s” launched.")),
@@ -298,7 +299,7 @@ def send_test(request: UserRequest, pk: int | None = None) -> HttpResponse:
     row = own_campaign(request, pk) if pk is not None else None
     form, sent = SendTestForm(request.POST, composing=row is None), None
     if form.is_valid():
-        request.session[_LAST_PHONE] = form.cleaned_data["phone"]
+        request.session[LAST_PHONE] = form.cleaned_data["phone"]
         try:
             phone, composed = form.cleaned_data["phone"], form.cleaned_data
             tested = row or Campaign(
@@ -322,7 +323,7 @@ def test_sent(request: UserRequest, message_pk: int) -> HttpResponse:
 
 def _test_form(request: UserRequest, *, composing: bool = False) -> SendTestForm:
     """The test form, with the phone last used in this session."""
-    return SendTestForm(initial={"phone": request.session.get(_LAST_PHONE, "")}, composing=composing)
+    return SendTestForm(initial={"phone": request.session.get(LAST_PHONE, "")}, composing=composing)
 
 
 @require_POST

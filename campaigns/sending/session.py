@@ -22,6 +22,7 @@ from campaigns.sending.admission import Admission
 from campaigns.sending.buffer import MAX_BUFFERED_SECONDS, SendableRun, SendBuffer
 from campaigns.sending.db_worker import DatabaseWorker, LeasedFromRun, Snapshot
 from campaigns.sending.decisions import Leased
+from campaigns.sending.exchange_log import ExchangeLog
 from campaigns.sending.lease import SESSION_SECONDS, lease_seconds
 from campaigns.sending.outcomes import Completed, record, release
 from campaigns.sending.pulling import FIRST_WAIT
@@ -85,6 +86,7 @@ class SendSession:
         self.completed: list[Completed] = []
         self.leased_from: set[int] = set()
         self.snapshot, self.admission = Snapshot(), Admission(self.db_worker)
+        self.exchange_log = ExchangeLog(driver.name)
         self._pending_snapshot: Future[Snapshot] | None = None
         self._pending_lease: Future[list[LeasedFromRun]] | None = None
         self._pending_reservations: Future[dict[str, Reservation]] | None = None
@@ -300,6 +302,8 @@ class SendSession:
         pull_after = FIRST_WAIT if driver.pull_batch else None
         options = {"gateway": driver.name, "idempotent": driver.idempotent, "pull_after": pull_after}
         self.db_worker.write(record, self.token, batch, **options)
+        if chosen := self.exchange_log.choose(batch):
+            self.db_worker.write(self.exchange_log.write, chosen)
         self.admission.report()
 
     def _give_back(self, messages: list[Leased]) -> None:

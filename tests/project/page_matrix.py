@@ -118,7 +118,9 @@ PAGES: Final[dict[str, Page]] = {
         admins(200), admins(302), {"name": "second", "kind": "probe", "url": "https://8.8.8.8/v1", "active": "on"}
     ),
     "/gateways/<slug:name>/": Page(admins(200), admins(302), {"fallback": ""}, values={"name": ("probe",)}),
-    "/gateways/<slug:name>/test/": Page(post=admins(302), values={"name": ("probe",)}),
+    "/gateways/<slug:name>/check/": Page(post=admins(200), values={"name": ("probe",)}),
+    "/gateways/<slug:name>/send/": Page(post=admins(200), data={"phone": "79161234567"}, values={"name": ("probe",)}),
+    "/gateways/<slug:name>/sample/": Page(post=admins(200), data={"kind": "answer"}, values={"name": ("probe",)}),
     "/gateways/<slug:name>/prices/": Page(
         admins(200), admins(302), {"price": "2.50", "valid_from": "2026-01-01"}, values={"name": ("probe",)}
     ),

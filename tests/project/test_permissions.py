@@ -138,6 +138,8 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
     "change_gateway": (row(other=403, owner=403, admin=200), {"carries": []}),
     "delete_gateway": (row(other=403, owner=403, admin=409), None),
     "check_gateway": (row(other=403, owner=403, admin=200), None),
+    "test_gateway": (row(other=403, owner=403, admin=200), {"phone": "79161234567"}),
+    "list_exchanges": (row(other=403, owner=403, admin=200), None),
     "list_prices": (row(other=403, owner=403, admin=200), None),
     "set_prices": (
         row(other=403, owner=403, admin=200),

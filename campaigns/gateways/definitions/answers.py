@@ -33,7 +33,7 @@ def outcome_of(table: AnswerTable, answer: Answer) -> Outcome:
     if answer.failure is not None:
         return outcome_by_status(answer) or unconfirmed("not_accepted")
     data = _structure(table, answer.body)
-    rule = next((rule for rule in table.rules if _fits_status(rule, answer.status) and fits(rule, data)), None)
+    rule = _rule(table, answer, data)
     if rule is None and answer.status == _PAYMENT_REQUIRED:
         return Outcome(Verdict.UNAUTHORISED, "no_money")
     if rule is None:
@@ -41,6 +41,17 @@ def outcome_of(table: AnswerTable, answer: Answer) -> Outcome:
     error = text_at(table.error, data)
     reason = rule.reason or (code_of(f"error_{error.lower()}") if error else "")
     return _outcome(rule, reason, answer, data, table)
+
+
+def rule_of(table: AnswerTable, answer: Answer) -> Rule | None:
+    """Return the rule that says what an answer means; None: its status does."""
+    return None if answer.failure is not None else _rule(table, answer, _structure(table, answer.body))
+
+
+def value_in(table: AnswerTable, path: Path | None, answer: Answer) -> str:
+    """Return the first value at a path in an answer; an empty string if there is none."""
+    data = _structure(table, answer.body)
+    return "" if data is NOTHING else text_at(path, data)
 
 
 def fits(condition: Condition, data: Any, query: Mapping[str, str] | None = None) -> bool:
@@ -64,6 +75,10 @@ def fits(condition: Condition, data: Any, query: Mapping[str, str] | None = None
 def find(path: Path, data: Any, query: Mapping[str, str]) -> list[Any]:
     """Return the values at a path, which may name a parameter of the address."""
     return path.find(dict(query) if path.in_query else data)
+
+
+def _rule(table: AnswerTable, answer: Answer, data: Any) -> Rule | None:
+    return next((rule for rule in table.rules if _fits_status(rule, answer.status) and fits(rule, data)), None)
 
 
 def _structure(table: AnswerTable, body: bytes) -> Any:

@@ -16,6 +16,12 @@ def preset_texts() -> dict[str, str]:
 
 
 @lru_cache
+def starting_point() -> str:
+    """Return a short description with comments, from which one for another provider is written."""
+    return (Path(__file__).parent / "starting_point.toml").read_text()
+
+
+@lru_cache
 def definition_from(text: str) -> Definition:
     """Return a description. Raises InvalidDefinition."""
     return load(text)

@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Final
 
-from campaigns.gateways.definitions.answers import outcome_of
+from campaigns.gateways.definitions.answers import outcome_of, rule_of, value_in
 from campaigns.gateways.definitions.callbacks import OUR_ID, is_from, is_signed, pulled, reported
 from campaigns.gateways.definitions.requests import Outgoing, RequestBuilder
-from campaigns.gateways.definitions.schema import Definition
+from campaigns.gateways.definitions.schema import Definition, Rule
 from campaigns.gateways.protocol import (
     Acknowledgement,
     Answer,
@@ -21,6 +22,8 @@ from campaigns.gateways.protocol import (
     Verdict,
     _,
 )
+
+_BALANCE_CHARACTERS: Final = 40
 
 
 class Http(Driver):
@@ -107,6 +110,16 @@ class Http(Driver):
         assert self._definition.pull is not None  # noqa: S101 — `pull_batch` is not 0
         receipts = pulled(self._definition.pull.receipts, body, ids[0] if len(ids) == 1 else "")
         return [receipt for receipt in receipts if receipt.provider_id in ids]
+
+    def balance(self, answer: Answer) -> str:
+        """The value at `balance` of `[check]`."""
+        path = self._definition.check.balance if self._definition.check else None
+        return value_in(self._definition.answer, path, answer)[:_BALANCE_CHARACTERS]
+
+    def rule_of(self, answer: Answer) -> tuple[int, Rule] | None:
+        """The first of `[[answer.rules]]` that fits."""
+        rule = rule_of(self._definition.answer, answer)
+        return None if rule is None else (self._definition.answer.rules.index(rule) + 1, rule)
 
     def parse_callback(self, callback: Callback) -> Reported:
         """Return receipts and incoming messages, after the signature (if its key is known) and the address fit."""
