@@ -4,6 +4,8 @@ Each user has one hidden campaign per gateway for them, with a run per day (UTC)
 counted like all other messages.
 """
 
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
@@ -25,7 +27,7 @@ from campaigns.text import measure, normalise, render, values_of
 from campaigns.webhook_events import log_messages
 from directory import phones
 from directory.models import Contact
-from directory.suppression.services import blocked_phones
+from directory.suppression.services import blocked_phones, unanswerable_phones
 from project.core.clock import now
 from project.observability.logs import mask
 
@@ -79,6 +81,51 @@ def _carrier(phone: int, gateway: Gateway | None) -> Gateway | None:
 
 
 @transaction.atomic
+def answers_send(*, owner: User, texts: Mapping[int, str], gateway: Gateway | None) -> dict[int, int]:
+    """Send answers to keywords, now and word for word; return the ids of the messages by phone.
+
+    The only messages that a phone may get after it has opted out by a reply. A phone that is blocked for another
+    reason gets none, and neither does one that no gateway takes.
+    """
+    blocked, coverage = unanswerable_phones(texts), coverage_of(gateway.pk if gateway else None)
+    by_carrier: dict[str, list[int]] = defaultdict(list)
+    for phone in texts.keys() - blocked:
+        carrier = coverage.gateway_of(phone, phones.country(phone)) if _is_deliverable(phone) else None
+        if carrier is not None:
+            by_carrier[carrier].append(phone)
+    sent: dict[int, Message] = {}
+    for carrier in sorted(by_carrier):
+        run = _run_of_today(owner, registry.gateway_by_name(carrier))
+        limit = registry.max_parts_of(run.campaign)
+        for phone in sorted(by_carrier[carrier]):
+            text = normalise(texts[phone])
+            parts = measure(text).parts
+            if limit is None or parts <= limit:
+                sent[phone] = Message(run=run, phone=phone, text=text, parts=parts, due_at=now())
+    _save_all_and_hint(sent.values())
+    return {phone: message.pk for phone, message in sent.items()}
+
+
+def _is_deliverable(phone: int) -> bool:
+    try:
+        phones.deliverable(phone)
+    except ValidationError:
+        return False
+    return True
+
+
+def _save_all_and_hint(messages: Collection[Message]) -> None:
+    """Save new messages and hint a sender; runs are locked last, by id."""
+    if not messages:
+        return
+    Message.objects.bulk_create(messages)
+    log_messages([message.pk for message in messages])
+    for run_id, number in sorted(Counter(message.run_id for message in messages).items()):
+        Run.objects.filter(pk=run_id).update(pending=F("pending") + number, finished_at=None)
+    hint_send()
+
+
+@transaction.atomic
 def message_resend(message: Message) -> Message:
     """Send a locked transactional message again under a new id; errors as in `message_send`."""
     campaign = message.run.campaign
@@ -92,10 +139,7 @@ def _save_and_hint(message: Message) -> Message:
     """Save a new message and hint a sender; ValidationError if its phone is blocked."""
     if blocked_phones([message.recipient]):
         raise ValidationError({"phone": _("The contact with this phone number has opted out or is deactivated.")})
-    message.save(force_insert=True)
-    log_messages([message.pk])
-    Run.objects.filter(pk=message.run_id).update(pending=F("pending") + 1, finished_at=None)
-    hint_send()
+    _save_all_and_hint([message])
     return message
 
 
