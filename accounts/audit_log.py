@@ -124,23 +124,26 @@ def history_of(row: Model) -> list[Step]:
 def _step(row: Model, entry: LogEntry) -> Step:
     sets = {name: change for name, change in entry.changes.items() if isinstance(change, dict)}
     fields = {name: change for name, change in entry.changes.items() if isinstance(change, list)}
+    words: dict[str, Callable[[Any], Any]] = getattr(row, "RECORDED_WORDS", {})
     return Step(
         at=entry.timestamp,
         by=entry.actor,
         created=entry.action == LogEntry.Action.CREATE,
-        changes=[_labelled_change(row._meta.get_field(name), change) for name, change in fields.items()],
+        changes=[
+            _labelled_change(row._meta.get_field(name), change, words.get(name)) for name, change in fields.items()
+        ],
         added=[name for change in sets.values() if change["operation"] == "add" for name in change["objects"]],
         removed=[name for change in sets.values() if change["operation"] == "delete" for name in change["objects"]],
         set_name=next(iter(sets), ""),
     )
 
 
-def _labelled_change(field: Any, change: list[str]) -> tuple[str, Change]:
-    """Return a field's label and its values as people read them."""
+def _labelled_change(field: Any, change: list[str], words: Callable[[Any], Any] | None = None) -> tuple[str, Change]:
+    """Return a field's label and its values as people read them; `words` formats the values of special fields."""
     labels = dict(field.flatchoices)
     if isinstance(field, BooleanField):
         labels = {"True": _("yes"), "False": _("no")}
-    return str(field.verbose_name), Change(*(_readable(labels.get(value, value)) for value in change))
+    return str(field.verbose_name), Change(*((words or _readable)(labels.get(value, value)) for value in change))
 
 
 def _readable(value: Any) -> Any:

@@ -48,6 +48,7 @@ FIELDS: Final = (
     CampaignField("repeat", _("repetition"), _UNTIL_THE_START, identifies=True),
     CampaignField("rate_limit", _("speed limit"), _UNTIL_THE_END),
     CampaignField("gateway", _("gateway"), _UNTIL_THE_START),
+    CampaignField("sender", _("sender name"), _UNTIL_THE_START),
     CampaignField("budget", _("budget"), _UNTIL_THE_END),
 )
 

@@ -47,12 +47,13 @@ def campaign_create(
     draft: bool = False,
     zone: str | None = None,
     gateway: Gateway | None = None,
+    sender: str | None = None,
     budget: Decimal | None = None,
 ) -> Campaign:
     """Create a campaign that starts automatically, or a draft. Without `starts_at` it starts at once.
 
     Wall-clock times (`local_time`, `repeat`) are read in `zone`, or else in the owner's time zone. Without `gateway`,
-    messages are sent through the settings' gateway.
+    messages are sent through the settings' gateway; without `sender`, under the gateway's default name.
     """
     campaign = Campaign(
         owner=owner,
@@ -71,10 +72,12 @@ def campaign_create(
         "repeat": repeat,
         "rate_limit": rate_limit,
         "gateway": gateway,
+        "sender": sender,
         "budget": budget,
     }
     campaign.set_fields(_normalised(campaign, fields))
     _check_sendable(campaign)
+    registry.check_sender(campaign.gateway, campaign.sender)
     with transaction.atomic():
         _save(campaign)
         _leave_hint(campaign)
@@ -101,6 +104,8 @@ def campaign_update(*, campaign: Campaign, by: User, version: str | None = None,
         locked.set_fields(different)
         if different.keys() & {"text", "audience", "gateway"}:
             _check_sendable(locked)
+        if different.keys() & {"sender", "gateway"}:
+            registry.check_sender(locked.gateway, locked.sender)
         _save(locked)
         # Marks for `campaign_advance`: a run may have a million messages, too many for a request.
         if "window" in different:
@@ -114,6 +119,7 @@ def campaign_update(*, campaign: Campaign, by: User, version: str | None = None,
 def campaign_launch(*, campaign: Campaign, by: User) -> Campaign:
     """Launch a draft: it becomes scheduled and starts at its start time."""
     _check_sendable(campaign, launched=True)
+    registry.check_sender(campaign.gateway, campaign.sender)
     return _change_status(campaign, by, CampaignStatus.SCHEDULED, _("Only a draft can be launched."))
 
 
@@ -213,7 +219,16 @@ def message_resolve(*, message: Message, by: User, resolution: Resolution) -> Me
 def campaign_test(*, campaign: Campaign, by: User, phone: str | int) -> Message:
     """Send the campaign's text to one phone now, in any state. The campaign's figures do not change."""
     check_may_change(by, campaign)
-    return transactional.message_send(owner=by, phone=phone, text=campaign.text, gateway=campaign.gateway)
+    if "sender" in changeable_in(campaign.status):
+        registry.check_sender(campaign.gateway, campaign.sender)
+    return transactional.message_send(
+        owner=by,
+        phone=phone,
+        text=campaign.text,
+        gateway=campaign.gateway,
+        sender=campaign.sender,
+        sender_required=False,
+    )
 
 
 def rename_tag_in_campaigns(*, old: str, new: str, **_signal: Any) -> None:
@@ -253,9 +268,15 @@ def campaign_delete(*, campaign: Campaign, by: User) -> None:
 
 
 def campaign_duplicate(*, campaign: Campaign, by: User) -> Campaign:
-    """Create a draft with the same text and audience that starts now and has the same duration."""
+    """Create a draft with the same text and audience that starts now and has the same duration.
+
+    A sender name that the gateway no longer allows is not copied.
+    """
     check_may_change(by, campaign)
     starts_at = max(campaign.starts_at, now())
+    copied = {field.name: campaign.field_value(field.name) for field in FIELDS if field.copied}
+    if registry.sender_problem(campaign.gateway, campaign.sender):
+        copied["sender"] = None
     return campaign_create(
         owner=by,
         name=_("Copy of %(name)s") % {"name": campaign.name[:180]},
@@ -263,7 +284,7 @@ def campaign_duplicate(*, campaign: Campaign, by: User) -> Campaign:
         ends_at=starts_at + max(campaign.ends_at - campaign.starts_at, timedelta(hours=1)),
         draft=True,
         zone=campaign.timezone,
-        **{field.name: campaign.field_value(field.name) for field in FIELDS if field.copied},
+        **copied,
     )
 
 

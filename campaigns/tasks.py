@@ -19,6 +19,7 @@ from campaigns.privacy import retention
 from campaigns.privacy.retention import forget_messages
 from campaigns.sending import circuit_breaker, rescuer
 from campaigns.sending.lease import SESSION_SECONDS
+from campaigns.sending.pulling import pull_receipts
 from campaigns.sending.session import SendSession
 from campaigns.sending.transport import transport_for
 from campaigns.states import CampaignStatus
@@ -100,6 +101,7 @@ def sweep() -> None:
     work.requeue_unfinished()
     last_contacted.hint_update()
     receipts.hint_waiting()
+    pull_receipts()
     rescuer.rescue(idempotent=cache(registry.is_idempotent))
     imports_sweep()
     hint_waiting()

@@ -36,7 +36,7 @@ _BLOCK: Final = 500
 _CAMPAIGN: Final = ("id", "name", "status", "owner", "starts_at", "ends_at", "total", *MessageStatus.values, "cost")
 _MESSAGE: Final = (
     *("id", "run", "phone", "status", "reason", "attempts", "parts", "due_at", "changed_at"),
-    *("gateway", "cost"),
+    *("gateway", "cost", "sender"),
 )
 # Not a join: with one, PostgreSQL would read all messages by id up to the first of the run.
 _RECIPIENT: Final = Coalesce("phone", Subquery(Contact.objects.filter(pk=OuterRef("contact")).values("phone")))
@@ -149,16 +149,16 @@ def _messages(campaign: Campaign) -> Iterator[list[Any]]:
     for run in campaign.runs.order_by("occurrence"):
         last, planned = 0, localtime(run.occurrence)
         while rows := list(_page(run.pk, last)):
-            for pk, *cells, due_at, changed_at, gateway, cost in rows:
+            for pk, *cells, due_at, changed_at, gateway, cost, sender in rows:
                 times = localtime(due_at), localtime(changed_at)
-                yield [pk, planned, *cells, *times, gateway or "", _amount(cost)]
+                yield [pk, planned, *cells, *times, gateway or "", _amount(cost), sender or ""]
             last = rows[-1][0]
 
 
 def _page(run: int, last: int) -> Iterable[tuple[Any, ...]]:
     found = Message.objects.filter(run=run, pk__gt=last).order_by("pk")
     fields = ("pk", _RECIPIENT, "status", "reason", "attempts", "parts", "due_at", "changed_at")
-    return found.values_list(*fields, "gateway_id", _CHARGED)[:_BATCH]
+    return found.values_list(*fields, "gateway_id", _CHARGED, "sender")[:_BATCH]
 
 
 def _amount(micros: int | None) -> Decimal | str:

@@ -10,6 +10,7 @@ from campaigns.gateways import registry
 from campaigns.gateways.protocol import Callback, InvalidReceipt
 from campaigns.messages.incoming import reported_store
 from project.http.body import Error, any_query
+from project.http.client import client_address
 from project.http.errors import Invalid
 
 callbacks = Router(tags=["callbacks"])
@@ -79,7 +80,7 @@ def _received(request: HttpRequest, gateway: str) -> Any:
     query = {name: str(value) for name, value in parameters.items()}
     headers = {name.lower(): value for name, value in request.headers.items()}
     try:
-        reported = driver.parse_callback(Callback(query, request.body, headers))
+        reported = driver.parse_callback(Callback(query, request.body, headers, client_address(request)))
     except InvalidReceipt as error:
         raise Invalid(["body"], str(error)) from error
     if len(reported.receipts) + len(reported.incoming) > MAX_REPORTED:

@@ -8,13 +8,13 @@ from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.utils.translation import gettext as _
 from ninja import Field, Router, Schema, Status
-from pydantic import Strict
+from pydantic import AfterValidator, Strict
 
 from accounts.api_access.idempotency import idempotent
 from accounts.optimistic_locking import IfMatch, Version, expected, version_of, with_etag
 from campaigns.api.prices import GatewayName
 from campaigns.api.shared import ERRORS
-from campaigns.gateways import areas
+from campaigns.gateways import areas, senders
 from campaigns.gateways.definitions.presets import presets
 from campaigns.gateways.definitions.schema import MAX_LENGTH, Definition
 from campaigns.gateways.forms import TAKEN
@@ -38,7 +38,38 @@ from project.http.paging import SortedPage
 
 router = Router(tags=["gateways"])
 
+_OF_ANY_GATEWAY = ("carries", "senders", "fallback")
+"""What can be changed of the settings' gateway, too."""
 _OWN_FIELDS = ("name", "kind", "preset", "definition", "url", "username", "concurrency", "rate", "active")
+
+
+def _check_name(name: str) -> str:
+    try:
+        senders.check_name(name)
+    except ValidationError as error:
+        raise ValueError(error.message) from error
+    return name
+
+
+class SenderIn(Body):
+    """A sender name that a gateway allows."""
+
+    name: Annotated[Line, AfterValidator(_check_name)] = Field(
+        description="3 to 11 letters and digits, a phone number or a short code", examples=["Vestnik"]
+    )
+    countries: list[Annotated[Line, Field(min_length=2, max_length=2)]] = Field(
+        default_factory=list,
+        max_length=300,
+        description="ISO 3166 codes of the countries where it is allowed; empty: all",
+        examples=[["RU", "KZ"]],
+    )
+
+
+class SenderOut(Schema):
+    """A sender name that a gateway allows."""
+
+    name: str = Field(examples=["Vestnik"])
+    countries: list[str] = Field(description="The countries where it is allowed; empty: all", examples=[["RU", "KZ"]])
 
 
 class GatewayFields(Body):
@@ -85,6 +116,11 @@ class GatewayFields(Body):
         description="The numbers that it takes: ISO 3166 codes or first digits; empty: all",
         examples=[["KZ", "7727"]],
     )
+    senders: list[SenderIn] = Field(
+        default_factory=list,
+        max_length=senders.MAX_SENDERS,
+        description="The sender names that it allows; the first one for a country is the default there",
+    )
     active: Flag = Field(default_factory=lambda: True, description="Whether messages are sent through it")
     fallback: Annotated[Line, Field(min_length=1, max_length=40)] | None = Field(
         default_factory=lambda: None, description="Name of the gateway that sends while this one does not respond"
@@ -98,7 +134,7 @@ class GatewayIn(GatewayFields):
 
 
 class GatewayPatch(GatewayFields):
-    """Changes; an omitted field keeps its value. Of the settings' gateway: only `carries` and `fallback`."""
+    """Changes; an omitted field keeps its value. Of the settings' gateway: only `carries`, `senders` and `fallback`."""
 
     kind: Line = Field(default_factory=str, max_length=10, description="Its kind, as on the page")
     version: Version = Field(default_factory=str)
@@ -118,6 +154,9 @@ class GatewayOut(Schema):
     concurrency: int | None = Field(description="Maximum requests at a time in a send session; null: the settings'")
     rate: float | None = Field(description="Maximum messages per second; null: no limit of its own")
     carries: list[str] = Field(description="The numbers that it takes: ISO 3166 codes or first digits; empty: all")
+    senders: list[SenderOut] = Field(
+        description="The sender names that it allows; the first one for a country is the default there"
+    )
     active: bool = Field(description="Whether messages are sent through it")
     fallback: str | None = Field(description="Name of the gateway that sends while this one does not respond")
     stopped_since: datetime | None = Field(description="Since when it does not respond; null: it does")
@@ -133,19 +172,19 @@ class GatewayOut(Schema):
 class PresetFieldOut(Schema):
     """A value that a provider asks for."""
 
-    name: str
-    label: str
-    help: str
+    name: str = Field(description="Its key in `fields` of a gateway")
+    label: str = Field(description="What the provider calls it")
+    help: str = Field(description="Where to find it; may be empty")
     secret: bool = Field(description="Whether it is never shown again")
-    required: bool
-    default: str
+    required: bool = Field(description="Whether the provider needs it")
+    default: str = Field(description="Its value if it is left out; may be empty")
 
 
 class PresetOut(Schema):
     """A known provider."""
 
     name: str = Field(description="Value of `preset` of a gateway", examples=["twilio"])
-    label: str = Field(examples=["Twilio"])
+    label: str = Field(description="Name of the provider", examples=["Twilio"])
     url: str = Field(description="Its usual address; empty: each account has its own")
     documentation: list[str] = Field(description="Addresses of its documentation")
     checked_on: date | None = Field(description="When the preset was compared with the documentation")
@@ -169,6 +208,7 @@ def _gateway_out(row: Gateway, day: dict[str, int]) -> dict[str, Any]:
         "fields": row.options,
         "from_settings": not row.kind,
         "carries": list(areas.parse(row.carries)),
+        "senders": row.senders,
         "fallback": row.fallback_id,
         "stopped_since": row.opened_at,
         "next_check": row.open_until,
@@ -203,9 +243,13 @@ def _save(request: UserRequest, values: dict[str, Any], row: Gateway | None = No
 
 def _form_values(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the input of the form for fields of the API."""
-    joined = {"carries": ",".join(fields["carries"])} if "carries" in fields else {}
     options = {OPTION + name: value for name, value in fields.pop("fields", {}).items()}
-    return {name: "" if value is None else value for name, value in {**fields, **joined, **options}.items()}
+    values = {name: "" if value is None else value for name, value in {**fields, **options}.items()}
+    if "carries" in fields:
+        values["carries"] = ",".join(fields["carries"])
+    if "senders" in fields:
+        values["senders"] = senders.lines_of(fields["senders"])
+    return values
 
 
 @router.get("", response={200: SortedPage[GatewayOut], frozenset({401, 403, 422}): Error}, summary="List gateways")
@@ -249,11 +293,12 @@ def change_gateway(
     check_may_manage_gateways(request.user)
     row, changes = known_gateway(name), body.dict(exclude_unset=True)
     version = expected(if_match, changes.pop("version", None))
-    if not row.kind and (others := changes.keys() - {"carries", "fallback"}):
+    if not row.kind and (others := changes.keys() - set(_OF_ANY_GATEWAY)):
         raise ValidationError({field: _("The settings describe this gateway.") for field in sorted(others)})
     current = {
         **{field: getattr(row, field) for field in _OWN_FIELDS},
         "carries": list(areas.parse(row.carries)),
+        "senders": row.senders,
         "fallback": row.fallback_id,
         "secret": "",
         "fields": row.options | changes.pop("fields", {}),

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 from ninja import Field, Schema
 from pydantic import Strict
 
-from campaigns.api.schemas import GatewayName, MessageText
+from campaigns.api.schemas import GatewayName, MessageText, SenderName
 from campaigns.models import Campaign, Message
 from campaigns.states import MessageStatus
 from directory.schemas import Phone
@@ -26,6 +26,9 @@ class MessageIn(Body):
         None, description="Id of the contact whose name and attributes fill the placeholders"
     )
     gateway: GatewayName | None = Field(None, description="Name of the gateway; null: the settings' gateway")
+    sender: SenderName | None = Field(
+        None, description="A sender name that the gateway allows in the phone's country; null: the gateway's default"
+    )
 
 
 class MarkIn(Body):
@@ -109,6 +112,7 @@ class MessageOut(MessageSummary):
     provider_ids: list[str] = Field(
         alias="provider_id_list", description="The provider's own ids: one, or one for each part; none is known: empty"
     )
+    sender: str | None = Field(description="The sender name that it has; null: none, or not decided yet")
     cost: AmountOut | None = Field(alias="charged", description="Null: not accepted, or no price is known")
     failures: list[AttemptOut]
 

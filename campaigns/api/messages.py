@@ -31,7 +31,14 @@ def send_message(request: UserRequest, body: MessageIn) -> Status[Message]:
     """
     contact = None if body.contact is None else get_object_or_404(Contact, pk=body.contact)
     gateway = registry.gateway_by_name(body.gateway)
-    message = message_send(owner=request.user, phone=body.phone, text=body.text, contact=contact, gateway=gateway)
+    message = message_send(
+        owner=request.user,
+        phone=body.phone,
+        text=body.text,
+        contact=contact,
+        gateway=gateway,
+        sender=body.sender,
+    )
     return Status(202, message)
 
 

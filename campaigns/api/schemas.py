@@ -9,6 +9,7 @@ from ninja import Field, Schema
 from pydantic import AfterValidator, BeforeValidator, Strict, WithJsonSchema
 
 from accounts.optimistic_locking import Version, version_of
+from campaigns.gateways.senders import MAX_LENGTH
 from campaigns.models import MAX_TEXT_LENGTH, Campaign
 from campaigns.states import CampaignStatus, MessageStatus, Repeat
 from campaigns.text import normalise
@@ -31,6 +32,7 @@ def _clock(value: Any) -> Any:
 
 
 GatewayName = Annotated[Line, Field(min_length=1, max_length=40)]
+SenderName = Annotated[Line, Field(min_length=3, max_length=MAX_LENGTH)]
 Clock = Annotated[time, BeforeValidator(_clock), WithJsonSchema({"type": "string", "pattern": _CLOCK})]
 
 
@@ -61,6 +63,12 @@ class CampaignFields(Body):
     )
     gateway: GatewayName | None = Field(
         default_factory=lambda: None, description="Name of the gateway; null: the settings' gateway"
+    )
+    sender: SenderName | None = Field(
+        default_factory=lambda: None,
+        description="A sender name that the gateway allows; null, and in countries where it is not allowed: the "
+        "gateway's default",
+        examples=["Vestnik"],
     )
     budget: Amount | None = Field(
         default_factory=lambda: None, description="Sending pauses before the campaign would cost more than this"
@@ -135,6 +143,7 @@ class CampaignOut(CampaignSummary):
     window: WindowOut | None
     rate_limit: float | None
     gateway: str | None = Field(alias="gateway_id", description="null: the settings' gateway")
+    sender: str | None = Field(description="null: the gateway's default", examples=["Vestnik"])
     budget: str | None = Field(examples=["250.00"])
     budget_reached_at: datetime | None = Field(description="Set while the campaign is paused because of a budget")
     version: str = Field(description="Changes with what can be edited; see `If-Match`")

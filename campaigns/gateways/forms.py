@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from django import forms
 from django.core.validators import RegexValidator, URLValidator
+from django.forms.models import construct_instance
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -13,6 +14,7 @@ from accounts.optimistic_locking import VersionedForm
 from campaigns.gateways import registry
 from campaigns.gateways.addresses import is_forbidden
 from campaigns.gateways.drivers import ADDABLE, DRIVERS
+from campaigns.gateways.senders import lines_of, read
 from campaigns.models import Gateway
 
 TAKEN: Final = "taken"
@@ -24,9 +26,20 @@ _RESERVED: Final = {*DRIVERS, "new", "presets"}
 class RouteForm(VersionedForm, forms.ModelForm[Gateway]):
     """The numbers that a gateway takes, and its fallback."""
 
+    senders = forms.CharField(
+        label=_("Sender names"),
+        required=False,
+        max_length=200_000,
+        widget=forms.Textarea(attrs={"rows": 4, "placeholder": "Vestnik: RU, KZ\n+12025550123: US\n12345"}),
+        help_text=_(
+            "One per line, with the codes of the countries where it is allowed; without codes it is allowed in all. "
+            "The first one for a country is the default there."
+        ),
+    )
+
     class Meta:
         model = Gateway
-        fields = ["carries", "fallback"]
+        fields = ["carries", "senders", "fallback"]
         labels = {"carries": _("Countries and prefixes"), "fallback": _("Fallback gateway")}
         help_texts = {
             "carries": _(
@@ -46,6 +59,9 @@ class RouteForm(VersionedForm, forms.ModelForm[Gateway]):
         self.fields["fallback"].queryset = Gateway.objects.known().exclude(pk=self.instance.pk)  # type: ignore[attr-defined]
         self.fields["fallback"].empty_label = _("None (messages wait)")  # type: ignore[attr-defined]
         self.fields["carries"].widget.attrs["placeholder"] = "RU, KZ"
+        self.initial["senders"] = lines_of(self.instance.senders)
+        if not (registry.has_senders(self.instance) or self.data.get("senders")):
+            del self.fields["senders"]
 
     @property
     def secret_entered(self) -> bool:
@@ -56,9 +72,15 @@ class RouteForm(VersionedForm, forms.ModelForm[Gateway]):
         """Return the areas as they are stored: sorted, and separated by commas."""
         return ",".join(registry.read_areas(self.cleaned_data["carries"]))
 
+    def clean_senders(self) -> list[dict[str, Any]]:
+        """Return the sender names as they are stored."""
+        return [sender.to_json() for sender in read(self.cleaned_data["senders"])]
+
     def clean(self) -> dict[str, Any]:
-        """Require that fallbacks take all numbers of their gateways."""
+        """Require that fallbacks take all numbers of their gateways, and that only gateways with senders have any."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        if cleaned.get("senders") and not registry.has_senders(construct_instance(self, copy(self.instance))):
+            self.add_error("senders", _("A gateway of this type takes no sender names. Leave the field empty."))
         if "carries" in cleaned and "fallback" in cleaned:
             name = self.instance.pk or cleaned.get("name", "")
             registry.check_fallbacks(name, cleaned["carries"], cleaned["fallback"])
@@ -119,11 +141,14 @@ class GatewayForm(ConnectionForm):
         widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
     )
 
-    field_order = ("name", "kind", "url", "username", "secret", "concurrency", "rate", "carries", "active", "fallback")
+    field_order = (
+        *("name", "kind", "url", "username", "secret"),
+        *("concurrency", "rate", "carries", "senders", "active", "fallback"),
+    )
 
     class Meta(RouteForm.Meta):
         # Without the secret: a form reads the fields that it shows, and a locked secret can only be replaced.
-        fields = ["name", "kind", "url", "username", "concurrency", "rate", "carries", "active", "fallback"]
+        fields = ["name", "kind", "url", "username", "concurrency", "rate", "carries", "senders", "active", "fallback"]
         labels = {**RouteForm.Meta.labels, "username": _("User"), "kind": _("Type"), "active": _("In use")}
 
     def __init__(self, *args: Any, **options: Any) -> None:

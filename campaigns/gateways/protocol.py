@@ -106,11 +106,12 @@ class Outcome(NamedTuple):
 
 
 class Callback(NamedTuple):
-    """A request from a gateway: its query parameters, its body, and its headers by lowercase name."""
+    """A request from a gateway: query parameters, body, headers by lowercase name, and the IP address it came from."""
 
     query: Mapping[str, str]
     body: bytes
     headers: Mapping[str, str] = MappingProxyType({})
+    address: str = ""
 
 
 class Receipt(NamedTuple):
@@ -204,6 +205,8 @@ class Driver(ABC):
     """The texts of its own reason codes, in English and marked for translation."""
     has_senders: bool = False
     """Whether it takes a sender name with each message."""
+    pull_batch: int = 0
+    """How many provider's ids one request for receipts may contain; 0: receipts come by themselves, or not at all."""
     acknowledgement: Acknowledgement | None = None
     """The answer that it expects to its callbacks; None: any 200."""
     receipts_help: ClassVar[str] = _("Configure this address at the gateway.")
@@ -236,6 +239,14 @@ class Driver(ABC):
         """Return the reason why `check` failed, or an empty string."""
         outcome = outcome_by_status(answer)
         return "" if outcome is None or outcome.verdict == Verdict.REFUSED else outcome.reason
+
+    def pull(self, ids: Sequence[str]) -> Request:
+        """Return the request for the receipts of at most `pull_batch` messages, by the provider's ids."""
+        raise NotImplementedError
+
+    def pulled(self, ids: Sequence[str], body: bytes) -> list[Receipt]:
+        """Return the final receipts in the answer to `pull`. Raises InvalidReceipt."""
+        raise NotImplementedError
 
     def parse_callback(self, callback: Callback) -> Reported:
         """Return what the gateway reports. Raises InvalidReceipt."""

@@ -31,7 +31,7 @@ class ProviderForm(ConnectionForm):
     """
 
     class Meta(RouteForm.Meta):
-        fields = ["name", "definition", "url", "concurrency", "rate", "carries", "active", "fallback"]
+        fields = ["name", "definition", "url", "concurrency", "rate", "carries", "senders", "active", "fallback"]
         labels = {**RouteForm.Meta.labels, "definition": _("Description"), "active": _("In use")}
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -73,6 +73,8 @@ class ProviderForm(ConnectionForm):
             for name in unseen:
                 self.errors.pop(name, None)
             self.add_error(None, gettext("Fill in what this provider asks for."))
+        if self.definition and self.definition.sender == "required" and not cleaned.get("senders"):
+            self.add_error("senders", gettext("This provider needs a sender name with each message. Enter one."))
         return cleaned
 
     def clean_url(self) -> str:

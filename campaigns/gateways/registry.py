@@ -4,7 +4,7 @@ The settings describe one. Administrators may add others, which are rows of `Gat
 """
 
 import json
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -20,9 +20,12 @@ from campaigns.gateways.definitions.schema import Definition, InvalidDefinition
 from campaigns.gateways.drivers import DRIVERS
 from campaigns.gateways.protocol import Connection, Driver
 from campaigns.gateways.routing import Route
+from campaigns.gateways.senders import Senders
 from campaigns.models import Campaign, Gateway
 from campaigns.prices.tariff import present_tariff_of
 from campaigns.wording import area_words
+
+_NAMES_SHOWN: Final = 10
 
 
 class Limits(NamedTuple):
@@ -68,6 +71,16 @@ def definition_of(row: Gateway) -> Definition | None:
     if row.kind not in DRIVERS or not DRIVERS[row.kind].described:
         return None
     return definition_from(row.definition or preset_texts().get(row.preset, ""))
+
+
+def pulls(name: str) -> bool:
+    """Whether a gateway has to be asked for receipts."""
+    row = _added(name)
+    try:
+        definition = definition_of(row) if row else None
+    except InvalidDefinition:
+        return False
+    return definition is not None and definition.pull is not None
 
 
 def secrets_of(row: Gateway) -> dict[str, str]:
@@ -136,9 +149,9 @@ def route_of(name: str) -> Route:
     names = {row.name for row in rows if row.kind} | {settings.GATEWAY}
     gateway = next((row for row in rows if row.name == name), Gateway(name=name))
     limit, takes = traits_of(gateway).max_parts, Coverage({name: areas.parse(gateway.carries)}).takes
-    price_of = present_tariff_of(gateway).price_of
+    price_of, sender_of = present_tariff_of(gateway).price_of, senders_of(gateway).sender_of
     if len(names) == 1:
-        return Route(name, max_parts=limit, takes=takes, price_of=price_of)
+        return Route(name, max_parts=limit, takes=takes, price_of=price_of, sender_of=sender_of)
     stopped_by_name = {row.name: row.stopped for row in rows if row.fallback_id == name}
     served = {name, *(other for other, stopped in stopped_by_name.items() if stopped)}
     recovered = {other for other, stopped in stopped_by_name.items() if not stopped}
@@ -150,7 +163,44 @@ def route_of(name: str) -> Route:
         max_parts=limit,
         takes=takes,
         price_of=price_of,
+        sender_of=sender_of,
     )
+
+
+def has_senders(row: Gateway) -> bool:
+    """Whether that gateway takes a sender name with each message."""
+    return traits_of(row).has_senders
+
+
+def senders_of(row: Gateway) -> Senders:
+    """Return the sender names that a gateway allows; none if it takes none."""
+    return Senders(row.senders if has_senders(row) else ())
+
+
+def sender_problem(gateway: Gateway | None, sender: str | None, country: str | None = None) -> str:
+    """Return why a gateway refuses a sender name, in that country if one is given; an empty string if it allows it.
+
+    Without a gateway, it is about the settings' gateway. No name is always allowed.
+    """
+    if not sender:
+        return ""
+    row = gateway or known_gateway(settings.GATEWAY)
+    senders = senders_of(row)
+    if senders.allows(sender, country):
+        return ""
+    values = {"gateway": row, "names": ", ".join(senders.names[:_NAMES_SHOWN])}
+    if not senders:
+        return _("The gateway %(gateway)s has no sender names.") % values
+    if senders.allows(sender):
+        return _("The gateway %(gateway)s does not allow this sender name in the phone’s country.") % values
+    return _("The gateway %(gateway)s does not allow this sender name. It allows: %(names)s.") % values
+
+
+def check_sender(gateway: Gateway | None, sender: str | None, country: str | None = None) -> None:
+    """Raise ValidationError for `sender` if the gateway refuses it, see `sender_problem`."""
+    problem = sender_problem(gateway, sender, country)
+    if problem:
+        raise ValidationError({"sender": problem})
 
 
 def is_idempotent(name: str | None) -> bool:

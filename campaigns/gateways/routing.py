@@ -27,6 +27,9 @@ class Route:
     price_of: Callable[[int], int | None] = field(default=lambda _phone: None, compare=False)
     """The gateway's price of a part to a phone, in micros; None if it is not known."""
 
+    sender_of: Callable[[int, str], str] = field(default=lambda _phone, _wanted: "", compare=False)
+    """The sender name of a message to a phone for which some name is wanted; empty: none."""
+
     def runs_served(self) -> Q:
         """Match runs of campaigns of the served gateways."""
         return _of(self.served)

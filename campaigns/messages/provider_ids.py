@@ -1,18 +1,20 @@
 """The providers' own ids of messages: stored with the outcome, found by receipts and by people."""
 
 from collections.abc import Collection, Iterable, Mapping
-from typing import Final, NamedTuple
+from datetime import datetime
+from typing import Any, Final, NamedTuple
 
 import structlog
 from django.db.models import Exists, OuterRef
 
 from campaigns.models import MAX_PROVIDER_ID, ProviderId
-from project.core.sql import fetch, table, table_rows
+from project.core.sql import fetch, stamp, table, table_rows
 
 log = structlog.get_logger("vestnik.sending")
 
 _TABLE: Final = ProviderId._meta.db_table
 _COLUMNS: Final = ("gateway", "provider_id", "message_id")
+_STORED: Final = (*_COLUMNS, "pull_at")
 
 
 class KnownId(NamedTuple):
@@ -28,24 +30,25 @@ def is_storable(provider_id: str) -> bool:
     return 0 < len(provider_id) <= MAX_PROVIDER_ID and provider_id.isprintable()
 
 
-def provider_ids_add(gateway: str, ids: Mapping[int, Iterable[str]]) -> None:
-    """Store the ids of accepted messages, by our ids, in the caller's transaction.
+def provider_ids_add(gateway: str, ids: Mapping[int, Iterable[str]], pull_at: datetime | None = None) -> None:
+    """Store the ids of accepted messages, by our ids, in the caller's transaction; `pull_at`: see `ProviderId`.
 
     An id that the gateway has given to another message before stays with that one.
     """
     given = {(gateway, provider_id, message) for message, each in ids.items() for provider_id in each}
     # Others who store the same ids wait for them in the same order.
     rows = sorted(row for row in given if is_storable(row[1]))
-    stored = set(map(tuple, _insert(rows))) if rows else set()
+    moment = pull_at and stamp(pull_at)
+    stored = set(_insert([(*row, moment) for row in rows])) if rows else set()
     refused = {message for _, provider_id, message in given if (provider_id, message) not in stored}
     if refused:
         log.warning("provider ids not stored", gateway=gateway, messages=sorted(refused)[:10], number=len(refused))
 
 
-def _insert(rows: Collection[tuple[str, str, int]]) -> list[tuple[str, int]]:
-    columns = ", ".join(_COLUMNS)
+def _insert(rows: Collection[tuple[Any, ...]]) -> list[tuple[str, int]]:
+    columns = ", ".join(_STORED)
     statement = (
-        f"WITH {table(ProviderId, 'given', _COLUMNS)} INSERT INTO {_TABLE} ({columns}) "  # noqa: S608
+        f"WITH {table(ProviderId, 'given', _STORED)} INSERT INTO {_TABLE} ({columns}) "  # noqa: S608
         f"SELECT {columns} FROM given WHERE TRUE ON CONFLICT DO NOTHING RETURNING provider_id, message_id"
     )
     return [(provider_id, message) for provider_id, message in fetch(statement, table_rows(rows))]

@@ -21,7 +21,7 @@ from django.db import transaction
 from accounts.models import User
 from campaigns.gateways import registry
 from campaigns.messages.keywords import Action, Keyword
-from campaigns.messages.transactional import answers_send
+from campaigns.messages.transactional import Answer, answers_send
 from campaigns.models import IncomingMessage
 from directory.models import Contact, Source, Suppression
 from directory.suppression.services import release_by_reply, suppress, unanswerable_phones
@@ -125,9 +125,9 @@ def _answer(replies: Collection[_Reply]) -> dict[int, int]:
         by_gateway[reply.row.gateway][reply.phone] = reply
     answers: dict[int, int] = {}
     for name, by_phone in sorted(by_gateway.items()):
-        texts = {phone: _text(reply.keyword) for phone, reply in by_phone.items()}
+        texts = {phone: Answer(_text(reply.keyword), reply.row.recipient) for phone, reply in by_phone.items()}
         try:
-            sent = answers_send(owner=owner, texts=texts, gateway=registry.gateway_by_name(name))
+            sent = answers_send(owner=owner, answers=texts, gateway=registry.gateway_by_name(name))
         except ValidationError:
             log.warning("replies not answered", gateway=name, number=len(texts))
         else:

@@ -7,7 +7,7 @@ counted like all other messages.
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from django.core.exceptions import ValidationError
@@ -37,14 +37,29 @@ _FOREVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
 _RUN_DURATION: Final = timedelta(days=2)
 
 
+class Answer(NamedTuple):
+    """The answer to a keyword. `recipient` is where the keyword was sent to: the sender name, if it is allowed."""
+
+    text: str
+    recipient: str = ""
+
+
 @transaction.atomic
 def message_send(
-    *, owner: User, phone: str | int, text: str, contact: Contact | None = None, gateway: Gateway | None = None
+    *,
+    owner: User,
+    phone: str | int,
+    text: str,
+    contact: Contact | None = None,
+    gateway: Gateway | None = None,
+    sender: str | None = None,
+    sender_required: bool = True,
 ) -> Message:
     """Send `text` to a phone in any usual notation, now. ValidationError if the phone is invalid or blocked.
 
     Values of placeholders come from `contact`, or else the contact with that phone. Without a contact only `{phone}`
-    has a value. Without `gateway`, or if it does not take the number, the gateway that carries the number is used.
+    has a value. Without `gateway`, or if it does not take the number, the gateway that carries the number is used. That
+    gateway must allow the `sender`; unless it is required, the gateway's default is used instead, as in campaigns.
     """
     try:
         number = phones.deliverable(phone)
@@ -65,9 +80,12 @@ def message_send(
     rendered = render(normalise(text), values)
     if not rendered.strip():
         raise ValidationError({"text": _("The message text is empty.")})
-    run, parts = _run_of_today(owner, _carrier(number, gateway)), measure(rendered).parts
+    carrier = _carrier(number, gateway)
+    if sender_required:
+        registry.check_sender(carrier, sender, phones.country(number))
+    run, parts = _run_of_today(owner, carrier), measure(rendered).parts
     registry.check_parts(run.campaign, parts)
-    message = _save_and_hint(Message(run=run, phone=number, text=rendered, parts=parts, due_at=now()))
+    message = _save_and_hint(Message(run=run, phone=number, text=rendered, parts=parts, sender=sender, due_at=now()))
     log.info("transactional message", message=message.pk, contact=known and known.pk, phone=mask(number))
     return message
 
@@ -81,29 +99,35 @@ def _carrier(phone: int, gateway: Gateway | None) -> Gateway | None:
 
 
 @transaction.atomic
-def answers_send(*, owner: User, texts: Mapping[int, str], gateway: Gateway | None) -> dict[int, int]:
-    """Send answers to keywords, now and word for word; return the ids of the messages by phone.
+def answers_send(*, owner: User, answers: Mapping[int, Answer], gateway: Gateway | None) -> dict[int, int]:
+    """Send answers to keywords by phone, now and word for word; return the ids of the messages.
 
     The only messages that a phone may get after it has opted out by a reply. A phone that is blocked for another
     reason gets none, and neither does one that no gateway takes.
     """
-    blocked, coverage = unanswerable_phones(texts), coverage_of(gateway.pk if gateway else None)
+    blocked, coverage = unanswerable_phones(answers), coverage_of(gateway.pk if gateway else None)
     by_carrier: dict[str, list[int]] = defaultdict(list)
-    for phone in texts.keys() - blocked:
+    for phone in answers.keys() - blocked:
         carrier = coverage.gateway_of(phone, phones.country(phone)) if _is_deliverable(phone) else None
         if carrier is not None:
             by_carrier[carrier].append(phone)
     sent: dict[int, Message] = {}
-    for carrier in sorted(by_carrier):
+    for carrier, numbers in sorted(by_carrier.items()):
         run = _run_of_today(owner, registry.gateway_by_name(carrier))
         limit = registry.max_parts_of(run.campaign)
-        for phone in sorted(by_carrier[carrier]):
-            text = normalise(texts[phone])
+        names = {_bare(name): name for name in registry.senders_of(registry.known_gateway(carrier)).names}
+        for phone in sorted(numbers):
+            text, sender = normalise(answers[phone].text), names.get(_bare(answers[phone].recipient))
             parts = measure(text).parts
             if limit is None or parts <= limit:
-                sent[phone] = Message(run=run, phone=phone, text=text, parts=parts, due_at=now())
+                sent[phone] = Message(run=run, phone=phone, text=text, parts=parts, sender=sender, due_at=now())
     _save_all_and_hint(sent.values())
     return {phone: message.pk for phone, message in sent.items()}
+
+
+def _bare(name: str) -> str:
+    """A sender name or number as it is compared: providers differ in case and plus."""
+    return name.removeprefix("+").casefold()
 
 
 def _is_deliverable(phone: int) -> bool:

@@ -99,7 +99,7 @@ def apply(run: Run, messages: Sequence[Message], resolution: Resolution) -> Sequ
 
 def copy_of(message: Message, run: Run) -> Message:
     """A new pending message in `run` with the same text and phone; not saved."""
-    copied = {name: getattr(message, name) for name in ("contact", "phone", "text", "parts", "route")}
+    copied = {name: getattr(message, name) for name in ("contact", "phone", "text", "parts", "route", "sender")}
     return Message(run=run, resend_of=message, due_at=now(), changed_at=now(), **copied)
 
 

@@ -7,7 +7,7 @@ import project.core.clock
 
 
 class Migration(migrations.Migration):
-    dependencies = [("campaigns", "0022_prices"), ("directory", "0011_country_indexes")]
+    dependencies = [("campaigns", "0023_senders"), ("directory", "0011_country_indexes")]
     operations = [
         migrations.AddField(
             "waitingreceipt", "provider_id", models.CharField(db_default="", default="", max_length=100)
@@ -29,9 +29,17 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("delivered", models.BooleanField(null=True)),
+                ("pull_at", models.DateTimeField(null=True)),
             ],
             options={
                 "constraints": [models.UniqueConstraint(fields=["provider_id", "gateway"], name="provider_id_once")],
+                "indexes": [
+                    models.Index(
+                        fields=["gateway", "pull_at"],
+                        condition=models.Q(pull_at__isnull=False),
+                        name="provider_id_pull",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(

@@ -14,6 +14,7 @@ from django.db.models.functions import Lower
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.fields import COLUMNS, FIELDS
+from campaigns.gateways.senders import MAX_LENGTH as MAX_SENDER_LENGTH
 from campaigns.states import UNFINISHED, CampaignStatus, Repeat, check_campaign_transition
 from directory.audiences.audience import Audience
 from project.core import clock
@@ -91,6 +92,7 @@ class Campaign(models.Model):
     gateway = models.ForeignKey(
         "Gateway", on_delete=models.PROTECT, related_name="+", verbose_name=_("gateway"), null=True, blank=True
     )
+    sender = models.CharField(_("sender name"), max_length=MAX_SENDER_LENGTH, null=True, blank=True)  # noqa: DJ001
     transactional = models.BooleanField(default=False, editable=False, db_column="direct")
     fingerprint = models.CharField(max_length=64, editable=False)
     created_at = ClockField(_("created"), auto_now_add=True)

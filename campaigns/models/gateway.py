@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from campaigns.gateways.definitions.presets import provider_label
 from campaigns.gateways.drivers import DRIVERS
+from campaigns.gateways.senders import recorded_words
 from project.core.sealed_secrets import SecretField
 
 
@@ -23,18 +24,8 @@ class GatewayQuerySet(models.QuerySet["Gateway"]):
 
 # Changes of the secret are recorded where it is entered, without values: comparing would open it.
 GATEWAY_RECORDED: Final = [
-    "name",
-    "kind",
-    "preset",
-    "definition",
-    "url",
-    "username",
-    "options",
-    "concurrency",
-    "rate",
-    "carries",
-    "active",
-    "fallback",
+    *("name", "kind", "preset", "definition", "url", "username", "options"),
+    *("concurrency", "rate", "carries", "senders", "active", "fallback"),
 ]
 
 
@@ -44,7 +35,8 @@ class Gateway(models.Model):
     For the settings' gateway, `kind` and the connection fields are empty. A gateway of the kind `http` has the name of
     a preset or a description of its own, `definition`. What the description asks for is in `options`, and its secrets
     are in `secret`, as JSON. `fallback` sends its messages while it is stopped. `carries` lists the areas whose numbers
-    it takes (see `campaigns.gateways.areas`); empty: all.
+    it takes (see `campaigns.gateways.areas`); empty: all. `senders` lists the sender names that it allows, as
+    `Sender.to_json` returns them (see `campaigns.gateways.senders`).
 
     While `open_until` is set the circuit breaker is open: nothing is sent, except one probe at a time after that
     moment.
@@ -61,6 +53,9 @@ class Gateway(models.Model):
     concurrency = models.PositiveIntegerField(_("concurrent requests"), null=True, blank=True)
     rate = models.FloatField(_("speed limit, messages per second"), null=True, blank=True)
     carries = models.CharField(_("countries and prefixes"), max_length=1000, default="", db_default="", blank=True)
+    senders = models.JSONField(
+        _("sender names"), default=list, db_default=models.Value([], models.JSONField()), blank=True
+    )
     prices_changed_at = models.DateTimeField(null=True, editable=False)
     active = models.BooleanField(_("active"), default=True, db_default=True)
     fallback = models.ForeignKey(
@@ -76,6 +71,8 @@ class Gateway(models.Model):
     objects = GatewayQuerySet.as_manager()
 
     VERSIONED: ClassVar = GATEWAY_RECORDED
+
+    RECORDED_WORDS: ClassVar = {"senders": recorded_words}
 
     class Meta:
         verbose_name = _("gateway")

@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from accounts.models import User
 from campaigns.gateways.routing import Route
+from campaigns.gateways.senders import MAX_LENGTH
 from campaigns.states import CHARGED, QUARANTINED, RARE, RESENT, SUCCESS_PATH, MessageStatus
 from directory.models import Contact
 from project.core import clock
@@ -82,7 +83,8 @@ class Message(models.Model):
     """One contact in one run. Its primary key is the gateway's `msgId`: global and never reused.
 
     `phone`, `text` and `parts` are frozen at the first attempt, so that every retry sends the same payload. A
-    transactional message has them from the start, and no contact.
+    transactional message has them from the start, and no contact. `sender` is frozen, too, but another gateway chooses
+    its own. Before the first attempt it is the one that a user has chosen for a transactional message.
 
     Indexes use `listed_status`, which does not change when a request succeeds. PostgreSQL then writes a success as a
     heap-only tuple, without touching an index, at half the cost.
@@ -126,6 +128,7 @@ class Message(models.Model):
     route = models.CharField(max_length=40, null=True)  # noqa: DJ001
     # Its price in micros, set with each lease; null if no price is known.
     cost = models.BigIntegerField(null=True)
+    sender = models.CharField(_("sender name"), max_length=MAX_LENGTH, null=True)  # noqa: DJ001
     lease_token = models.UUIDField(null=True)
     leases = models.PositiveSmallIntegerField(default=0)
 
@@ -226,7 +229,7 @@ class ProviderId(models.Model):
     """A provider's own id of a message that it has accepted, or of one part of it.
 
     A table of its own keeps that of messages narrow. `delivered` is set for messages of several ids only: what became
-    of this part; null: nothing final yet.
+    of this part; null: nothing final yet. `pull_at` is when to ask the provider for its receipt; null: never.
     """
 
     gateway = models.CharField(max_length=40)
@@ -234,9 +237,13 @@ class ProviderId(models.Model):
     # Without a constraint in the database, a batch of ids needs no look at each message.
     message = models.ForeignKey(Message, on_delete=models.DO_NOTHING, related_name="provider_ids", db_constraint=False)
     delivered = models.BooleanField(null=True)
+    pull_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["provider_id", "gateway"], name="provider_id_once")]
+        indexes = [
+            models.Index(fields=["gateway", "pull_at"], condition=Q(pull_at__isnull=False), name="provider_id_pull")
+        ]
 
     def __str__(self) -> str:
         return self.provider_id

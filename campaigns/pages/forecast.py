@@ -17,6 +17,7 @@ from campaigns.gateways import registry
 from campaigns.gateways.protocol import Verdict
 from campaigns.metrics import GATEWAY_SECONDS
 from campaigns.models import Campaign, Run
+from campaigns.pages.senders import sender_words
 from campaigns.pages.wording import character_words, joined, moment_words, plan_words, takes_words, width_words
 from campaigns.placeholders import check_placeholders
 from campaigns.planning import recurrence
@@ -82,6 +83,8 @@ class Forecast:
     plan: str
     """One sentence; empty while the times are invalid."""
     details: str
+    sender: str
+    """The sender name, or a text for the default one; empty if there is none."""
     launch_warnings: list[LaunchWarning]
 
     @property
@@ -127,10 +130,12 @@ def forecast_of(plan: Campaign) -> Forecast:
         repeats=plan.repeat != Repeat.ONCE,
         plan=plan_words(plan) if has_times else "",
         details=" ".join(_details(plan, starts, rate, last)),
+        sender=sender_words(plan),
         launch_warnings=[
             *_warn_of_placeholders(plan),
             *(LaunchWarning(_gap_words(gap, preview.recipients)) for gap in preview.gaps),
             *_warn_of_gateway(plan),
+            *_warn_of_sender(plan),
             *(_warn_of_costs(plan, estimate) if estimate else ()),
             *_warn_of_audience(plan, distribution),
             *_warn_of_times(plan, starts, rate, last),
@@ -249,6 +254,14 @@ def _warn_of_gateway(plan: Campaign) -> Iterator[LaunchWarning]:
             _("The gateway %(name)s does not respond or is not in use. Messages wait until it works.")
             % {"name": plan.gateway}
         )
+
+
+def _warn_of_sender(plan: Campaign) -> Iterator[LaunchWarning]:
+    if plan.status not in (CampaignStatus.DRAFT, CampaignStatus.SCHEDULED):
+        return
+    problem = registry.sender_problem(plan.gateway, plan.sender)
+    if problem:
+        yield LaunchWarning(problem, prevents_launch=True)
 
 
 def _warn_of_costs(plan: Campaign, estimate: Estimate) -> Iterator[LaunchWarning]:

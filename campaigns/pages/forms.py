@@ -12,7 +12,9 @@ from django.utils.translation import pgettext_lazy
 from accounts.models import User
 from accounts.optimistic_locking import VersionedForm
 from campaigns.fields import COLUMNS, FIELDS, changeable_in, labels_of
+from campaigns.gateways.senders import MAX_LENGTH
 from campaigns.models import MAX_TEXT_LENGTH, Campaign, Gateway, Price
+from campaigns.pages.senders import sender_choices
 from campaigns.states import CampaignStatus, Repeat
 from campaigns.text import normalise
 from directory.audiences.audience import Audience
@@ -100,6 +102,12 @@ class CampaignForm(VersionedForm, AudienceForm):
         help_text=_("Leave empty for no limit."),
     )
     gateway = _gateway_field()
+    sender = forms.TypedChoiceField(
+        label=_("Sender name"),
+        required=False,
+        empty_value=None,
+        help_text=_("In countries where the gateway does not allow it, the gateway’s default is used."),
+    )
     budget = amount_field(
         _("Budget"), help_text=_("Sending pauses before the campaign would cost more. Leave empty for no limit.")
     )
@@ -116,6 +124,9 @@ class CampaignForm(VersionedForm, AudienceForm):
         self.offer(audience_filter)
         self.fields["rate_limit"].widget.attrs["step"] = "any"
         self.several_gateways = Gateway.objects.exclude(kind="").exists()
+        choices = sender_choices(campaign.sender if campaign else None)
+        self.fields["sender"].choices = choices  # type: ignore[attr-defined]
+        self.has_senders = len(choices) > 1
         self.priced = Price.objects.exists() or (campaign is not None and campaign.budget is not None)
         changeable = changeable_in(campaign.status) if campaign else INPUTS.keys()
         self.locked = INPUTS.keys() - changeable
@@ -203,7 +214,7 @@ def _shown(value: Any) -> Any:
 
 
 class SendTestForm(forms.Form):
-    """The phone for a test; in the composer also its current text and gateway."""
+    """The phone for a test; in the composer also its current text, gateway and sender name."""
 
     phone = forms.CharField(
         label=_("Phone"),
@@ -218,6 +229,7 @@ class SendTestForm(forms.Form):
                 max_length=MAX_TEXT_LENGTH, error_messages={"required": _("Enter the text first.")}
             )
             self.fields["gateway"] = _gateway_field()
+            self.fields["sender"] = forms.CharField(required=False, empty_value=None, max_length=MAX_LENGTH)
 
 
 class FilterForm(ListForm):

@@ -21,7 +21,6 @@ from accounts.audit_log import history_of
 from accounts.optimistic_locking import Stale
 from campaigns import services
 from campaigns.gateways import registry
-from campaigns.messages import transactional
 from campaigns.models import Campaign, Message
 from campaigns.pages import autosave
 from campaigns.pages.budgets import reached
@@ -301,10 +300,11 @@ def send_test(request: UserRequest, pk: int | None = None) -> HttpResponse:
     if form.is_valid():
         request.session[_LAST_PHONE] = form.cleaned_data["phone"]
         try:
-            if row is None:
-                sent = transactional.message_send(owner=request.user, **form.cleaned_data)
-            else:
-                sent = services.campaign_test(campaign=row, by=request.user, **form.cleaned_data)
+            phone, composed = form.cleaned_data["phone"], form.cleaned_data
+            tested = row or Campaign(
+                owner=request.user, text=composed["text"], gateway=composed["gateway"], sender=composed["sender"]
+            )
+            sent = services.campaign_test(campaign=tested, by=request.user, phone=phone)
         except ValidationError as error:
             form.add_error(None, error.messages)  # the campaign's text has no field here
     context = {"test_form": form, "test_url": request.path, "sent": sent}

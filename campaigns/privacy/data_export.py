@@ -23,7 +23,7 @@ def export_campaigns(user: User, **_kwargs: Any) -> dict[str, Any]:
 
 def export_messages(contact: Contact, **_kwargs: Any) -> dict[str, Any]:
     """Return sections of `directory.contacts.data_export`."""
-    names = ("id", "status", "reason", "text", "due_at", "changed_at")
+    names = ("id", "status", "reason", "sender", "text", "due_at", "changed_at")
     found = Message.objects.filter(pk__in=Message.objects.to(contact).values("pk")).order_by("-pk")
     return {
         "messages": [

@@ -8,11 +8,11 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple
 from urllib.parse import parse_qs, quote_plus, urlencode, urlsplit
-from xml.sax.saxutils import escape
 
 from campaigns.gateways.definitions.callbacks import OUR_ID, signature_of
 from campaigns.gateways.definitions.paths import Unreadable
 from campaigns.gateways.definitions.schema import Definition
+from campaigns.gateways.definitions.templates import xml_text
 from campaigns.sandbox.answers import CANNED, Answer
 from campaigns.sandbox.ledger import ACCEPTED, REPEAT, Message, digest_of
 from campaigns.sandbox.reading import RequestReader, shown_secrets
@@ -37,7 +37,7 @@ _CONTENT_TYPES: Final = {
 }
 _ENCODERS: Final[dict[str, Callable[[str], str]]] = {
     "json": lambda text: json.dumps(text)[1:-1],
-    "xml": escape,
+    "xml": xml_text,
     "form": quote_plus,
 }
 
@@ -67,7 +67,22 @@ class Dialect:
         self.definition, self._token = definition, token
         self._reader = RequestReader(definition.request)
         self._numbers = itertools.count(1)
+        self._pull = RequestReader(definition.pull) if definition.pull else None
         self._check = RequestReader(definition.check) if definition.check else None
+
+    def asked_for(self, method: str, url: str, body: bytes) -> str | None:
+        """Return the id whose receipt a request asks for; None if it is not such a request."""
+        found = self._pull and self._pull.variables(method, url, body)
+        return found.get("ids") if found else None
+
+    def pulled(self, provider_id: str, *, delivered: bool) -> Answer:
+        """Return the answer to a request for the receipt of one message."""
+        for example in self._examples("pulls"):
+            expected = example["expect"]
+            if len(expected) == 1 and expected[0]["delivered"] == delivered:
+                body = str(example["body"]).replace(str(expected[0]["id"]), provider_id)
+                return Answer(200, body.encode())
+        return CANNED["error"]
 
     def is_check(self, method: str, url: str, body: bytes) -> bool:
         """Whether this is the request that only checks the account."""

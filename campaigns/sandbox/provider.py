@@ -27,12 +27,22 @@ class Provider(Gateway):
         self.dialect, self.callback = dialect, callback
         self.reported = self.unreported = 0
         """How many receipts and incoming messages were accepted, and how many were given up."""
+        self._delivered: dict[str | None, bool] = {}
+        """What becomes of the accepted messages, by the provider's id, for those who ask."""
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def pending(self) -> bool:
+        """Whether receipts or incoming messages are on their way."""
+        return bool(self._tasks)
 
     async def receive(self, request: web.BaseRequest) -> web.StreamResponse:
         """Any request that is not one of the sandbox's own."""
         body = await request.read()
         method, url = request.method, str(request.rel_url)
+        asked = self.dialect.asked_for(method, url, body)
+        if asked in self._delivered:
+            return self.dialect.pulled(str(asked), delivered=self._delivered[asked])
         if self.dialect.read(method, url, body) is None and self.dialect.is_check(method, url, body):
             allowed = self.dialect.authorised(request.headers, url, body)
             return web.json_response({"balance": "100.00"}) if allowed else self.dialect.answer("unauthorized", [])
@@ -79,9 +89,10 @@ class Provider(Gateway):
     async def _report(self, sent: Sent, ids: list[str]) -> None:
         """Send the receipts of an accepted message: one for each id, in any order."""
         faults, callback = self.faults, sent.callback or self.callback
+        delivered = self._random.random() >= faults.undelivered
+        self._delivered |= dict.fromkeys(ids, delivered)
         if not callback or self._random.random() >= faults.receipts:
             return
-        delivered = self._random.random() >= faults.undelivered
         for provider_id in ids or [""]:
             request = self.dialect.receipt(provider_id, sent.message.id, callback, delivered=delivered)
             if request is None:

@@ -31,7 +31,7 @@ NETWORK_DELAY_SECONDS = 0.1
 
 
 class Due(NamedTuple):
-    """A due message. Its payload is empty until the first attempt."""
+    """A due message. Its payload is empty until the first attempt. `gateway_id` is the gateway that had it last."""
 
     id: int
     run_id: int
@@ -40,6 +40,8 @@ class Due(NamedTuple):
     phone: int | None
     text: str
     parts: int
+    gateway_id: str | None
+    sender: str | None
 
 
 class Recipient(NamedTuple):
@@ -69,6 +71,8 @@ class Leased(NamedTuple):
     """When the lease began to read, by the monotonic clock of the worker that holds it."""
     cost: int | None = None
     """The price of all parts in micros; None if it is not known."""
+    sender: str = ""
+    """The sender name; empty: none."""
 
 
 @dataclass(slots=True)
@@ -128,7 +132,15 @@ class Decisions:
             if self.budgets.take(campaign.pk, cost or 0):
                 owners = (row.id, row.run_id, campaign.pk, row.contact_id)
                 times = (deadline, self.leased_at)
-                self.leased.append(Leased(*owners, phone, text, parts, row.attempts + 1, *times, cost))
+                sender = self._sender(campaign, row, phone)
+                self.leased.append(Leased(*owners, phone, text, parts, row.attempts + 1, *times, cost, sender))
+
+    def _sender(self, campaign: Campaign, row: Due, phone: int) -> str:
+        """The sender name: as frozen if this gateway had the message last, or else what it allows for the phone."""
+        if row.phone is not None and row.gateway_id == self.route.gateway:
+            return row.sender or ""
+        wanted = row.sender if campaign.transactional else campaign.sender
+        return self.route.sender_of(phone, wanted or "")
 
     def _reroute(self, campaign: Campaign, row: Due, phone: int) -> None:
         """Leave the message to the gateway that carries its number; it fails if none does."""

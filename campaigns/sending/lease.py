@@ -29,7 +29,7 @@ from project.core.sql import execute, prefer_index_scans, table_rows
 
 SESSION_SECONDS = 20.0
 _MARGIN_SECONDS = 30.0
-_PAYLOAD = ("id", "phone", "text", "parts", "cost")
+_PAYLOAD = ("id", "phone", "text", "parts", "cost", "sender")
 
 
 def lease_seconds() -> float:
@@ -139,11 +139,13 @@ def _mark_leased(leased: list[Leased], token: UUID, moment: datetime, gateway: s
     """Mark the batch as leased, with its prices, and freeze its payloads: a retry has them already."""
     until = moment + timedelta(seconds=lease_seconds())
     Lease.objects.create(token=token, until=until, message_ids=[message.id for message in leased])
+    rows = ((m.id, m.phone, m.text, m.parts, m.cost, m.sender or None) for m in leased)
     execute(
         f"WITH {table('payload', _PAYLOAD)} "  # noqa: S608
         f"UPDATE {TABLE} SET status = 'sending', lease_token = %s, gateway_id = %s, "
         "attempts = attempts + 1, leases = leases + 1, "
-        "phone = payload.phone, text = payload.text, parts = payload.parts, cost = payload.cost "
+        "phone = payload.phone, text = payload.text, parts = payload.parts, cost = payload.cost, "
+        "sender = payload.sender "
         f"FROM payload WHERE {TABLE}.id = payload.id",
-        [*table_rows((m.id, m.phone, m.text, m.parts, m.cost) for m in leased), uuid(token), gateway],
+        [*table_rows(rows), uuid(token), gateway],
     )

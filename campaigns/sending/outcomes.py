@@ -90,8 +90,13 @@ def next_state(completed: Completed, moment: datetime, *, idempotent: bool, doub
     return NextState(MessageStatus.PENDING, moment + backoff(attempts), attempts)
 
 
-def record(token: UUID, batch: list[Completed], *, gateway: str, idempotent: bool) -> None:
-    """Write the outcomes of a batch, except of messages that the token no longer holds: another worker has them."""
+def record(
+    token: UUID, batch: list[Completed], *, gateway: str, idempotent: bool, pull_after: timedelta | None = None
+) -> None:
+    """Write the outcomes of a batch, except of messages that the token no longer holds: another worker has them.
+
+    `pull_after`: how long after acceptance the gateway has to be asked for receipts; None: it sends them.
+    """
     moment = now()
     sent = [completed for completed in batch if completed.sent]
     with transaction.atomic():
@@ -103,7 +108,7 @@ def record(token: UUID, batch: list[Completed], *, gateway: str, idempotent: boo
         accepted = [completed for completed in sent if completed.message.id in held]
         ids = {completed.message.id: completed.outcome.ids for completed in accepted if completed.outcome.ids}
         if ids:
-            provider_ids_add(gateway, ids)
+            provider_ids_add(gateway, ids, moment + pull_after if pull_after else None)
         set_costs({done.message.id: done.cost for done in accepted if done.cost != done.message.cost})
         messages_changed({completed.message.run_id for completed in batch}, held)
         _count(accepted, held_others, moment, gateway)
@@ -248,7 +253,7 @@ def _in_minute(change: Mapping[str, int]) -> dict[str, int]:
 def release(token: UUID, messages: list[Leased]) -> None:
     """Give back messages that were not sent, as if they had not been leased.
 
-    If a message was never attempted, its text is cleared, so that a change of the campaign's text still applies. A
+    If a message was never attempted, its payload is cleared, so that a change of the campaign's text still applies. A
     transactional message and a resent message keep theirs: they can't be rendered again.
     """
     ids = [message.id for message in messages]
@@ -263,7 +268,7 @@ def release(token: UUID, messages: list[Leased]) -> None:
         }
         attempted = Exists(Attempt.objects.filter(message=OuterRef("pk")))
         unattempted = held.filter(~attempted, attempts=1, contact__isnull=False, resend_of=None)
-        unattempted.update(**unleased, phone=None, text="", parts=0)
+        unattempted.update(**unleased, phone=None, text="", parts=0, sender=None)
         held.update(**unleased)
         changes: dict[int, Counter[str]] = defaultdict(Counter)
         for run_id, cost in rows:

@@ -24,6 +24,7 @@ from campaigns.sending.db_worker import DatabaseWorker, LeasedFromRun, Snapshot
 from campaigns.sending.decisions import Leased
 from campaigns.sending.lease import SESSION_SECONDS, lease_seconds
 from campaigns.sending.outcomes import Completed, record, release
+from campaigns.sending.pulling import FIRST_WAIT
 from campaigns.sending.rate_limit import AHEAD_SECONDS, RateLimiter, Reservation
 from campaigns.sending.transport import Transport
 from project.core.clock import recent_seconds
@@ -253,7 +254,7 @@ class SendSession:
         return recent and message.send_before > moment and message.run_id in self._sendable
 
     def _send(self, message: Leased, moment: float) -> None:
-        request = self.driver.build(message.id, message.phone, message.text)
+        request = self.driver.build(message.id, message.phone, message.text, message.sender)
         timeout = min(self.timeout, message.send_before - moment)
         self.transport.submit(InFlight(message, self.admission.probing, time.monotonic()), request, timeout)
         self.rate_limiter.spend()
@@ -295,7 +296,10 @@ class SendSession:
     def _record(self) -> None:
         batch, self.completed = self.completed, []
         self._recorded_at = time.monotonic()
-        self.db_worker.write(record, self.token, batch, gateway=self.driver.name, idempotent=self.driver.idempotent)
+        driver = self.driver
+        pull_after = FIRST_WAIT if driver.pull_batch else None
+        options = {"gateway": driver.name, "idempotent": driver.idempotent, "pull_after": pull_after}
+        self.db_worker.write(record, self.token, batch, **options)
         self.admission.report()
 
     def _give_back(self, messages: list[Leased]) -> None:

@@ -53,6 +53,7 @@ class AudienceForm(forms.Form):
     tags = forms.MultipleChoiceField(label=_("Tags"), required=False, widget=Chips("all-tags"))
     tags_match = forms.ChoiceField(
         label=_("Match selected tags"),
+        required=False,  # not on the page while there are no tags
         choices=[("any", _("Any")), ("all", _("All"))],
         initial="any",
         widget=Choice,
@@ -118,6 +119,10 @@ class AudienceForm(forms.Form):
         for row in _ROWS:
             self._check_condition(row)
         return cleaned
+
+    def clean_tags_match(self) -> str:
+        """Any of the tags, unless all are wanted."""
+        return self.cleaned_data["tags_match"] or "any"
 
     def audience(self) -> Audience:
         """Return the audience, as far as the input is valid."""

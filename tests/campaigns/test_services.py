@@ -13,7 +13,7 @@ from django_q.models import OrmQ
 
 from accounts.models import User
 from campaigns import services
-from campaigns.models import MAX_TEXT_LENGTH, Campaign, Message, Run
+from campaigns.models import MAX_TEXT_LENGTH, Campaign, Gateway, Message, Run
 from campaigns.planning.lifecycle import campaign_advance
 from campaigns.planning.recipients import freeze
 from campaigns.states import CampaignStatus
@@ -410,3 +410,48 @@ def test_the_refusal_of_a_duplicate_does_not_disclose_another_users_text(alice: 
         factories.campaign(bob, text=campaign.text)
     with pytest.raises(Conflict, match="same text"):
         factories.campaign(alice, text=campaign.text)
+
+
+@pytest.fixture
+def kannel(db: None) -> Gateway:
+    """A gateway that allows two sender names."""
+    senders = [{"name": "Vestnik", "countries": ["RU"]}, {"name": "Shop", "countries": []}]
+    return Gateway.objects.create(name="second", kind="kannel", senders=senders)
+
+
+class TestSender:
+    def test_it_is_checked_with_its_gateway(self, alice: User, kannel: Gateway) -> None:
+        campaign = factories.campaign(alice, draft=True, gateway=kannel, sender="Vestnik")
+        for changes in ({"sender": "Other"}, {"gateway": None}):
+            with pytest.raises(ValidationError) as refused:
+                services.campaign_update(campaign=campaign, by=alice, **changes)
+            assert refused.value.message_dict.keys() == {"sender"}
+        services.campaign_update(campaign=campaign, by=alice, gateway=None, sender=None)
+        services.campaign_update(campaign=campaign, by=alice, gateway=kannel, sender="Shop")
+        campaign.refresh_from_db()
+        assert (campaign.gateway_id, campaign.sender) == ("second", "Shop")
+
+    def test_it_is_fixed_by_the_start(self, alice: User, kannel: Gateway) -> None:
+        campaign = factories.campaign(alice, gateway=kannel, sender="Vestnik")
+        campaign_advance(campaign.pk)
+        with pytest.raises(Conflict, match="sender"):
+            services.campaign_update(campaign=campaign, by=alice, sender="Shop")
+
+    def test_a_name_that_is_no_longer_allowed_prevents_the_launch_but_no_other_change(
+        self, alice: User, kannel: Gateway
+    ) -> None:
+        campaign = factories.campaign(alice, draft=True, gateway=kannel, sender="Vestnik")
+        Gateway.objects.update(senders=[])
+        services.campaign_update(campaign=campaign, by=alice, name="Renamed")
+        campaign.refresh_from_db()
+        with pytest.raises(ValidationError, match="no sender names"):
+            services.campaign_launch(campaign=campaign, by=alice)
+        with pytest.raises(ValidationError, match="no sender names"):
+            services.campaign_test(campaign=campaign, by=alice, phone=79161234567)
+        assert services.campaign_duplicate(campaign=campaign, by=alice).sender is None
+
+    def test_a_copy_has_it_and_it_makes_no_difference_to_duplicates(self, alice: User, kannel: Gateway) -> None:
+        campaign = factories.campaign(alice, gateway=kannel, sender="Vestnik")
+        assert services.campaign_duplicate(campaign=campaign, by=alice).sender == "Vestnik"
+        with pytest.raises(Conflict):
+            factories.campaign(alice, text=campaign.text, gateway=kannel, sender="Shop")

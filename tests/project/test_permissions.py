@@ -129,6 +129,7 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
     "retry_message": (changes(202, other=403), None),
     "mark_message": (changes(200, other=403), {"status": "sent"}),
     "list_gateways": (row(other=403, owner=403, admin=200), None),
+    "list_presets": (row(other=403, owner=403, admin=200), None),
     "create_gateway": (
         row(other=403, owner=403, admin=201),
         {"name": "second", "kind": "probe", "url": "https://8.8.8.8/v1"},

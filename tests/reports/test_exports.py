@@ -99,16 +99,18 @@ def test_a_pending_message_has_its_contacts_phone(alice: User) -> None:
 
 def test_files_have_exact_costs_of_what_a_gateway_may_charge_for(alice: User) -> None:
     campaign, run = started(alice, contacts=4)
-    Message.objects.filter(run=run).update(cost=12_500, gateway="probe")
+    Message.objects.filter(run=run).update(cost=12_500, gateway="probe", sender="Shop")
     settle(run, 1, MessageStatus.DELIVERED)
     settle(run, 1, MessageStatus.UNKNOWN)
     settle(run, 1, MessageStatus.FAILED, "http_400")
     spend(run, "0.0125", 2)
     address = f"/reports/campaigns/{campaign.pk}/messages"
     lines = content(alice, f"{address}.csv").decode().splitlines()
-    assert [line.split(",")[-2:] for line in lines[1:]] == [["probe", "0.0125"]] * 2 + [["probe", ""]] * 2
+    assert [line.split(",")[-3:] for line in lines[1:]] == [["probe", "0.0125", "Shop"]] * 2 + [
+        ["probe", "", "Shop"]
+    ] * 2
     sheet = openpyxl.load_workbook(BytesIO(content(alice, f"{address}.xlsx"))).active
-    assert [row[-1] for row in sheet.iter_rows(values_only=True)] == ["cost", 0.0125, 0.0125, None, None]
+    assert [row[-2] for row in sheet.iter_rows(values_only=True)] == ["cost", 0.0125, 0.0125, None, None]
     header, campaign_line = content(alice, "/reports/campaigns.csv").decode().splitlines()
     assert (header.split(",")[-1], campaign_line.split(",")[-1]) == ("cost", "0.025")
     _other, _run = started(alice)

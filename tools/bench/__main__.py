@@ -6,7 +6,20 @@ from collections.abc import Callable
 
 from tools.bench.database import database
 
-NAMES = ["throughput", "whole", "slow", "scale", "rates", "many", "starts", "beside", "api", "urgent", "pages"]
+NAMES = [
+    "throughput",
+    "providers",
+    "whole",
+    "slow",
+    "scale",
+    "rates",
+    "many",
+    "starts",
+    "beside",
+    "api",
+    "urgent",
+    "pages",
+]
 OWN_DATA = ["directory", "reports", "browser"]
 """Benchmarks that need none of the prepared contacts."""
 
@@ -54,6 +67,7 @@ def main() -> None:
         figures.prepare(max(number, options.scale or 0, api.MESSAGES if "urgent" in chosen else 0))
         parts: dict[str, Callable[[], None]] = {
             "throughput": lambda: figures.throughput(number),
+            "providers": lambda: figures.providers(number),
             "whole": lambda: timing.whole(number),
             "slow": lambda: figures.slow_gateway(number),
             "scale": lambda: figures.scale(number // 6, options.scale or number),

@@ -25,13 +25,34 @@ from django.utils.timezone import now  # noqa: E402
 
 from accounts.models import ApiToken, User  # noqa: E402
 from campaigns import services  # noqa: E402
-from campaigns.models import Campaign, Run  # noqa: E402
+from campaigns.models import Campaign, Gateway, Run  # noqa: E402
 from campaigns.planning.recipients import freeze  # noqa: E402
 from directory.audiences.audience import Audience  # noqa: E402
 from directory.models import Contact  # noqa: E402
 from tools.bench import baselines, sinks  # noqa: E402
 
 TASKS = 500
+_DESCRIPTION = """
+version = 1
+label = "Bench"
+idempotent = true
+[request]
+url = "{{url}}/provider"
+auth = {{type = "bearer", token = "bench"}}
+[request.json]
+to = "{{phone_plus}}"
+text = "{{text}}"
+reference = "{{id}}"
+status_url = "{{callback}}"
+[answer]
+body = "json"
+{ids}
+[[answer.rules]]
+status = ["2xx"]
+path = "message.id"
+exists = true
+outcome = "accepted"
+"""
 
 
 def figure(name: str, value: float, unit: str, **more: float) -> None:
@@ -58,8 +79,8 @@ def prepare(number: int) -> None:
         cursor.execute("ANALYZE")
 
 
-def make_run(number: int) -> Run:
-    """Create a running campaign for that many contacts."""
+def make_run(number: int, gateway: Gateway | None = None) -> Run:
+    """Create a running campaign for that many contacts; without `gateway`, through the settings' gateway."""
     contacts = Contact.objects.order_by("pk")
     contacts.update(is_active=True)
     if number < contacts.count():
@@ -71,15 +92,16 @@ def make_run(number: int) -> Run:
         text=baselines.TEXT,
         audience=Audience(),
         ends_at=now() + timedelta(hours=1),
+        gateway=gateway,
     )
     Campaign.objects.filter(pk=campaign.pk).update(status="running")
     campaign.refresh_from_db()
     return Run.objects.create(campaign=campaign, occurrence=campaign.starts_at)
 
 
-def frozen_run(number: int) -> tuple[Run, float]:
+def frozen_run(number: int, gateway: Gateway | None = None) -> tuple[Run, float]:
     """Create a run with its messages; returns it with the seconds for the messages."""
-    run = make_run(number)
+    run = make_run(number, gateway)
     started = time.perf_counter()
     freeze(run)
     seconds = time.perf_counter() - started
@@ -159,6 +181,27 @@ def throughput(number: int) -> None:
             "messages/s",
             of_silent=logged["rate"] / silent["rate"],
         )
+
+
+def providers(number: int) -> None:
+    """Measure gateways with a description, with and without ids of the provider, in turn with probe."""
+    with sinks.fast() as url:
+        address = url.removesuffix("/v1")
+        gateways: dict[str, Gateway | None] = {"probe": None}
+        for name, ids in (("plain", ""), ("with-ids", 'ids = "message.id"')):
+            row = Gateway(name=name, kind="http", url=address, definition=_DESCRIPTION.format(ids=ids))
+            row.save()
+            gateways[name] = row
+        rates: dict[str, list[float]] = {name: [] for name in gateways}
+        for _round in range(3):
+            for name, gateway in gateways.items():
+                run, _seconds = frozen_run(number, gateway)
+                rates[name].append(send(run, url, BENCH_GATEWAY=name if gateway else "")["rate"])
+        probe = statistics.median(rates.pop("probe"))
+        figure("probe", probe, "messages/s")
+        for name, measured in rates.items():
+            rate = statistics.median(measured)
+            figure(f"provider by description, {name}", rate, "messages/s", of_probe=rate / probe)
 
 
 def slow_gateway(number: int) -> None:

@@ -18,6 +18,7 @@ http {{
   fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
   server {{
     listen 127.0.0.1:{port} backlog=4096; default_type application/json;
+    location /provider {{ return 201 '{{"message": {{"id": "$request_id"}}}}'; }}
     location / {{ return 200 '{{"code": 0, "message": "OK"}}'; }}
   }}
 }}

@@ -3,8 +3,9 @@
 import hashlib
 import hmac
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 from typing import Any, Final, NamedTuple
 
 from campaigns.gateways.definitions.answers import MAX_ID_LENGTH, find, fits
@@ -54,7 +55,7 @@ def reported(definition: Definition, callback: Callback) -> Reported:
         for item in items:
             if isinstance(table, ReceiptsTable) and _is_receipt(table, item):
                 understood = "receipt"
-                receipts += filter(None, [receipt_of(table, item)])
+                receipts += filter(None, [_receipt_of(table, item)])
             elif isinstance(table, IncomingTable) and _is_incoming(table, item):
                 understood = "incoming"
                 incoming.append(_incoming_of(table, item))
@@ -63,13 +64,16 @@ def reported(definition: Definition, callback: Callback) -> Reported:
     return Reported(receipts, incoming)
 
 
-def pulled(table: ReceiptsTable, body: bytes) -> list[Receipt]:
-    """Return the final receipts in the answer to a request for receipts. Raises InvalidReceipt."""
+def pulled(table: ReceiptsTable, body: bytes, only_id: str = "") -> list[Receipt]:
+    """Return the final receipts in the answer to a request for receipts. Raises InvalidReceipt.
+
+    `only_id` is the provider's id that was asked for if there is only one.
+    """
     try:
         items = _items(table, Callback({}, body))
     except Unreadable as error:
         raise InvalidReceipt(str(error)) from error
-    return [receipt for item in items if _is_receipt(table, item) and (receipt := receipt_of(table, item))]
+    return [receipt for item in items if (receipt := _receipt_of(table, item, only_id))]
 
 
 def is_signed(signature: Signature, key: str, callback: Callback) -> bool:
@@ -85,6 +89,15 @@ def signature_of(signature: Signature, key: str, body: bytes) -> str:
     """Return the HMAC of a body as the header has it, without the prefix."""
     digest = hmac.new(key.encode(), body, getattr(hashlib, signature.algorithm)).digest()
     return digest.hex() if signature.encoding == "hex" else b64encode(digest).decode()
+
+
+def is_from(networks: Collection[str], address: str) -> bool:
+    """Whether an IP address is in one of these networks."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return False
+    return any(found in ip_network(network) for network in networks)
 
 
 def _items(table: ReceiptsTable | IncomingTable, callback: Callback) -> list[_Item]:
@@ -111,11 +124,12 @@ def _is_incoming(table: IncomingTable, item: _Item) -> bool:
     return bool(item.text(table.phone)) and path is not None and bool(find(path, item.data, item.query))
 
 
-def receipt_of(table: ReceiptsTable, item: _Item) -> Receipt | None:
-    """Return the receipt in an item; None if its status is not final, or no id is in it."""
+def _receipt_of(table: ReceiptsTable, item: _Item, only_id: str = "") -> Receipt | None:
+    """The receipt in an item; None if its status is not final, or no id is in it."""
     status, error = item.text(table.status), item.text(table.error)
     delivered = status in table.delivered
-    ours, theirs = _our_id(item.text(table.message) or item.query.get(OUR_ID, "")), item.text(table.id)[:MAX_ID_LENGTH]
+    ours = _our_id(item.text(table.message) or item.query.get(OUR_ID, ""))
+    theirs = item.text(table.id)[:MAX_ID_LENGTH] or only_id
     if not (delivered or status in table.undelivered) or not (ours or theirs):
         return None
     reason = "" if delivered else _reason(table, error, status)

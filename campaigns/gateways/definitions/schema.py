@@ -3,6 +3,7 @@
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date
+from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
@@ -65,6 +66,11 @@ def _path(value: Any) -> Path:
     if not isinstance(value, str):
         raise ValueError("A path is a text.")  # noqa: TRY004 — pydantic reports no other error
     return Path(value)
+
+
+def _network(text: str) -> str:
+    ip_network(text)
+    return text
 
 
 def _one_line(text: str) -> str:
@@ -250,6 +256,7 @@ class CallbacksTable(_Table):
 
     answer: AnswerBack | None = None
     signature: Signature | None = None
+    addresses: list[Annotated[str, AfterValidator(_network)]] = []
 
 
 class PullTable(RequestTable):

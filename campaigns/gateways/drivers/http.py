@@ -1,10 +1,10 @@
 """The `http` gateway: any provider with an HTTP API, as its description says (docs/providers.md)."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
 from campaigns.gateways.definitions.answers import outcome_of
-from campaigns.gateways.definitions.callbacks import OUR_ID, is_signed, reported
+from campaigns.gateways.definitions.callbacks import OUR_ID, is_from, is_signed, pulled, reported
 from campaigns.gateways.definitions.requests import Outgoing, RequestBuilder
 from campaigns.gateways.definitions.schema import Definition
 from campaigns.gateways.protocol import (
@@ -15,6 +15,7 @@ from campaigns.gateways.protocol import (
     Driver,
     InvalidReceipt,
     Outcome,
+    Receipt,
     Reported,
     Request,
     Verdict,
@@ -58,6 +59,8 @@ class Http(Driver):
         super().__init__(connection.name, self._sending.headers)
         self.method = definition.request.method
         self.idempotent, self.max_parts = definition.idempotent, definition.max_parts
+        self._pulling = RequestBuilder(definition.pull, self._fields) if definition.pull else None
+        self.pull_batch = definition.pull.batch if definition.pull else 0
         self.has_senders = definition.sender != "unsupported"
         self._callback = f"{connection.callback}&{OUR_ID}="
         back = definition.callbacks.answer
@@ -92,9 +95,24 @@ class Http(Driver):
             return outcome.reason
         return super().checked(answer)
 
+    def pull(self, ids: Sequence[str]) -> Request:
+        """Build the request by `[pull]`."""
+        table, builder = self._definition.pull, self._pulling
+        assert table is not None and builder is not None  # noqa: PT018, S101 — `pull_batch` is not 0
+        request = builder.build(Outgoing(ids=table.separator.join(ids)))
+        return request._replace(method=builder.method, headers=builder.headers)
+
+    def pulled(self, ids: Sequence[str], body: bytes) -> list[Receipt]:
+        """Read the answer by `[pull.receipts]`; an answer about one message need not repeat its id."""
+        assert self._definition.pull is not None  # noqa: S101 — `pull_batch` is not 0
+        receipts = pulled(self._definition.pull.receipts, body, ids[0] if len(ids) == 1 else "")
+        return [receipt for receipt in receipts if receipt.provider_id in ids]
+
     def parse_callback(self, callback: Callback) -> Reported:
-        """Return receipts and incoming messages; the signature is checked if the gateway has its key."""
-        signature = self._definition.callbacks.signature
+        """Return receipts and incoming messages, after the signature (if its key is known) and the address fit."""
+        signature, addresses = self._definition.callbacks.signature, self._definition.callbacks.addresses
+        if addresses and not is_from(addresses, callback.address):
+            raise InvalidReceipt("This address is not the provider's.")
         key = signature and self._fields[signature.field]
         if signature and key and not is_signed(signature, key, callback):
             raise InvalidReceipt("The signature is wrong.")

@@ -48,6 +48,7 @@ class Kannel(Driver):
     label = "Kannel"
     idempotent = False
     needs_username = True
+    has_senders = True
     method = "GET"
     max_parts = 10  # `max-messages` in docs/gateways.md: Kannel drops further parts and still answers 202
     accepts_by_status = frozenset({202})
@@ -80,11 +81,12 @@ class Kannel(Driver):
         return cls(connection.url, connection.username, connection.secret, connection.callback, name=connection.name)
 
     def build(self, message_id: int, phone: int, text: str, sender: str = "") -> Request:
-        """Build the request; UCS-2 only if the text needs it."""
+        """Build the request; UCS-2 only if the text needs it. Without `from` Kannel uses its `default-sender`."""
         callback = quote(f"{self._callback}{message_id}", safe="")
         coding = "&coding=2" if beyond_gsm7(text) else ""
+        origin = f"&from={quote(sender, safe='')}" if sender else ""
         words = quote(text.encode("utf-8", "replace"), safe="")
-        return Request(f"{self._url}{coding}&to={phone}&dlr-url={callback}&text={words}")
+        return Request(f"{self._url}{coding}{origin}&to={phone}&dlr-url={callback}&text={words}")
 
     def check(self) -> Request:
         """A request without a recipient."""

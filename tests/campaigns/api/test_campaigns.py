@@ -10,7 +10,7 @@ from django.utils.timezone import now
 
 from accounts.models import User
 from accounts.optimistic_locking import version_of
-from campaigns.models import Attempt, Campaign, Message, Price, Run
+from campaigns.models import Attempt, Campaign, Gateway, Message, Price, Run
 from campaigns.planning.recipients import freeze
 from campaigns.states import CampaignStatus, MessageStatus
 from directory.audiences.audience import Audience
@@ -94,6 +94,7 @@ class TestCreate:
             "owner": alice.pk,
             "finished_at": None,
             "gateway": None,
+            "sender": None,
             "version": version_of(row),
         }
         assert ApiClient(alice).get(f"/campaigns/{row.pk}").json() == {**body, **times}
@@ -107,6 +108,17 @@ class TestCreate:
     def test_null_means_omitted(self, alice: User) -> None:
         body = post(ApiClient(alice), **SHORT, starts_at=None, window=None, rate_limit=None).json()
         assert (body["window"], body["rate_limit"]) == (None, None)
+
+    def test_the_sender_is_one_that_the_gateway_allows(self, alice: User) -> None:
+        Gateway.objects.create(name="second", kind="kannel", senders=[{"name": "Vestnik", "countries": ["RU"]}])
+        client = ApiClient(alice)
+        body = post(client, **SHORT, gateway="second", sender="Vestnik").json()
+        assert body["sender"] == client.get(f"/campaigns/{body['id']}").json()["sender"] == "Vestnik"
+        for draft in ("draft", "scheduled"):
+            refused = post(client, **{**SHORT, "text": draft}, gateway="second", sender="Shop", status=draft)
+            assert (refused.status_code, refused.json()["detail"][0]["loc"]) == (422, ["body", "sender"])
+            assert "It allows: Vestnik" in refused.json()["detail"][0]["msg"]
+        assert post(client, **{**SHORT, "text": "Other"}, sender="Vestnik").status_code == 422
 
     def test_a_draft_is_not_started(self, alice: User) -> None:
         assert post(ApiClient(alice), **SHORT, status="draft").json()["status"] == "draft"

@@ -25,6 +25,7 @@ FIELDS = [
     "window",
     "repeat",
     "rate_limit",
+    "sender",
     "status",
     "no_such_field",
     "\ud800",

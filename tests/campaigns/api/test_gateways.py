@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from auditlog.models import LogEntry
+from django.conf import LazySettings
 
 from accounts.models import User
 from campaigns.models import Gateway, GatewayHour, Price
@@ -104,6 +105,60 @@ def test_a_check_says_what_is_wrong(client: ApiClient) -> None:
     assert answer.status_code == 200, answer.content
     assert (answer.json()["ok"], answer.json()["reason"]) == (False, "unreachable")
     assert answer.json()["message"]
+
+
+SENDERS = [{"name": "Vestnik", "countries": ["KZ", "RU"]}, {"name": "12345", "countries": []}]
+
+
+def test_sender_names_are_entered_in_order_and_recorded(client: ApiClient) -> None:
+    answer = create(
+        client, kind="kannel", username="u", senders=[{**SENDERS[0], "countries": ["ru", "KZ"]}, SENDERS[1]]
+    )
+    assert answer.status_code == 201, answer.content
+    assert answer.json()["senders"] == Gateway.objects.get(name="second").senders == SENDERS
+    assert patch(client, "second", rate=1.5).json()["senders"] == SENDERS
+    version = client.get("/gateways/second").json()["version"]
+    changed = patch(client, "second", senders=[{"name": "Shop"}]).json()
+    assert changed["senders"] == [{"name": "Shop", "countries": []}]
+    assert changed["version"] != version
+    entries = LogEntry.objects.get_for_object(Gateway.objects.get(name="second"))
+    assert ["senders"] in [list(entry.changes) for entry in entries]
+
+
+def test_sender_names_of_the_settings_gateway(client: ApiClient, settings: LazySettings) -> None:
+    assert patch(client, "probe", senders=SENDERS).status_code == 422
+    settings.GATEWAY = "kannel"
+    assert patch(client, "kannel", senders=SENDERS).json()["senders"] == SENDERS
+
+
+def test_a_gateway_that_takes_no_sender_names_refuses_them(client: ApiClient) -> None:
+    assert create(client, senders=SENDERS).json()["detail"][0]["loc"] == ["body", "senders"]
+    create(client)
+    assert patch(client, "second", senders=SENDERS).json()["detail"][0]["loc"] == ["body", "senders"]
+    assert patch(client, "second", senders=[]).status_code == 200
+    assert patch(client, "second", kind="kannel", username="u", senders=SENDERS).json()["senders"] == SENDERS
+    assert patch(client, "second", kind="probe").status_code == 422
+    assert patch(client, "second", kind="probe", senders=[]).json()["senders"] == []
+
+
+@pytest.mark.parametrize(
+    "senders",
+    [
+        ["Vestnik"],
+        [{"name": "ab"}],
+        [{"name": "Vestnik: RU"}],
+        [{"name": "Shop\nVestnik"}],
+        [{"name": "Вестник"}],
+        [{"name": "Vestnik", "countries": ["XX"]}],
+        [{"name": "Vestnik", "countries": ["Russia"]}],
+        [{"name": "Vestnik", "countries": "RU"}],
+        [{"name": "Vestnik"}, {"name": "Vestnik", "countries": ["RU"]}],
+        [{"name": f"Shop {n}"} for n in range(101)],
+        None,
+    ],
+)
+def test_strange_sender_names_are_refused(client: ApiClient, senders: Any) -> None:
+    assert create(client, kind="kannel", username="u", senders=senders).status_code == 422
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from accounts.models import User
 from campaigns.messages.transactional import message_send
-from campaigns.models import Campaign, Message
+from campaigns.models import Campaign, Gateway, Message
 from campaigns.planning.lifecycle import campaign_advance
 from campaigns.states import MessageStatus
 from tests import factories
@@ -31,6 +31,43 @@ def unknown_message(alice: User) -> Message:
     return settle(run, 1, MessageStatus.UNKNOWN, "quarantined")[0]
 
 
+@pytest.fixture
+def kannel(db: None) -> Gateway:
+    """A gateway that allows sender names."""
+    senders = [{"name": "Shop", "countries": []}, {"name": "Vestnik", "countries": ["RU"]}]
+    return Gateway.objects.create(name="second", kind="kannel", senders=senders)
+
+
+class TestSender:
+    def test_one_that_the_gateway_allows_for_the_phone(self, alice: User, kannel: Gateway) -> None:
+        client, body = ApiClient(alice), {"text": "Hello", "gateway": "second"}
+        answer = post(client, "/messages", **body, phone="79161234567", sender="Vestnik")
+        assert answer.status_code == 202, answer.content
+        assert client.get(f"/messages/{answer.json()['id']}").json()["sender"] == "Vestnik"
+        usual = post(client, "/messages", **body, phone="79161234567").json()["id"]
+        assert client.get(f"/messages/{usual}").json()["sender"] is None
+
+    @pytest.mark.parametrize(
+        ("phone", "changes", "reason"),
+        [
+            ("79161234567", {"sender": "Other"}, "It allows: Shop, Vestnik"),
+            ("77011234567", {"sender": "Vestnik"}, "in the phone’s country"),
+            ("79161234567", {"sender": "Shop", "gateway": None}, "has no sender names"),
+            ("79161234567", {"sender": ""}, "at least 3"),
+            ("79161234567", {"sender": 12345}, "valid string"),
+        ],
+    )
+    def test_any_other_is_refused(
+        self, alice: User, kannel: Gateway, phone: str, changes: dict[str, Any], reason: str
+    ) -> None:
+        body = {"text": "Hello", "gateway": "second", "phone": phone, **changes}
+        answer = post(ApiClient(alice), "/messages", **body)
+        assert answer.status_code == 422
+        [error] = answer.json()["detail"]
+        assert (error["loc"], reason in error["msg"]) == (["body", "sender"], True), error
+        assert not Message.objects.exists()
+
+
 class TestTest:
     def test_it_answers_at_once_and_can_be_read_until_it_is_sent(self, alice: User) -> None:
         campaign = factories.campaign(alice, text="Hello {first_name|friend}", draft=True)
@@ -41,6 +78,11 @@ class TestTest:
         data = client.get(f"/messages/{answer.json()['id']}").json()
         assert (data["phone"], data["text"], data["status"]) == ("79991234567", "Hello friend", "pending")
         assert (data["campaign"], data["run"], data["contact"]) == (None, None, None)
+
+    def test_it_has_the_campaigns_sender(self, alice: User, kannel: Gateway) -> None:
+        campaign = factories.campaign(alice, draft=True, gateway=kannel, sender="Vestnik")
+        answer = post(ApiClient(alice), f"/campaigns/{campaign.pk}/test", phone="79991234567")
+        assert ApiClient(alice).get(f"/messages/{answer.json()['id']}").json()["sender"] == "Vestnik"
 
     def test_transactional_messages_are_in_no_list_or_figure_of_campaigns(self, alice: User) -> None:
         campaign, client = factories.campaign(alice, draft=True), ApiClient(alice)

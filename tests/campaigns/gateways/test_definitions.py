@@ -75,6 +75,7 @@ class TestLoading:
             ),
             (minimal(rest=field("text")), "is the name of a variable"),
             (minimal(rest='[callbacks.signature]\nheader = "X"\nfield = "key"'), "name of a secret field"),
+            (minimal(rest='[callbacks]\naddresses = ["300.1.1.1"]'), "callbacks.addresses.0"),
             ("#" * (MAX_LENGTH + 1), "characters"),
             ("a = " + "[" * 5000, "not TOML"),
         ],
@@ -406,6 +407,15 @@ required = false
         for wrong in ("", "sha256=", right[:-1] + "x", right.removeprefix("sha256=")[:-2]):
             with pytest.raises(InvalidReceipt, match="signature"):
                 driver.parse_callback(Callback({}, body, {"x-signature": wrong}))
+
+    def test_other_addresses_are_refused(self) -> None:
+        rest = self.REST.replace("[callbacks]\n", '[callbacks]\naddresses = ["203.0.113.0/24", "2001:db8::1"]\n')
+        driver, body = provider(minimal(rest=rest)), b'{"results": [{"id": "a", "status": "DELIVRD"}]}'
+        for address in ("203.0.113.7", "2001:db8::1"):
+            assert driver.parse_callback(Callback({}, body, address=address)).receipts
+        for address in ("203.0.114.7", "2001:db8::2", "", "x"):
+            with pytest.raises(InvalidReceipt, match="address"):
+                driver.parse_callback(Callback({}, body, address=address))
 
     def test_the_answer_that_the_provider_expects(self) -> None:
         assert self.driver().acknowledgement == Acknowledgement(202, "text/xml", "<ok/>")

@@ -197,6 +197,12 @@ class TestKannel:
             "dlr-url": "https://sms.example.org/api/v1/callbacks/k?key=K&status=%d&message=7",
         }
 
+    @pytest.mark.parametrize("sender", ["Vest & Nik", "+12025550123", "4711"])
+    def test_a_sender_name_is_sent_along(self, kannel: Kannel, sender: str) -> None:
+        query = dict(parse_qsl(urlsplit(kannel.build(7, 79991234567, "Hello", sender).url).query))
+        assert query["from"] == sender
+        assert "from=" not in kannel.build(7, 79991234567, "Hello").url
+
     def test_a_gsm_7_text_has_no_coding(self, kannel: Kannel) -> None:
         assert "coding" not in kannel.build(7, 79991234567, "Hello {€}").url
 

@@ -108,6 +108,14 @@ def test_incoming_messages_are_read(definition: Definition, example: dict[str, A
     assert [{key: row[key] for key in want} for row, want in zip(found, expected, strict=True)] == expected
 
 
+@pytest.mark.parametrize(("definition", "example"), list(examples("pulls")))
+def test_pulled_receipts_are_read(definition: Definition, example: dict[str, Any]) -> None:
+    driver, ids = driver_for(definition), [row["id"] for row in example["expect"]] or ["30"]
+    assert ids[0] in driver.pull(ids).url + driver.pull(ids).body.decode()
+    found = [{"id": r.provider_id, "delivered": r.delivered} for r in driver.pulled(ids, body_of(example))]
+    assert found == example["expect"]
+
+
 def callback_of(example: dict[str, Any]) -> Callback:
     headers = {name.lower(): value for name, value in example.get("headers", {}).items()}
     return Callback({k: str(v) for k, v in example.get("query", {}).items()}, body_of(example), headers)

@@ -95,6 +95,47 @@ def test_a_fallback_takes_everything_that_its_gateway_takes(second: Gateway, adm
     assert client.post(PAGE, form(secret="", carries="7")).status_code == 302
 
 
+def kannel(**changes: str) -> dict[str, str]:
+    return form(kind="kannel", username="u", **changes)
+
+
+def test_the_sender_names_of_a_gateway_are_entered_one_per_line(admin: User) -> None:
+    client = browser(admin)
+    client.post("/gateways/new/", kannel(senders="Vestnik: ru KZ\r\n12345\r\n"))
+    row = Gateway.objects.get(pk="second")
+    assert row.senders == [{"name": "Vestnik", "countries": ["KZ", "RU"]}, {"name": "12345", "countries": []}]
+    assert "Vestnik: KZ, RU\n12345</textarea>" in client.get(PAGE).content.decode()
+    assert client.post(PAGE, kannel(secret="", senders="")).status_code == 302
+    assert dict(history_of(row)[0].changes) == {"sender names": Change("Vestnik: KZ, RU; 12345", "")}
+    assert "<del>Vestnik: KZ, RU; 12345</del>" in client.get(PAGE).content.decode()
+    row.refresh_from_db()
+    assert row.senders == []
+
+
+def test_a_wrong_line_of_sender_names_is_named(admin: User) -> None:
+    page = browser(admin).post("/gateways/new/", kannel(senders="Vestnik\nShop: Narnia\nab")).content.decode()
+    assert "id_senders_error" in page
+    assert "Line 2, “Shop: Narnia”: “NARNIA” is not a country code" in page
+    assert "Line 3, “ab”: A sender name has" in page
+    assert not Gateway.objects.exclude(kind="").exists()
+
+
+def test_only_gateways_that_take_sender_names_offer_them(second: Gateway, admin: User, settings: LazySettings) -> None:
+    client = browser(admin)
+    providers = {"kannel": True, "twilio": True, "probe": False}
+    for provider, offered in providers.items():
+        page = client.get(f"/gateways/new/?provider={provider}").content.decode()
+        assert ('name="senders"' in page) is offered
+    assert 'name="senders"' not in client.get(PAGE).content.decode()
+    assert 'name="senders"' not in client.get("/gateways/probe/").content.decode()
+    refused = client.post("/gateways/new/", form(name="third", senders="Vestnik")).content.decode()
+    assert "takes no sender names" in refused
+    settings.GATEWAY = "kannel"
+    assert 'name="senders"' in client.get("/gateways/kannel/").content.decode()
+    client.post("/gateways/kannel/", {"carries": "", "fallback": "", "senders": "Vestnik"})
+    assert Gateway.objects.get(pk="kannel").senders == [{"name": "Vestnik", "countries": []}]
+
+
 def test_only_the_route_of_the_settings_gateway_can_be_edited(second: Gateway, admin: User) -> None:
     page = browser(admin).get("/gateways/probe/").content.decode()
     assert "GATEWAY_URL" in page

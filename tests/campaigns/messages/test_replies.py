@@ -303,3 +303,15 @@ class TestAnswers:
         gateways = dict(Message.objects.values_list("phone", "run__campaign__gateway"))
         assert gateways == {PHONE: second.pk, OTHER: None}
         assert sorted(Run.objects.values_list("pending", flat=True)) == [1, 1]
+
+    @pytest.mark.parametrize(("allowed", "sender"), [("+4711", "+4711"), ("4711", "4711"), ("Shop", None)])
+    def test_its_sender_is_where_the_keyword_was_sent_to(self, admin: User, allowed: str, sender: str | None) -> None:
+        Gateway.objects.create(
+            name="second",
+            kind="kannel",
+            url="https://8.8.8.8",
+            secret="s",
+            senders=[{"name": allowed, "countries": []}],
+        )
+        receive("stop", gateway="second")
+        assert Message.objects.get().sender == sender

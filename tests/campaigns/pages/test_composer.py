@@ -42,6 +42,14 @@ def test_a_campaign_is_launched_from_the_composer(alice: User) -> None:
     assert campaign.text == "Two\nlines"
 
 
+def test_a_campaign_is_launched_while_there_are_no_tags(alice: User) -> None:
+    factories.contact(alice)
+    assert b'name="tags_match"' not in browser(alice).get(NEW).content
+    fields = {name: value for name, value in composed().items() if name != "tags_match"}
+    browser(alice).post(NEW, fields)
+    assert Campaign.objects.get().audience_filter == Audience()
+
+
 def test_countries_are_offered_when_there_are_several(alice: User) -> None:
     factories.contact(alice)
     assert 'name="countries"' not in browser(alice).get(NEW).content.decode()
@@ -181,7 +189,7 @@ def test_while_it_runs_text_and_audience_are_locked_with_a_reason(alice: User) -
     campaign, _run = started(alice, contacts=1, name="Old", text="Fixed")
     client = browser(alice)
     form = client.get(f"{page_of(campaign)}edit/")
-    assert form.context["form"].locked == {"text", "audience", "starts_at", "local_time", "repeat", "gateway"}
+    assert form.context["form"].locked == {"text", "audience", "starts_at", "local_time", "repeat", "gateway", "sender"}
     assert (
         "You can change: name, end time, sending hours, speed limit, budget. Pause it to also change: text, audience."
         in form.content.decode()
@@ -211,7 +219,9 @@ def test_every_field_of_the_form_is_on_the_page(alice: User) -> None:
     # Otherwise saving the page would empty what the API has set.
     factories.contact(alice, tags=("vip",))
     factories.contact(alice, phone=77011234567)
-    Gateway.objects.create(name="second", kind="probe", url="http://127.0.0.1:1")
+    Gateway.objects.create(
+        name="second", kind="kannel", url="http://127.0.0.1:1", senders=[{"name": "Shop", "countries": []}]
+    )
     Price.objects.create(gateway="second", area="", price=1, valid_from="2026-01-01")
     answer: Any = browser(alice).get(NEW)
     page = answer.content.decode()

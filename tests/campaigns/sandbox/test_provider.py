@@ -2,9 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 import requests
@@ -12,11 +9,12 @@ import requests
 from campaigns.gateways.definitions.presets import presets
 from campaigns.gateways.definitions.schema import Definition
 from campaigns.gateways.drivers.http import Http
-from campaigns.gateways.protocol import Answer, Callback, Connection, Incoming, Receipt, Request, Verdict
+from campaigns.gateways.protocol import Answer, Connection, Incoming, Receipt, Request, Verdict
 from campaigns.sandbox.dialect import Dialect
 from campaigns.sandbox.faults import Faults
 from campaigns.sandbox.server import ProviderSandbox, serving
 from campaigns.sending.transport import transport_for
+from tests.campaigns.sandbox.callbacks import callback_server
 from tests.stack import wait_for
 
 PRESETS = presets()
@@ -36,36 +34,6 @@ def playing(definition: Definition, faults: Faults | None = None, callback: str 
     )
     with serving(sandbox):
         yield sandbox
-
-
-@contextmanager
-def callback_server() -> Iterator[tuple[str, list[Callback]]]:
-    """A server that keeps what is posted to it."""
-    kept: list[Callback] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            kept.append(Callback(dict(parse_qsl(urlsplit(self.path).query)), body, headers))
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        do_GET = do_POST  # noqa: N815 — the names of http.server
-
-        def log_message(self, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/c?key=k", kept
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def driver_of(definition: Definition, url: str, callback: str, secret: str = "s3cret-token") -> Http:
@@ -139,7 +107,7 @@ def test_receipts_are_understood(definition: Definition, undelivered: float, tex
         outcome = driver.parse(exchange(driver, driver.build(7, PHONE, text, "Acme")))
         expected = 2 * max(1, len(outcome.ids))
         wait_for(lambda: len(kept) == expected, "the receipts")
-        receipts: list[Receipt] = [r for callback in kept for r in driver.parse_callback(callback).receipts]
+        receipts: list[Receipt] = [r for callback in kept for r in driver.parse_callback(callback.callback).receipts]
         assert len(receipts) == expected
         assert {receipt.delivered for receipt in receipts} == {not undelivered}
         assert all(receipt.provider_id in outcome.ids or receipt.message_id == 7 for receipt in receipts)
@@ -152,8 +120,8 @@ def test_incoming_messages_are_understood(definition: Definition) -> None:
         driver = driver_of(definition, sandbox.url, address)
         exchange(driver, driver.build(7, PHONE, TEXT, "Acme"))
         sandbox_loop(sandbox, str(PHONE), "СТОП & <b>")
-        wait_for(lambda: kept and any(driver.parse_callback(c).incoming for c in kept), "the incoming message")
-        found: list[Incoming] = [m for callback in kept for m in driver.parse_callback(callback).incoming]
+        wait_for(lambda: kept and any(driver.parse_callback(c.callback).incoming for c in kept), "the incoming message")
+        found: list[Incoming] = [m for callback in kept for m in driver.parse_callback(callback.callback).incoming]
         assert [(m.phone.removeprefix("+"), m.text) for m in found] == [(str(PHONE), "СТОП & <b>")]
 
 

@@ -438,7 +438,7 @@ def rescue(campaign: Campaign) -> None:
 def test_messages_of_a_failed_session_are_not_lost(
     alice: User, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(self: Probe, message_id: int, phone: int, text: str) -> Request:
+    def broken(self: Probe, message_id: int, phone: int, text: str, sender: str) -> Request:
         raise RuntimeError
 
     campaign = campaign_to(alice, 5)

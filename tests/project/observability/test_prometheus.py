@@ -125,7 +125,8 @@ def test_after_a_campaign_with_faults_it_agrees_with_the_database(
             assert read["vestnik_gateway_messages_total", "probe", state] == rows[state]
     failures = Counter(Attempt.objects.values_list("http_status", flat=True))
     requests = {outcome: read.get(("vestnik_gateway_request_seconds_count", "probe", outcome)) for outcome in Verdict}
-    assert requests == {"sent": rows["sent"], "retry": failures[500], "refused": failures[400], "unauthorised": None}
+    counted = {"sent": rows["sent"], "retry": failures[500], "refused": failures[400]}
+    assert requests == {**counted, "held": None, "unauthorised": None}
     run.refresh_from_db()
     assert sum(filter(None, requests.values())) == run.attempts == sandbox.ledger.requests
     assert read["vestnik_gateway_request_seconds_bucket", "probe", "+Inf", "sent"] == rows["sent"]
