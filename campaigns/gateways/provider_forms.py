@@ -68,6 +68,8 @@ class ProviderForm(ConnectionForm):
     def clean(self) -> dict[str, Any]:
         """Ask for the fields of the description if the sender of the form could not know them yet."""
         cleaned = super().clean()
+        if self.problem and self.instance.preset:
+            self.add_error(None, self.problem)
         unseen = [OPTION + name for name in self.asked if OPTION + name not in self.data]
         if any(name in self.errors for name in unseen):
             for name in unseen:
@@ -91,7 +93,10 @@ class ProviderForm(ConnectionForm):
         return super().save(commit)
 
     def _read_definition(self) -> None:
-        text = preset_texts().get(self.instance.preset) or self["definition"].value()
+        preset = self.instance.preset
+        text = preset_texts().get(preset) if preset else self["definition"].value()
+        if preset and not text:
+            self.problem = gettext("There is no preset of this name.")
         try:
             self.definition = definition_from(str(text)) if text else None
         except InvalidDefinition as error:

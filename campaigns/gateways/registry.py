@@ -6,6 +6,7 @@ The settings describe one. Administrators may add others, which are rows of `Gat
 import json
 from typing import Final, NamedTuple
 
+import structlog
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.core.signing import BadSignature, Signer
@@ -28,6 +29,9 @@ from campaigns.wording import area_words
 _NAMES_SHOWN: Final = 10
 
 
+log = structlog.get_logger("vestnik.campaigns")
+
+
 class Limits(NamedTuple):
     """The limits of a gateway: requests in flight per send session, and messages per second in total."""
 
@@ -46,14 +50,18 @@ class Traits(NamedTuple):
 def driver(name: str | None = None) -> Driver:
     """Return the driver of that gateway; without a name, of the settings' gateway.
 
-    Raises Http404 if there is none, and `sealed_secrets.Locked`.
+    Raises Http404 if there is none or its description can't be used any more, and `sealed_secrets.Locked`.
     """
     if name is None or name == settings.GATEWAY:
         return _of_settings()
     row = _added(name)
     if row is None:
         raise Http404
-    return driver_of(row)
+    try:
+        return driver_of(row)
+    except InvalidDefinition as error:
+        log.error("gateway has no usable description", gateway=name)  # noqa: TRY400 — it may contain secrets
+        raise Http404 from error
 
 
 def driver_of(row: Gateway) -> Driver:

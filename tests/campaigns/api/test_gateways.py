@@ -9,9 +9,11 @@ from auditlog.models import LogEntry
 from django.conf import LazySettings
 
 from accounts.models import User
+from campaigns.gateways import registry
 from campaigns.models import Gateway, GatewayHour, Price
 from project.core.clock import now
 from tests import factories
+from tests.campaigns.gateways.providers import example_text
 from tests.conftest import ApiClient
 
 JSON = "application/json"
@@ -190,3 +192,58 @@ def test_strange_values_are_refused(client: ApiClient, body: dict[str, Any]) -> 
 @pytest.mark.parametrize("name", ["", "A", "a b", "x" * 41, "\0", "-a", None])
 def test_strange_names_are_refused(client: ApiClient, name: Any) -> None:
     assert create(client, name=name).status_code == 422
+
+
+TWILIO = {"name": "tw", "kind": "http", "preset": "twilio", "fields": {"account": "AC1", "token": "hidden-4711"}}
+
+
+def test_a_provider_is_added_by_its_preset(client: ApiClient) -> None:
+    presets = {row["name"]: row for row in client.get("/gateways/presets").json()["items"]}
+    asked = {field["name"]: field for field in presets["twilio"]["fields"]}
+    assert (asked["token"]["secret"], asked["token"]["required"]) == (True, True)
+    answer = client.post("/gateways", TWILIO, content_type=JSON)
+    assert answer.status_code == 201, answer.content
+    gateway = answer.json()
+    assert (gateway["preset"], gateway["url"]) == ("twilio", presets["twilio"]["url"])
+    assert gateway["fields"]["account"] == "AC1"
+    assert b"hidden" not in answer.content + client.get("/gateways/tw").content
+    sent = registry.driver("tw").build(1, 79991234567, "Hi")
+    assert sent.url == "https://api.twilio.com/2010-04-01/Accounts/AC1/Messages.json"
+
+
+def test_changing_a_field_of_a_provider_keeps_the_others(client: ApiClient) -> None:
+    client.post("/gateways", TWILIO, content_type=JSON)
+    assert patch(client, "tw", fields={"account": "AC2"}).json()["fields"]["account"] == "AC2"
+    row = Gateway.objects.get(pk="tw")
+    assert registry.secrets_of(row) == {"token": "hidden-4711"}
+    assert patch(client, "tw", fields={"token": "another"}).status_code == 200
+    row.refresh_from_db()
+    assert (registry.secrets_of(row), row.options["account"]) == ({"token": "another"}, "AC2")
+    assert "another" not in str([entry.changes for entry in LogEntry.objects.get_for_object(row)])
+
+
+def test_a_provider_with_a_description_of_its_own(client: ApiClient) -> None:
+    body = {"name": "own", "kind": "http", "definition": example_text(), "fields": {"account": "a", "token": "t"}}
+    answer = client.post("/gateways", body, content_type=JSON)
+    assert answer.status_code == 201, answer.content
+    assert answer.json()["url"] == "https://api.example.com"
+    refused = patch(client, "own", definition=example_text().replace("exists = true", 'exists = "yes"'))
+    assert refused.status_code == 422
+    assert "answer.rules.0.exists" in str(refused.json()["detail"])
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"fields": {}},
+        {"fields": {"account": "AC1"}},
+        {"fields": {"account": "AC1", "token": "x" * 2001}},
+        {"preset": "unknown"},
+        {"preset": ""},
+        {"url": "http://169.254.169.254/"},
+        {"url": "file:///etc/passwd"},
+    ],
+)
+def test_incomplete_providers_are_refused(client: ApiClient, body: dict[str, Any]) -> None:
+    assert client.post("/gateways", {**TWILIO, **body}, content_type=JSON).status_code == 422
+    assert not Gateway.objects.filter(kind="http").exists()
