@@ -106,14 +106,22 @@ def skeleton(text: str) -> str:
 
 def _visible(text: str) -> Iterable[str]:
     """Yield letters, digits, and the marks that some scripts write vowels with."""
-    keeps_marks = False
+    last = ""
     for character in text:
-        category = unicodedata.category(character)
-        if category[0] in "LN":
-            keeps_marks = not unicodedata.name(character, "").startswith(_SCRIPTS_WITHOUT_MARKS)
+        if character.isalnum():
+            last = character
             yield character
-        elif category == "Mc" or (category == "Mn" and keeps_marks and not _is_invisible(character)):
+        elif not character.isascii() and _is_vowel(character, last):
             yield character
+
+
+def _is_vowel(mark: str, letter: str) -> bool:
+    """Whether a character is a mark that belongs to the letter before it, and not decoration."""
+    category = unicodedata.category(mark)
+    if category != "Mn":
+        return category == "Mc"
+    written_without = not letter or unicodedata.name(letter, "").startswith(_SCRIPTS_WITHOUT_MARKS)
+    return not written_without and not _is_invisible(mark)
 
 
 def _is_invisible(mark: str) -> bool:

@@ -16,7 +16,7 @@ from typing import Final, NamedTuple
 import structlog
 from django.conf import settings
 from django.core.exceptions import ValidationError
-from django.db import transaction
+from django.db import connection, transaction
 
 from accounts.models import User
 from campaigns.gateways import registry
@@ -26,10 +26,12 @@ from campaigns.models import IncomingMessage
 from directory.models import Contact, Source, Suppression
 from directory.suppression.services import release_by_reply, suppress, unanswerable_phones
 from project.core.clock import now
-from project.core.sql import is_among
+from project.core.sql import execute, is_among, table, table_rows
 
 log = structlog.get_logger("vestnik.campaigns")
 
+_TABLE: Final = IncomingMessage._meta.db_table
+_DECIDED: Final = ("id", "action", "answer_id")
 _BATCH: Final = 2000
 _MAX_SECONDS: Final = 2.0
 # One answer in this time, and none to what came before it.
@@ -62,7 +64,8 @@ def replies_waiting() -> bool:
 @transaction.atomic
 def _apply_batch() -> bool:
     """Apply a batch of messages; return whether there was one."""
-    waiting = list(IncomingMessage.objects.unprocessed().order_by("pk")[:_BATCH])
+    columns = ("phone", "text", "gateway", "recipient", "received_at")
+    waiting = list(IncomingMessage.objects.unprocessed().order_by("pk").only(*columns)[:_BATCH])
     found = {row.pk: keyword for row in waiting if row.phone and (keyword := settings.KEYWORDS.find(row.text))}
     numbers = {row.phone for row in waiting if row.phone and row.pk in found}
     rows = _lock(waiting, numbers)
@@ -72,10 +75,8 @@ def _apply_batch() -> bool:
     suppress(after.keys() - sources.keys(), by=None, source=Source.REPLY)
     release_by_reply(sources.keys() - after.keys())
     answers = _answer(replies)
-    for reply in replies:
-        reply.row.action, reply.row.answer_id = reply.keyword.action.value, answers.get(reply.row.pk)
-    IncomingMessage.objects.bulk_update((reply.row for reply in replies), ["action", "answer"])
-    IncomingMessage.objects.filter(pk__in=[row.pk for row in rows]).update(processed_at=now())
+    actions = {reply.row.pk: reply.keyword.action.value for reply in replies}
+    _mark([(row.pk, actions.get(row.pk, ""), answers.get(row.pk)) for row in rows])
     return bool(waiting)
 
 
@@ -90,6 +91,17 @@ def _lock(waiting: Collection[IncomingMessage], numbers: Collection[int]) -> lis
     locked = IncomingMessage.objects.unprocessed().filter(pk__in=[row.pk for row in waiting]).order_by("pk")
     ids = set(locked.select_for_update().values_list("pk", flat=True))
     return [row for row in waiting if row.pk in ids]
+
+
+def _mark(rows: Collection[tuple[int, str, int | None]]) -> None:
+    """Mark messages as processed, each with its action and answer, in one statement."""
+    if rows:
+        execute(
+            f"WITH {table(IncomingMessage, 'decided', _DECIDED)} UPDATE {_TABLE} SET processed_at = %s, "  # noqa: S608
+            "action = decided.action, answer_id = decided.answer_id "
+            f"FROM decided WHERE {_TABLE}.id = decided.id",
+            [*table_rows(rows), connection.ops.adapt_datetimefield_value(now())],
+        )
 
 
 def _decide(
