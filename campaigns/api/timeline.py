@@ -52,8 +52,8 @@ class TimelineItem(Schema):
         "`changed` (has `changes`), `added`"
     )
     by: int | None = Field(None, description="Id of the user who did it; null: the program, or the contact")
-    message: TimelineMessage | None = None
-    incoming: TimelineIncoming | None = None
+    message: TimelineMessage | None = Field(None, description="Of `message`")
+    incoming: TimelineIncoming | None = Field(None, description="Of `incoming`")
     changes: dict[str, dict[str, Any]] | None = Field(None, description="As in `GET /audit`")
     import_id: int | None = Field(None, description="The import that added the contact")
 
