@@ -117,6 +117,7 @@ class ContactIncoming(Schema):
     text: str = Field(description="The text as received")
     sent_at: datetime | None = Field(description="When it was sent; null: the gateway does not say")
     received_at: datetime = Field(description="When Vestnik got it")
+    action: str = Field(description="What its keyword asks for: `stop`, `start` or `help`; may be empty")
 
 
 class ContactData(Schema):

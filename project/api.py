@@ -34,6 +34,7 @@ from campaigns.api.gateways import router as gateways
 from campaigns.api.incoming import router as inbound
 from campaigns.api.messages import router as messages
 from campaigns.api.prices import router as prices
+from campaigns.api.timeline import router as timeline
 from directory.api import contacts
 from directory.audiences.api import router as audiences
 from directory.bulk_actions.api import router as bulk_actions
@@ -123,6 +124,7 @@ api.add_router("/tokens", tokens)
 api.add_router("/contacts/bulk-actions", bulk_actions)
 api.add_router("/contacts/export", contact_export)
 api.add_router("/contacts", contacts)
+api.add_router("/contacts", timeline)
 api.add_router("/imports", imports)
 api.add_router("/tags", tags)
 api.add_router("/audiences", audiences)

@@ -16,6 +16,10 @@ from django.utils.translation import gettext_lazy as _
 from environs import validate
 
 from campaigns.gateways.drivers import DRIVERS
+from campaigns.messages.keywords import HELP_WORDS as _HELP_WORDS
+from campaigns.messages.keywords import START_WORDS as _START_WORDS
+from campaigns.messages.keywords import STOP_WORDS as _STOP_WORDS
+from campaigns.messages.keywords import Keywords
 from project.core.env import WEB_ADDRESS, Environment, is_local_host, is_strong, process_name, stop
 
 django_stubs_ext.monkeypatch()  # lets generic Django classes be written as ModelAdmin[User]
@@ -64,6 +68,15 @@ WEBHOOKS_ALLOW_PRIVATE: bool = env.bool("WEBHOOKS_ALLOW_PRIVATE", False)
 DAILY_REPORT_AT: time = env.clock_time("DAILY_REPORT_AT", "08:00")
 CURRENCY: str = env.currency("CURRENCY", "RUB")
 QUIET_HOURS: tuple[time, time] | None = env.hours("QUIET_HOURS", "")
+STOP_WORDS: list[str] = env.list("STOP_WORDS", list(_STOP_WORDS), subcast=str.strip)
+START_WORDS: list[str] = env.list("START_WORDS", list(_START_WORDS), subcast=str.strip)
+HELP_WORDS: list[str] = env.list("HELP_WORDS", list(_HELP_WORDS), subcast=str.strip)
+STOP_TEXT: str = env.answer("STOP_TEXT", "You will get no more messages. To get them again, reply START.")
+STOP_TEXT_RU: str = env.answer("STOP_TEXT_RU", "Вы больше не получите сообщений. Вернуть: ответьте СТАРТ")
+START_TEXT: str = env.answer("START_TEXT", "You will get messages again. To get no more, reply STOP.")
+START_TEXT_RU: str = env.answer("START_TEXT_RU", "Вы снова получаете сообщения. Отказ: ответьте СТОП")
+HELP_TEXT: str = env.answer("HELP_TEXT", "To get no more messages, reply STOP. To get them again, reply START.")
+HELP_TEXT_RU: str = env.answer("HELP_TEXT_RU", "Отказ от сообщений: ответьте СТОП. Вернуть: СТАРТ")
 TRUSTED_PROXIES: int = env.int("TRUSTED_PROXIES", 0, validate=validate.Range(0, 10))
 OPEN_SIGNUP: bool = env.bool("OPEN_SIGNUP", True)
 EMAIL_VERIFICATION: str = env.str("EMAIL_VERIFICATION", "optional", validate=validate.OneOf(["optional", "mandatory"]))
@@ -82,6 +95,10 @@ SETTING_NAMES: list[str] = ["ENV_FILE", *env.names]
 env.finish()
 if RETRY_BASE > RETRY_CAP:
     stop("RETRY_CAP: Must not be less than RETRY_BASE.")
+try:
+    KEYWORDS = Keywords(STOP_WORDS, START_WORDS, HELP_WORDS)
+except ValueError as _error:
+    stop(str(_error))
 if DEBUG and not all(map(is_local_host, [str(urlsplit(PUBLIC_URL).hostname), *ALLOWED_HOSTS])):
     stop("DEBUG: Shows settings and data to anyone, so not with a PUBLIC_URL or ALLOWED_HOSTS that others can reach.")
 if not DEBUG:

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from ninja import Field, Router, Schema
 from ninja.security import APIKeyQuery, HttpBasicAuth
 
@@ -75,7 +75,9 @@ def receive_receipts(request: HttpRequest, gateway: str) -> Any:
 
 def _received(request: HttpRequest, gateway: str) -> Any:
     driver = registry.driver(gateway)
-    query = {name: str(value) for name, value in request.GET.items()}
+    # `request.GET` is read in the encoding that the request names for its body.
+    parameters = QueryDict(request.META.get("QUERY_STRING", ""), encoding="utf-8")
+    query = {name: str(value) for name, value in parameters.items()}
     headers = {name.lower(): value for name, value in request.headers.items()}
     callback = Callback(query, request.body, headers, client_address(request))
     try:

@@ -36,6 +36,9 @@ class IncomingOut(Schema):
     )
     sent_at: datetime | None = Field(description="When it was sent; null: the gateway does not say")
     received_at: datetime = Field(description="When Vestnik got it")
+    action: str = Field(
+        description="What its keyword asks for: `stop`, `start` or `help`; empty: it is none, or is not processed yet"
+    )
 
 
 @router.get("", response={200: Page[IncomingOut], frozenset({401, 422}): Error}, summary="List incoming messages")
@@ -52,7 +55,7 @@ def list_incoming(request: UserRequest, query: Query[IncomingQuery]) -> dict[str
 
 
 def _out(row: IncomingMessage, *, with_text: bool) -> dict[str, Any]:
-    plain = ("id", "gateway", "sender", "recipient", "sent_at", "received_at")
+    plain = ("id", "gateway", "sender", "recipient", "sent_at", "received_at", "action")
     return {
         **{name: getattr(row, name) for name in plain},
         "phone": None if row.phone is None else str(row.phone),

@@ -1,4 +1,4 @@
-"""Messages that phones have sent to a gateway: stored once, and who may read them."""
+"""Messages that phones have sent to a gateway: stored once, for `replies` to process, and who may read them."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ from django.db.models import Q, QuerySet
 
 from accounts.models import User
 from campaigns.gateways.protocol import Incoming, Reported
-from campaigns.messages.receipts import receipts_store
+from campaigns.messages.receipts import apply_receipts, receipts_store
 from campaigns.models import MAX_ADDRESS, MAX_PROVIDER_ID, IncomingMessage, Message
 from campaigns.states import CHARGED
 from directory import phones
@@ -51,6 +51,8 @@ def incoming_store(gateway: str, incoming: Collection[Incoming]) -> int:
     new = [row for row in rows if yesterday.get(row.fingerprint) not in repeated]
     _set_contacts(new)
     IncomingMessage.objects.bulk_create(new, ignore_conflicts=True)
+    if new:
+        apply_receipts.enqueue()
     return len(rows)
 
 

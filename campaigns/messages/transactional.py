@@ -4,8 +4,10 @@ Each user has one hidden campaign per gateway for them, with a run per day (UTC)
 counted like all other messages.
 """
 
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 from django.core.exceptions import ValidationError
@@ -25,7 +27,7 @@ from campaigns.text import measure, normalise, render, values_of
 from campaigns.webhook_events import log_messages
 from directory import phones
 from directory.models import Contact
-from directory.suppression.services import blocked_phones
+from directory.suppression.services import blocked_phones, unanswerable_phones
 from project.core.clock import now
 from project.observability.logs import mask
 
@@ -33,6 +35,13 @@ log = structlog.get_logger("vestnik.campaigns")
 
 _FOREVER: Final = datetime(2100, 1, 1, tzinfo=UTC)
 _RUN_DURATION: Final = timedelta(days=2)
+
+
+class Answer(NamedTuple):
+    """The answer to a keyword. `recipient` is where the keyword was sent to: the sender name, if it is allowed."""
+
+    text: str
+    recipient: str = ""
 
 
 @transaction.atomic
@@ -90,6 +99,57 @@ def _carrier(phone: int, gateway: Gateway | None) -> Gateway | None:
 
 
 @transaction.atomic
+def answers_send(*, owner: User, answers: Mapping[int, Answer], gateway: Gateway | None) -> dict[int, int]:
+    """Send answers to keywords by phone, now and word for word; return the ids of the messages.
+
+    The only messages that a phone may get after it has opted out by a reply. A phone that is blocked for another
+    reason gets none, and neither does one that no gateway takes.
+    """
+    blocked, coverage = unanswerable_phones(answers), coverage_of(gateway.pk if gateway else None)
+    by_carrier: dict[str, list[int]] = defaultdict(list)
+    for phone in answers.keys() - blocked:
+        carrier = coverage.gateway_of(phone, phones.country(phone)) if _is_deliverable(phone) else None
+        if carrier is not None:
+            by_carrier[carrier].append(phone)
+    sent: dict[int, Message] = {}
+    for carrier, numbers in sorted(by_carrier.items()):
+        run = _run_of_today(owner, registry.gateway_by_name(carrier))
+        limit = registry.max_parts_of(run.campaign)
+        names = {_bare(name): name for name in registry.senders_of(registry.known_gateway(carrier)).names}
+        for phone in sorted(numbers):
+            text, sender = normalise(answers[phone].text), names.get(_bare(answers[phone].recipient))
+            parts = measure(text).parts
+            if limit is None or parts <= limit:
+                sent[phone] = Message(run=run, phone=phone, text=text, parts=parts, sender=sender, due_at=now())
+    _save_all_and_hint(sent.values())
+    return {phone: message.pk for phone, message in sent.items()}
+
+
+def _bare(name: str) -> str:
+    """A sender name or number as it is compared: providers differ in case and plus."""
+    return name.removeprefix("+").casefold()
+
+
+def _is_deliverable(phone: int) -> bool:
+    try:
+        phones.deliverable(phone)
+    except ValidationError:
+        return False
+    return True
+
+
+def _save_all_and_hint(messages: Collection[Message]) -> None:
+    """Save new messages and hint a sender; runs are locked last, by id."""
+    if not messages:
+        return
+    Message.objects.bulk_create(messages)
+    log_messages([message.pk for message in messages])
+    for run_id, number in sorted(Counter(message.run_id for message in messages).items()):
+        Run.objects.filter(pk=run_id).update(pending=F("pending") + number, finished_at=None)
+    hint_send()
+
+
+@transaction.atomic
 def message_resend(message: Message) -> Message:
     """Send a locked transactional message again under a new id; errors as in `message_send`."""
     campaign = message.run.campaign
@@ -103,10 +163,7 @@ def _save_and_hint(message: Message) -> Message:
     """Save a new message and hint a sender; ValidationError if its phone is blocked."""
     if blocked_phones([message.recipient]):
         raise ValidationError({"phone": _("The contact with this phone number has opted out or is deactivated.")})
-    message.save(force_insert=True)
-    log_messages([message.pk])
-    Run.objects.filter(pk=message.run_id).update(pending=F("pending") + 1, finished_at=None)
-    hint_send()
+    _save_all_and_hint([message])
     return message
 
 

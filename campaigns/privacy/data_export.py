@@ -8,7 +8,7 @@ from campaigns.messages.incoming import incoming_from
 from campaigns.models import Campaign, Message, Unsaved
 from directory.models import Contact
 
-_INCOMING: Final = ("id", "gateway", "provider_id", "sender", "recipient", "text", "sent_at", "received_at")
+_INCOMING: Final = ("id", "gateway", "provider_id", "sender", "recipient", "text", "sent_at", "received_at", "action")
 _COLUMNS: Final = ("id", *COLUMNS, "timezone", "status", "created_at")
 
 

@@ -12,6 +12,7 @@ from django.db.models import Value
 
 from campaigns.gateways.coverage import Coverage, coverage_of
 from campaigns.gateways.routing import Route
+from campaigns.messages.replies import permitted_answers
 from campaigns.models import Campaign, Run
 from campaigns.planning import recurrence
 from campaigns.planning.recipients import included, known_zones
@@ -176,7 +177,7 @@ def recipients_of(runs: Mapping[int, Run], rows: Sequence[Due]) -> dict[int, Rec
     """The recipients that may still get their message, by message id.
 
     For a transactional message, or a phone that the contact no longer has, it is also checked that the phone is not
-    blocked.
+    blocked. Only the answer to a keyword may be sent to a phone that has opted out by that keyword.
     """
     found = _matching(runs, [row for row in rows if row.contact_id is not None])
     by_message: dict[int, Recipient] = {}
@@ -189,10 +190,10 @@ def recipients_of(runs: Mapping[int, Run], rows: Sequence[Due]) -> dict[int, Rec
             by_message[row.id] = recipient
             if row.phone and row.phone != recipient.phone:
                 foreign[row.id] = row.phone
-    blocked = blocked_phones(foreign.values()) if foreign else set()
-    for pk, phone in foreign.items():
-        if phone in blocked:
-            del by_message[pk]
+    numbers = blocked_phones(foreign.values()) if foreign else set()
+    blocked = {pk: phone for pk, phone in foreign.items() if phone in numbers}
+    for pk in blocked.keys() - (permitted_answers(blocked) if blocked else set()):
+        del by_message[pk]
     return by_message
 
 

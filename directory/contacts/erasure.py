@@ -26,7 +26,7 @@ from directory import phones
 from directory.contacts.policies import check_may_change_contact
 from directory.fields import FIELDS
 from directory.imports.models import AT_WORK, Batch, Import, ImportStatus, RejectedRow
-from directory.models import BulkAction, Contact, LastContacted, Suppression, Tagging
+from directory.models import BulkAction, Contact, LastContacted, Source, Suppression, Tagging
 from project.core.clock import now
 from project.http.errors import Conflict
 
@@ -57,7 +57,8 @@ def contact_erase(*, contact: Contact, by: User) -> None:
     LogEntry.objects.get_for_object(current).delete()
     LastContacted.objects.filter(contact=current).delete()
     Tagging.objects.filter(contact=current).delete()
-    Suppression.objects.filter(phone=current.phone).update(reason="", by=None)
+    # Whoever has this phone later can't release it by a reply.
+    Suppression.objects.filter(phone=current.phone).update(reason="", by=None, source=Source.PERSON)
     Contact.objects.filter(pk=current.pk).update(**_erased_values(current), updated_at=now())
     record(Contact, [current.pk], by, {"is_active": Change(True, False)})
 

@@ -52,15 +52,32 @@ def release(phone: int, *, by: User) -> None:
     Raises PermissionDenied unless `by` added it or is an administrator. The owner of the contact has no say, because
     anyone can add a contact.
     """
+    contact = Contact.objects.select_for_update().filter(phone=phone).first()
     row = Suppression.objects.select_for_update().filter(phone=phone).first()
     if row is None:
         return
     check_may_change(by, row)
     row.delete()
-    contact = Contact.objects.select_for_update().filter(phone=phone).first()
     if contact and contact.opted_out:
         contact.opted_out = False
         contact.save(update_fields=["opted_out", "updated_at"])
+
+
+@transaction.atomic
+def release_by_reply(numbers: Collection[int]) -> None:
+    """Remove those of the phones from the list that a reply has put there, and opt in their contacts.
+
+    A reply can't undo what a person, a program or an import has decided.
+    """
+    contacts = Contact.objects.filter(phone__in=numbers, opted_out=True).order_by("pk").select_for_update(no_key=True)
+    by_phone = dict(contacts.values_list("phone", "pk"))
+    listed = Suppression.objects.filter(phone__in=numbers, source=Source.REPLY)
+    released = list(listed.order_by("phone").select_for_update().values_list("phone", flat=True))
+    Suppression.objects.filter(phone__in=released).delete()
+    ids = sorted(by_phone[phone] for phone in released if phone in by_phone)
+    if ids:
+        Contact.objects.filter(pk__in=ids).update(opted_out=False, updated_at=now())
+        record(Contact, ids, None, {"opted_out": Change(True, False)})
 
 
 def sync_opt_outs(numbers: Collection[int], *, opted_out: Iterable[int], by: User | None, source: Source) -> None:
@@ -97,6 +114,14 @@ def blocked_phones(numbers: Iterable[int]) -> set[int]:
     wanted = set(numbers)
     of_contacts = Contact.objects.not_contactable().filter(phone__in=wanted).values_list("phone", flat=True)
     return set(Suppression.objects.filter(phone__in=wanted).values_list("phone", flat=True)) | set(of_contacts)
+
+
+def unanswerable_phones(numbers: Iterable[int]) -> set[int]:
+    """Like `blocked_phones`, without those that have opted out by a reply: they get the answer to it."""
+    wanted = set(numbers)
+    listed = Suppression.objects.filter(phone__in=wanted).exclude(source=Source.REPLY)
+    deactivated = Contact.objects.filter(phone__in=wanted, is_active=False)
+    return set(listed.values_list("phone", flat=True)) | set(deactivated.values_list("phone", flat=True))
 
 
 def _opt_out(contacts: ContactQuerySet, by: User | None) -> None:

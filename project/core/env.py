@@ -16,6 +16,7 @@ from environs import EnvValidationError, FileAwareEnv, ValidationError, validate
 
 WEB_ADDRESS = validate.URL(require_tld=False, schemes={"http", "https"}, error="Not an http:// or https:// address.")
 SMTP_PORTS = {"smtp": 25, "smtps": 465}
+MAX_ANSWER = 500
 
 
 def stop(reason: str) -> NoReturn:
@@ -60,6 +61,7 @@ class Environment(FileAwareEnv):
         self.add_parser("clock_time", parse_clock_time)
         self.add_parser("hours", parse_hours)
         self.add_parser("time_zone", parse_time_zone)
+        self.add_parser("answer", parse_answer)
 
     def _get_value(self, env_key: str, default: Any) -> Any:
         self.names.append(env_key)
@@ -174,3 +176,10 @@ def parse_time_zone(name: str) -> str:
         return ZoneInfo(name).key
     except (ValueError, OSError, ZoneInfoNotFoundError) as error:
         raise ValidationError("Not an IANA time zone, like Europe/Moscow.") from error
+
+
+def parse_answer(text: str) -> str:
+    """Check the text of an automatic answer. `none` means no answer, and becomes an empty text."""
+    if len(text) > MAX_ANSWER:
+        raise ValidationError(f"Too long: at most {MAX_ANSWER} characters.")
+    return "" if text.strip().lower() == "none" else text

@@ -29,6 +29,7 @@ NEW: Final = (
     "changes",
     "export",
     "incoming",
+    "timeline",
 )
 OPERATIONS: Final = [name for name in DESCRIBED if any(part in name for part in NEW) and name != "check_gateway"]
 TEXTS: Final = ["", " ", "\0", "-1", "0", "501", str(2**63), HUGE, "٣", "%", "'", "☃", "null", "[]", "1e999"]

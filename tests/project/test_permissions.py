@@ -123,6 +123,7 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
     "export_messages": (row(other=403, owner=200, reader=200, admin=200), None),
     "list_messages": (row(other=403, owner=200, reader=200, admin=200), None),
     "list_incoming": (everyone(200), None),
+    "show_timeline": (everyone(200), None),
     "send_message": (changes(202), {"phone": "79161234567", "text": "Your code is 4711."}),
     "show_message": (row(other=403, owner=200, reader=200, admin=200), None),
     "resend_message": (changes(202, other=403), None),

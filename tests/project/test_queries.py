@@ -22,6 +22,7 @@ CALLS = [
     "/contacts",
     "/contacts?tag=vip",
     "/contacts/{contact}",
+    "/contacts/{contact}/timeline",
     "/campaigns",
     "/campaigns/{campaign}",
     "/campaigns/{campaign}/stats",

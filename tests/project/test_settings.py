@@ -54,6 +54,10 @@ BAD = [
     ("GATEWAY_CONCURRENCY", "1.5"),
     ("GATEWAY_RATE", "0"),
     ("GATEWAY_RATE", "fast"),
+    ("STOP_WORDS", "STOP,,"),
+    ("START_WORDS", "START,STOP"),
+    ("HELP_WORDS", "?"),
+    ("STOP_TEXT", "x" * 501),
     ("MAX_ATTEMPTS", "0"),
     ("RETRY_BASE", "-1"),
     ("RETRY_CAP", "x"),
@@ -181,6 +185,11 @@ def test_the_environment_wins_over_the_env_file(tmp_path: Path) -> None:
 def test_an_empty_value_counts_as_not_set(tmp_path: Path) -> None:
     assert shown(tmp_path, "GATEWAY_RATE", GATEWAY_RATE="") == "None"
     assert shown(tmp_path, "PORT", PORT="") == "8000"
+
+
+def test_an_answer_to_keywords_can_be_turned_off(tmp_path: Path) -> None:
+    assert shown(tmp_path, "HELP_TEXT", HELP_TEXT="none") == ""
+    assert shown(tmp_path, "HELP_TEXT", HELP_TEXT="") != ""
 
 
 def test_the_data_folder_may_have_any_name(tmp_path: Path) -> None:

@@ -1,20 +1,26 @@
-"""The `kannel` gateway: `sendsms` of Kannel 1.4 over HTTP, and the receipts that it sends to `dlr-url`.
+"""The `kannel` gateway: `sendsms` of Kannel 1.4 over HTTP, receipts at its `dlr-url`, and messages from phones.
 
-User Guide 1.4.5: "Using HTTP to send SMS messages" (the parameters), table 6-7 (the answers), "Delivery reports".
+User Guide 1.4.5: "Using HTTP to send SMS messages" (the parameters), table 6-7 (the answers), "Delivery reports",
+"SMS-service group" (messages from phones, the parameters of `get-url` and `post-url`).
 """
 
+from datetime import UTC, datetime
+from email.message import Message
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote, urlencode, urlsplit
 
 from campaigns.gateways.protocol import (
+    Acknowledgement,
     Answer,
     Callback,
     Connection,
     Driver,
+    Incoming,
     InvalidReceipt,
     Outcome,
     Receipt,
+    Reported,
     Request,
     Verdict,
     _,
@@ -46,6 +52,7 @@ class Kannel(Driver):
     method = "GET"
     max_parts = 10  # `max-messages` in docs/gateways.md: Kannel drops further parts and still answers 202
     accepts_by_status = frozenset({202})
+    acknowledgement = Acknowledgement()  # Kannel would send a body to the phone
     reasons = MappingProxyType(
         {
             "expired": _("The phone could not be reached in time"),
@@ -55,7 +62,10 @@ class Kannel(Driver):
             "unroutable": _("The gateway has no route to this number"),
         }
     )
-    receipts_help = _("Kannel gets this address with each message.")
+    receipts_help = _(
+        "Kannel gets this address for receipts with each message. For messages from phones, configure it as the "
+        "post-url of an sms-service."
+    )
 
     def __init__(self, url: str, username: str, password: str, callback: str, *, name: str = "") -> None:
         super().__init__(name or self.kind, [])
@@ -90,6 +100,12 @@ class Kannel(Driver):
             return Outcome(Verdict.REFUSED, "unroutable")
         return outcome_by_status(answer) or unconfirmed("not_accepted")
 
+    def parse_callback(self, callback: Callback) -> Reported:
+        """Return a message from a phone if the address has the parameter `from`, else the receipt."""
+        if "from" in callback.query:
+            return Reported(incoming=[_incoming(callback)])
+        return Reported(self.parse_receipts(callback))
+
     def parse_receipts(self, callback: Callback) -> list[Receipt]:
         """Return the receipt in the query parameters, if its status is final."""
         status = callback.query.get("status", "")
@@ -106,3 +122,27 @@ def _reason(bits: int) -> str:
     if bits & _EXPIRED:
         return "expired"
     return "refused_by_centre" if bits & _REFUSED else "not_delivered"
+
+
+def _incoming(callback: Callback) -> Incoming:
+    """Return the message whose text is the body of a POST, or the parameter `text` of a GET."""
+    query = callback.query
+    text = _body(callback) if "text" not in query else query["text"]
+    return Incoming(query["from"], text, query.get("id", ""), query.get("to", ""), _moment(query.get("time", "")))
+
+
+def _body(callback: Callback) -> str:
+    """Return the body as text. Kannel names UTF-16BE for UCS-2, and its own UTF-8 for what came as GSM-7."""
+    head = Message()
+    head["Content-Type"] = callback.headers.get("content-type", "")
+    charset = head.get_content_charset("utf-8")
+    try:
+        return callback.body.decode(charset, "replace")
+    except (LookupError, ValueError):
+        return callback.body.decode("utf-8", "replace")
+
+
+def _moment(seconds: str) -> datetime | None:
+    """Return the time of `%T`, in seconds since 1970; None if it is none."""
+    plausible = seconds.isascii() and seconds.isdecimal() and len(seconds) <= 10
+    return datetime.fromtimestamp(int(seconds), UTC) if plausible else None

@@ -8,6 +8,7 @@ import pytest
 from accounts.models import User
 from campaigns.gateways.protocol import Incoming
 from campaigns.messages.incoming import incoming_store
+from campaigns.messages.receipts import apply_receipts
 from campaigns.messages.transactional import message_send
 from campaigns.models import IncomingMessage, Message
 from campaigns.states import MessageStatus
@@ -51,7 +52,15 @@ def test_everything_about_a_message_is_shown(admin: User) -> None:
         "contact": contact.pk,
         "recipient": "4711",
         "text": "Yes",
+        "action": "",
     }
+
+
+def test_it_is_shown_what_a_message_asked_for(admin: User) -> None:
+    incoming_store("probe", [Incoming(str(PHONE), text) for text in ("Стоп!", "START", "help", "Hello")])
+    assert {item["action"] for item in listed(admin)} == {""}
+    apply_receipts()
+    assert [item["action"] for item in listed(admin)] == ["", "help", "start", "stop"]
 
 
 def test_the_text_is_for_administrators_and_who_has_written_to_the_contact(alice: User, bob: User, admin: User) -> None:

@@ -1,4 +1,6 @@
-"""A message centre on loopback with the part of SMPP 3.4 that Kannel needs: it accepts messages and confirms delivery.
+"""A message centre on loopback with the part of SMPP 3.4 that Kannel needs.
+
+It accepts messages, confirms their delivery, and passes on messages from phones.
 
 Source: SMPP Protocol Specification v3.4, sections 4 and 5; user data headers by 3GPP TS 23.040, 9.2.3.24.1.
 """
@@ -41,12 +43,18 @@ class Centre(socketserver.ThreadingTCPServer):
         self.parts: dict[Key, dict[int, bytes]] = defaultdict(dict)
         """The octets of each part, by message and the part's number."""
         self.expected: dict[Key, int] = {}
+        self.bound: list[_Session] = []
         threading.Thread(target=self.serve_forever, daemon=True).start()
 
     @property
     def port(self) -> int:
         """The port that it listens on."""
         return int(self.server_address[1])
+
+    def submit(self, phone: str, text: str) -> None:
+        """Pass on a message from a phone to 4711, in parts if it is long."""
+        for number, body in enumerate(incoming(phone, text)):
+            self.bound[-1].write(DELIVER_SM, 0x10000 + number, body)
 
     def texts(self) -> list[str]:
         """All texts received completely."""
@@ -65,15 +73,18 @@ class _Session(socketserver.StreamRequestHandler):
             if command & _RESPONSE:
                 continue
             answer = b"centre\0" if command == BIND_TRANSCEIVER else b""
+            if command == BIND_TRANSCEIVER:
+                self.server.bound.append(self)
             if command == SUBMIT_SM:
                 sent += 1
                 answer = f"{sent:x}\0".encode()
                 self._take(body)
-            self._write(command | _RESPONSE, sequence, answer)
+            self.write(command | _RESPONSE, sequence, answer)
             if command == SUBMIT_SM:
-                self._write(DELIVER_SM, sent, receipt(sent, body))
+                self.write(DELIVER_SM, sent, receipt(sent, body))
 
-    def _write(self, command: int, sequence: int, body: bytes) -> None:
+    def write(self, command: int, sequence: int, body: bytes) -> None:
+        """Send a request or an answer."""
         self.wfile.write(struct.pack(">IIII", 16 + len(body), command, 0, sequence) + body)
 
     def _take(self, body: bytes) -> None:
@@ -105,6 +116,26 @@ def receipt(number: int, body: bytes) -> bytes:
     text = f"id:{number:x} sub:001 dlvrd:001 {dates} stat:DELIVRD err:000 text:".encode()
     head = b"\0\x01\x01" + destination + b"\0\x05\0Vestnik\0" + b"\x04\0\0\0\0\0\0\0\0"
     return head + bytes([len(text)]) + text
+
+
+def incoming(phone: str, text: str) -> list[bytes]:
+    """The deliver_sm of a message from a phone: GSM-7 if the text fits it, else UCS-2; one of each part."""
+    coding, octets = (0, encoded(text)) if set(text) <= GSM7_BASIC else (_UCS2, text.encode("utf-16-be"))
+    alone, size = (160, 153) if coding == 0 else (140, 134)
+    parts = [octets] if len(octets) <= alone else [octets[at : at + size] for at in range(0, len(octets), size)]
+    reference = sum(octets) % 256
+    bodies = []
+    for number, part in enumerate(parts, 1):
+        header = bytes([5, 0, 3, reference, len(parts), number]) if len(parts) > 1 else b""
+        head = b"\0\x01\x01" + phone.encode() + b"\0\x03\0" + b"4711\0" + bytes([_HAS_HEADER if header else 0])
+        message = header + part
+        bodies.append(head + b"\0\0\0\0\0\0" + bytes([coding, 0, len(message)]) + message)
+    return bodies
+
+
+def encoded(text: str) -> bytes:
+    """The octets of a text in GSM-7's basic alphabet, one for each character."""
+    return bytes(_ALPHABET.index(character) for character in text)
 
 
 def decoded(message: bytes, coding: int) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import re
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -18,10 +19,12 @@ from campaigns.gateways.drivers.kannel import Kannel
 from campaigns.gateways.drivers.probe import Probe
 from campaigns.gateways.forms import GatewayForm
 from campaigns.gateways.protocol import (
+    Acknowledgement,
     Answer,
     Callback,
     Connection,
     Driver,
+    Incoming,
     InvalidReceipt,
     Outcome,
     Receipt,
@@ -244,6 +247,32 @@ class TestKannel:
     def test_malformed_receipts_are_rejected(self, kannel: Kannel, query: dict[str, str]) -> None:
         with pytest.raises(InvalidReceipt):
             kannel.parse_receipts(Callback(query, b""))
+
+    @pytest.mark.parametrize(
+        ("content_type", "body", "text"),
+        [
+            ('text/plain; charset="UTF-16BE"', "СТОП 😀".encode("utf-16-be"), "СТОП 😀"),
+            ('text/plain; charset="UTF-8"', "Hello é".encode(), "Hello é"),
+            ("", "СТОП".encode(), "СТОП"),
+            ("text/plain; charset=klingon", b"stop", "stop"),
+            ("text/plain; charset=hex", b"stop", "stop"),
+            ("text/plain; charset=utf-16-be", b"\x04", "�"),
+            ("application/octet-stream", b"\xff", "�"),
+        ],
+    )
+    def test_a_message_from_a_phone_is_read_in_the_encoding_that_kannel_names(
+        self, kannel: Kannel, content_type: str, body: bytes, text: str
+    ) -> None:
+        query = {"from": "+79161234567", "to": "4711", "id": "i-1", "time": "1796002866"}
+        (message,) = kannel.parse_callback(Callback(query, body, {"content-type": content_type})).incoming
+        moment = datetime.fromtimestamp(1796002866, UTC)
+        assert message == Incoming("+79161234567", text, "i-1", "4711", moment)
+
+    @pytest.mark.parametrize("time", ["", "soon", "9" * 11, "-1", "²"])
+    def test_a_message_from_a_phone_may_be_in_the_address(self, kannel: Kannel, time: str) -> None:
+        reported = kannel.parse_callback(Callback({"from": "79161234567", "text": "СТОП", "time": time}, b""))
+        assert (reported.incoming, reported.receipts) == ([Incoming("79161234567", "СТОП")], ())
+        assert kannel.acknowledgement == Acknowledgement(200, "text/plain", "")
 
 
 class TestProbe:
