@@ -9,7 +9,7 @@ class Migration(migrations.Migration):
     """What incoming messages ask for, and what has answered them."""
 
     atomic = False
-    dependencies = [("campaigns", "0025_providers")]
+    dependencies = [("campaigns", "0026_exchanges")]
 
     operations = [
         migrations.AddField("incomingmessage", "processed_at", models.DateTimeField(null=True)),
