@@ -297,19 +297,23 @@ def message_act(request: UserRequest, pk: int, message_pk: int, action: str) -> 
 def send_test(request: UserRequest, pk: int | None = None) -> HttpResponse:
     """Send a test message now: the campaign's text, or the current text of the composer."""
     row = own_campaign(request, pk) if pk is not None else None
-    form, sent = SendTestForm(request.POST, composing=row is None), None
+    form, sent = SendTestForm(request.POST, composing=row is None or "text" in request.POST), None
     if form.is_valid():
         request.session[LAST_PHONE] = form.cleaned_data["phone"]
         try:
-            phone, composed = form.cleaned_data["phone"], form.cleaned_data
-            tested = row or Campaign(
-                owner=request.user, text=composed["text"], gateway=composed["gateway"], sender=composed["sender"]
-            )
-            sent = services.campaign_test(campaign=tested, by=request.user, phone=phone)
+            tested = _composed(form, row or Campaign(owner=request.user))
+            sent = services.campaign_test(campaign=tested, by=request.user, phone=form.cleaned_data["phone"])
         except ValidationError as error:
             form.add_error(None, error.messages)  # the campaign's text has no field here
     context = {"test_form": form, "test_url": request.path, "sent": sent}
     return render(request, "campaigns/test_form.html", context, status=200 if sent else 422)
+
+
+def _composed(form: SendTestForm, row: Campaign) -> Campaign:
+    """The campaign as it is in the composer now. What can't be changed any more is not sent by its page."""
+    for name in form.fields.keys() & form.data.keys() - {"phone"}:
+        setattr(row, name, form.cleaned_data[name])
+    return row
 
 
 @require_safe

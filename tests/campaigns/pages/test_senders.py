@@ -122,3 +122,14 @@ def test_a_test_from_the_composer_has_the_chosen_name(alice: User) -> None:
     client.post("/campaigns/test/", {**fields, "sender": "Vestnik"}, headers=htmx())
     client.post("/campaigns/test/", fields, headers=htmx())
     assert list(Message.objects.order_by("pk").values_list("sender", flat=True)) == ["Vestnik", None]
+
+
+def test_a_test_of_a_paused_campaign_keeps_what_cannot_be_changed(alice: User) -> None:
+    second = gateway("second", VESTNIK)
+    campaign, _run = started(alice, contacts=1, gateway=second, sender="Vestnik")
+    fields = {"phone": "+7 916 123-45-67", "text": "Another text"}
+    browser(alice).post(f"{page_of(campaign)}test/", fields, headers=htmx())
+    sent = Message.objects.get(contact=None)
+    assert (sent.text, sent.run.campaign.gateway_id, sent.sender) == ("Another text", "second", "Vestnik")
+    campaign.refresh_from_db()
+    assert campaign.text != "Another text"
