@@ -10,7 +10,7 @@ from django.utils.translation import gettext as _
 
 from accounts.models import User
 from campaigns.gateways import registry
-from campaigns.gateways.definitions.schema import Definition, Rule
+from campaigns.gateways.definitions.schema import CallbacksTable, Definition, Rule
 from campaigns.gateways.drivers import ADDABLE, DRIVERS
 from campaigns.gateways.exchanges import Recorder, save_quietly, verdict_of
 from campaigns.gateways.forms import RouteForm
@@ -162,12 +162,12 @@ def _recipient(phone: str | int) -> int:
 
 
 def _reader(name: str) -> Driver:
-    """A driver that reads samples: without secrets, and without the key of signatures, which samples do not have."""
+    """A driver that reads samples: without secrets, and without proof of where they come from."""
     kind, connection = registry.connection_of(name)
     hidden = hidden_connection(connection)
-    signature = connection.definition and connection.definition.callbacks.signature
-    unsigned = {signature.field: ""} if signature else {}
-    return kind.connect(hidden._replace(fields={**hidden.fields, **unsigned}))
+    if hidden.definition is not None:
+        hidden = hidden._replace(definition=hidden.definition.model_copy(update={"callbacks": CallbacksTable()}))
+    return kind.connect(hidden)
 
 
 def _answer(driver: Driver, request: Request) -> Answer:
