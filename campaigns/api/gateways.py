@@ -22,7 +22,7 @@ from campaigns.gateways.exchanges import exchanges_of
 from campaigns.gateways.forms import TAKEN
 from campaigns.gateways.policies import check_may_manage_gateways
 from campaigns.gateways.provider_forms import OPTION, form_of
-from campaigns.gateways.registry import known_gateway
+from campaigns.gateways.registry import address_of, callback_address, known_gateway
 from campaigns.gateways.services import (
     figures_of_day,
     gateway_delete,
@@ -171,6 +171,12 @@ class GatewayOut(Schema):
     version: str = Field(description="Changes with what can be edited; see `If-Match`")
 
 
+class CallbackOut(Schema):
+    """Where a gateway sends receipts and incoming messages."""
+
+    url: str = Field(description="The address, which contains a key: keep it secret")
+
+
 class PresetFieldOut(Schema):
     """A value that a provider asks for."""
 
@@ -251,6 +257,7 @@ def _gateway_out(row: Gateway, day: dict[str, int]) -> dict[str, Any]:
         **{name: getattr(row, name) for name in (*_OWN_FIELDS, "held_until")},
         "kind": row.kind or settings.GATEWAY,
         "fields": row.options,
+        "url": address_of(row),
         "from_settings": not row.kind,
         "carries": list(areas.parse(row.carries)),
         "senders": row.senders,
@@ -362,6 +369,13 @@ def delete_gateway(request: UserRequest, name: GatewayName) -> Status[None]:
     check_may_manage_gateways(request.user)
     gateway_delete(row=known_gateway(name), by=request.user)
     return Status(204, None)
+
+
+@router.get("/{name}/callback", response={200: CallbackOut, ERRORS: Error}, summary="Show the callback address")
+def show_callback(request: UserRequest, name: GatewayName) -> dict[str, str]:
+    """Enter it at the provider if messages do not contain it. Administrators only."""
+    check_may_manage_gateways(request.user)
+    return {"url": callback_address(known_gateway(name).name)}
 
 
 @router.post("/{name}/check", response={200: CheckOut, ERRORS: Error}, summary="Check a gateway")

@@ -60,8 +60,17 @@ class RouteForm(VersionedForm, forms.ModelForm[Gateway]):
         self.fields["fallback"].empty_label = _("None (messages wait)")  # type: ignore[attr-defined]
         self.fields["carries"].widget.attrs["placeholder"] = "RU, KZ"
         self.initial["senders"] = lines_of(self.instance.senders)
-        if not (registry.has_senders(self.instance) or self.data.get("senders")):
+        if not (self.offers_senders or self.data.get("senders")):
             del self.fields["senders"]
+
+    @property
+    def offers_senders(self) -> bool:
+        """Whether the form asks for sender names."""
+        return registry.has_senders(self.instance)
+
+    def takes_senders(self) -> bool:
+        """Whether the gateway in the form takes sender names."""
+        return registry.has_senders(construct_instance(self, copy(self.instance)))
 
     @property
     def secret_entered(self) -> bool:
@@ -84,7 +93,7 @@ class RouteForm(VersionedForm, forms.ModelForm[Gateway]):
     def clean(self) -> dict[str, Any]:
         """Require that fallbacks take all numbers of their gateways, and that only gateways with senders have any."""
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
-        if cleaned.get("senders") and not registry.has_senders(construct_instance(self, copy(self.instance))):
+        if cleaned.get("senders") and not self.takes_senders():
             self.add_error("senders", _("A gateway of this type takes no sender names. Leave the field empty."))
         if "carries" in cleaned and "fallback" in cleaned:
             name = self.instance.pk or cleaned.get("name", "")

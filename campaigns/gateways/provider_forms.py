@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Final
 
 from django import forms
@@ -36,22 +37,19 @@ class ProviderForm(ConnectionForm):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self.problem = ""
-        self.definition: Definition | None = None
         self.fields["definition"].max_length = MAX_LENGTH  # type: ignore[attr-defined]
         if self.instance.preset:
             del self.fields["definition"]
         else:
             self.fields["definition"].required = True
             self.fields["definition"].widget.attrs |= {"rows": 24, "class": "code", "spellcheck": "false"}
-        self._read_definition()
         self.stored = self._stored_secrets() if self.known else {}
         self.asked: Mapping[str, EntryField] = self.definition.fields if self.definition else {}
         for name, field in self.asked.items():
             self.fields[OPTION + name] = self._form_field(name, field)
-        if self.definition and self.definition.url:
-            self.initial["url"] = self.instance.url or self.definition.url
-            self.fields["url"].required = False
+        usual = self.definition.url if self.definition else ""
+        self.fields["url"].required = self.definition is not None and not usual
+        self.fields["url"].widget.attrs["placeholder"] = usual
         self.order_fields(["name", "definition", "url", *(OPTION + name for name in self.asked)])
 
     @property
@@ -59,11 +57,42 @@ class ProviderForm(ConnectionForm):
         """Whether a new secret was entered."""
         return any(self.cleaned_data[OPTION + name] for name, field in self.asked.items() if field.secret)
 
+    @cached_property
+    def _reading(self) -> tuple[Definition | None, str]:
+        """The description, or why it can't be used."""
+        preset = self.instance.preset
+        text = preset_texts().get(preset) if preset else self["definition"].value()
+        if not text:
+            return None, gettext("There is no preset of this name.") if preset else ""
+        try:
+            return definition_from(str(text)), ""
+        except InvalidDefinition as error:
+            return None, str(error)
+
+    @property
+    def definition(self) -> Definition | None:
+        """The description; None if there is none that can be used."""
+        return self._reading[0]
+
+    @property
+    def problem(self) -> str:
+        """Why the description can't be used, a line for each reason."""
+        return self._reading[1]
+
+    @property
+    def offers_senders(self) -> bool:
+        """Whether messages take a sender name, as far as that is known."""
+        return self.definition is None or self.definition.sender != "unsupported"
+
+    def takes_senders(self) -> bool:
+        """See `offers_senders`."""
+        return self.offers_senders
+
     def clean_definition(self) -> str:
         """Refuse a description that can’t be used, with the places of all problems."""
         if self.problem:
             raise ValidationError(self.problem.splitlines())
-        return str(self.cleaned_data["definition"])
+        return str(self.cleaned_data["definition"]).replace("\r\n", "\n")
 
     def clean(self) -> dict[str, Any]:
         """Ask for the fields of the description if the sender of the form could not know them yet."""
@@ -74,14 +103,11 @@ class ProviderForm(ConnectionForm):
         if any(name in self.errors for name in unseen):
             for name in unseen:
                 self.errors.pop(name, None)
-            self.add_error(None, gettext("Fill in what this provider asks for."))
-        if self.definition and self.definition.sender == "required" and not cleaned.get("senders"):
+            labels = ", ".join(str(self.fields[name].label) for name in unseen)
+            self.add_error(None, gettext("Fill in what this provider asks for: %(fields)s.") % {"fields": labels})
+        if self.definition and self.definition.sender == "required" and "senders" in cleaned and not cleaned["senders"]:
             self.add_error("senders", gettext("This provider needs a sender name with each message. Enter one."))
         return cleaned
-
-    def clean_url(self) -> str:
-        """Without an address, use the provider's usual one."""
-        return super().clean_url() or (self.definition.url if self.definition else "")
 
     def save(self, commit: bool = True) -> Gateway:
         """Save; empty secrets do not change the stored ones."""
@@ -91,16 +117,6 @@ class ProviderForm(ConnectionForm):
         if entered:
             self.instance.secret = json.dumps({**self.stored, **entered})
         return super().save(commit)
-
-    def _read_definition(self) -> None:
-        preset = self.instance.preset
-        text = preset_texts().get(preset) if preset else self["definition"].value()
-        if preset and not text:
-            self.problem = gettext("There is no preset of this name.")
-        try:
-            self.definition = definition_from(str(text)) if text else None
-        except InvalidDefinition as error:
-            self.problem = str(error)
 
     def _stored_secrets(self) -> dict[str, str]:
         try:

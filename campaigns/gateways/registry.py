@@ -100,6 +100,15 @@ def pulls(name: str) -> bool:
     return definition is not None and definition.pull is not None
 
 
+def address_of(row: Gateway) -> str:
+    """Return the address that gets the messages: the gateway's own, or its provider's usual one."""
+    try:
+        definition = definition_of(row)
+    except InvalidDefinition:
+        definition = None
+    return row.url or (definition.url if definition else "")
+
+
 def secrets_of(row: Gateway) -> dict[str, str]:
     """Return the secret fields of a gateway with a description. Raises `sealed_secrets.Locked`."""
     return json.loads(row.secret) if row.secret else {}

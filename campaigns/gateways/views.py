@@ -10,6 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -154,7 +155,7 @@ def _edit(request: UserRequest, form: RouteForm, done: str, row: Gateway | None 
         with form.refusals():
             saved = gateway_save(form=form, by=request.user, row=row)
             messages.success(request, done)
-            return redirect("gateways:gateway", saved.pk)
+            return redirect(f"{reverse('gateways:gateway', args=[saved.pk])}?saved=1")
     return _page(request, form, row)
 
 

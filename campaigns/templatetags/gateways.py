@@ -4,9 +4,19 @@ from django import template
 from django.utils.text import capfirst
 from django.utils.translation import gettext as _
 
+from campaigns.gateways import registry
 from campaigns.gateways.definitions.schema import Definition, Rule
+from campaigns.gateways.protocol import Outcome, Verdict
+from campaigns.models import Gateway
 
 register = template.Library()
+
+
+@register.filter
+def lacks_ids(outcome: Outcome, gateway: Gateway) -> bool:
+    """Whether an accepted message has no id, although the description says where it is."""
+    definition = registry.definition_of(gateway)
+    return bool(outcome.verdict == Verdict.SENT and definition and definition.answer.ids and not outcome.ids)
 
 
 @register.filter

@@ -32,7 +32,9 @@ if (form) {
   const opened = form.hasAttribute("data-dirty") ? "" : withoutVersion(typed());
   const kept = JSON.parse(sessionStorage.getItem(key) ?? "null");
   sessionStorage.removeItem(key);
-  if (kept && withoutVersion(kept.entries) !== withoutVersion(typed()) && !document.querySelector("main [role=alert]")) {
+  // data-saved: the page follows the saving of this form, which may have changed what was typed.
+  const saved = kept?.sent && form.hasAttribute("data-saved");
+  if (kept && !saved && withoutVersion(kept.entries) !== withoutVersion(typed()) && !document.querySelector("main [role=alert]")) {
     restore(kept.entries);
     document.getElementById("restored")?.removeAttribute("hidden");
     // htmx listens only from then on.

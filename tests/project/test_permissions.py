@@ -135,6 +135,7 @@ MATRIX: Final[dict[str, tuple[dict[str, int], Any]]] = {
         row(other=403, owner=403, admin=201),
         {"name": "second", "kind": "probe", "url": "https://8.8.8.8/v1"},
     ),
+    "show_callback": (row(other=403, owner=403, admin=200), None),
     "show_gateway": (row(other=403, owner=403, admin=200), None),
     "change_gateway": (row(other=403, owner=403, admin=200), {"carries": []}),
     "delete_gateway": (row(other=403, owner=403, admin=409), None),

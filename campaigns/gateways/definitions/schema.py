@@ -5,7 +5,10 @@ from collections.abc import Iterator, Mapping
 from datetime import date
 from ipaddress import ip_network
 from typing import Annotated, Any, Final, Literal, Self
+from urllib.parse import urlsplit
+from xml.parsers.expat import ExpatError
 
+import xmltodict
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 
 from campaigns.gateways.definitions.paths import Body, Path
@@ -73,6 +76,13 @@ def _network(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    parts = urlsplit(text)
+    if text and not (parts.scheme in ("http", "https") and parts.hostname and text.isprintable() and " " not in text):
+        raise ValueError("An address begins with https:// or http://.")
+    return text
+
+
 def _one_line(text: str) -> str:
     if any(ord(character) < 32 for character in text):
         raise ValueError("No line breaks are possible here.")
@@ -116,6 +126,13 @@ class Encodings(_Table):
     ucs2: Line
 
 
+def _check_xml(template: str) -> None:
+    try:
+        xmltodict.parse(template)
+    except ExpatError as error:
+        raise ValueError(f"xml: This is not well-formed: {error}.") from error
+
+
 class RequestTable(_Table):
     """A request."""
 
@@ -144,6 +161,8 @@ class RequestTable(_Table):
             raise ValueError(f"charset: “{self.charset}” is not known.") from error
         for text in texts_of(self.body_json):
             variables(text)
+        if self.xml is not None:
+            _check_xml(self.xml)
         return self
 
     def templates(self) -> Iterator[str]:
@@ -195,6 +214,12 @@ class AnswerTable(_Table):
     price: PathText | None = None
     error: PathText | None = None
     rules: Annotated[list[Rule], Field(min_length=1, max_length=100)]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not any(rule.outcome == "accepted" for rule in self.rules):
+            raise ValueError("rules: No rule says what is accepted.")
+        return self
 
 
 class ReceiptsTable(_Table):
@@ -284,7 +309,7 @@ class Definition(_Table):
     idempotent: bool = False
     max_parts: Annotated[int, Field(ge=1, le=255)] | None = None
     sender: Literal["required", "optional", "unsupported"] = "optional"
-    url: Line = ""
+    url: Annotated[str, AfterValidator(_address)] = ""
     fields: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")], EntryField] = {}
     request: RequestTable
     answer: AnswerTable
@@ -301,6 +326,11 @@ class Definition(_Table):
             raise ValueError(f"fields: {', '.join(sorted(reserved))} is the name of a variable.")
         own = self.fields.keys() | {"url"}
         _require("request", self.request, own | MESSAGE_VARIABLES, own)
+        used = {name for template in self.request.templates() for name in variables(template)}
+        if self.sender == "unsupported" and "sender" in used:
+            raise ValueError("sender: The request contains {sender}, so it is not unsupported.")
+        if self.receipts and not (self.receipts.id or self.receipts.message or "callback" in used):
+            raise ValueError("receipts: Write id or message, or send {callback} with each message.")
         if self.check is not None:
             _require("check", self.check, own, own)
         if self.pull is not None:

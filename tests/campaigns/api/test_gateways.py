@@ -247,3 +247,33 @@ def test_a_provider_with_a_description_of_its_own(client: ApiClient) -> None:
 def test_incomplete_providers_are_refused(client: ApiClient, body: dict[str, Any]) -> None:
     assert client.post("/gateways", {**TWILIO, **body}, content_type=JSON).status_code == 422
     assert not Gateway.objects.filter(kind="http").exists()
+
+
+def test_a_provider_that_needs_a_sender_is_refused_without_one(client: ApiClient) -> None:
+    definition = example_text().replace('sender = "optional"', 'sender = "required"')
+    body = {"name": "own", "kind": "http", "definition": definition, "fields": {"account": "a", "token": "t"}}
+    for senders in ({}, {"senders": []}):
+        refused = client.post("/gateways", {**body, **senders}, content_type=JSON)
+        assert [error["loc"] for error in refused.json()["detail"]] == [["body", "senders"]]
+    created = client.post("/gateways", {**body, "senders": [{"name": "Shop", "countries": []}]}, content_type=JSON)
+    assert created.status_code == 201, created.content
+
+
+def test_the_usual_address_follows_the_description(client: ApiClient) -> None:
+    body = {"name": "own", "kind": "http", "definition": example_text(), "fields": {"account": "a", "token": "t"}}
+    client.post("/gateways", body, content_type=JSON)
+    moved = example_text().replace("https://api.example.com", "https://sms.example.net")
+    assert patch(client, "own", definition=moved).json()["url"] == "https://sms.example.net"
+    assert registry.driver("own").build(1, 79991234567, "Hi").url == "https://sms.example.net/v1/messages"
+    assert patch(client, "own", url="https://8.8.8.8/x").json()["url"] == "https://8.8.8.8/x"
+
+
+def test_problems_of_a_description_hide_no_others_and_invent_none(client: ApiClient) -> None:
+    body = {"name": "own", "kind": "http", "definition": "version = 1", "senders": [{"name": "Shop", "countries": []}]}
+    refused = client.post("/gateways", body, content_type=JSON).json()["detail"]
+    assert {error["loc"][-1] for error in refused} == {"definition"}
+
+
+def test_the_callback_address_is_shown(client: ApiClient) -> None:
+    client.post("/gateways", TWILIO, content_type=JSON)
+    assert client.get("/gateways/tw/callback").json()["url"] == registry.callback_address("tw")
