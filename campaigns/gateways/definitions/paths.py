@@ -95,7 +95,7 @@ def read(kind: Body, body: bytes, query: Mapping[str, str]) -> Any:
                 return dict(query)
             case "text":
                 return text_structure(body.decode().strip())
-    except (ValueError, RecursionError, ExpatError) as error:
+    except (ValueError, LookupError, RecursionError, ExpatError) as error:  # LookupError: encoding="…" of XML
         raise Unreadable(f"The body is not {kind}.") from error
 
 
