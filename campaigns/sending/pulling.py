@@ -45,6 +45,8 @@ def pull_receipts() -> None:
             _pull(registry.driver(name))
         except Locked:
             log.warning("receipts not pulled: the secret is locked", gateway=name)
+        except Exception:  # one gateway must not stop the sweep
+            log.exception("receipts not pulled", gateway=name)
 
 
 def _pull(driver: Driver) -> None:
@@ -55,7 +57,7 @@ def _pull(driver: Driver) -> None:
     transport = transport_for(driver, driver.pull(waiting[0]))
     while waiting or transport.in_flight:
         while waiting and transport.in_flight < _CONCURRENCY:
-            ids = waiting.pop()
+            ids = waiting.pop(0)
             transport.submit(ids, driver.pull(ids), _TIMEOUT)
         for ids, answer in transport.poll(0.1):
             _store(driver, ids, answer)
