@@ -18,6 +18,7 @@ from campaigns.gateways.masking import (
     HIDDEN,
     MAX_READ,
     NO_TEXT,
+    SHOWN_CHARACTERS,
     HiddenPhone,
     Masker,
     ShownRequest,
@@ -40,6 +41,8 @@ _PER_SECOND: Final = 10.0
 _CALLBACKS_PER_SECOND: Final = 2.0
 _BURST: Final = 10.0
 _GSM7_TEXT: Final = "..."
+_MAX_SEARCHED: Final = 10
+"""Messages of a callback whose texts and phones are searched for in it."""
 
 
 class Quota:
@@ -100,11 +103,14 @@ class Recorder:
         incoming = found.incoming if isinstance(found, Reported) else ()
         phones = chain.from_iterable((message.phone, message.recipient) for message in incoming)
         texts = [message.text for message in incoming]
-        masker = Masker(self._secrets, phones=phones, texts=texts, any_phone=True)
-        query = "&".join(f"{name}={HIDDEN if name == 'key' else value}" for name, value in callback.query.items())
-        url, body = shortened(masker.masked(query[:MAX_READ])), masker.body(callback.body)
-        if any(text.strip() for text in texts) and NO_TEXT not in url + body:
-            url = body = NO_TEXT  # the text is in an encoding that is not known
+        url = body = NO_TEXT
+        # To search for much takes long.
+        if len(texts) <= _MAX_SEARCHED and sum(map(len, texts)) <= SHOWN_CHARACTERS:
+            masker = Masker(self._secrets, phones=phones, texts=texts, any_phone=True)
+            query = "&".join(f"{name}={HIDDEN if name == 'key' else value}" for name, value in callback.query.items())
+            url, body = shortened(masker.masked(query[:MAX_READ])), masker.body(callback.body)
+            if any(text.strip() for text in texts) and NO_TEXT not in url + body:
+                url = body = NO_TEXT  # the text is in an encoding that is not known
         return Exchange(
             gateway=self.gateway,
             at=now(),
@@ -151,8 +157,9 @@ def verdict_of(outcome: Outcome) -> Exchange.Verdict:
 def save_quietly(make: Callable[[], Iterable[Exchange]]) -> None:
     """Save rows. An error is logged without its text, which may contain what the rows must not."""
     try:
+        rows = list(make())  # masking takes time, and SQLite has one writer
         with transaction.atomic():
-            Exchange.objects.bulk_create(make())
+            Exchange.objects.bulk_create(rows)
     except Exception as error:
         log.warning("exchanges not logged", error=type(error).__name__)
 
