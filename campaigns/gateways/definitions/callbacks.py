@@ -163,7 +163,7 @@ def _decoded(digits: str) -> str:
     try:
         return bytes.fromhex(digits).decode("utf-16-be", "replace")
     except ValueError:
-        raise InvalidReceipt("The text is not hexadecimal.") from None
+        return digits  # one wrong item must not lose the others
 
 
 def _time(text: str) -> datetime | None:
