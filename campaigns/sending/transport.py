@@ -19,6 +19,8 @@ from campaigns.gateways.protocol import MAX_ANSWER_BYTES, Answer, Driver, Reques
 log = structlog.get_logger("vestnik.sending")
 
 _FAILURES: Final = {
+    pycurl.E_URL_MALFORMAT: TransportFailure.UNREACHABLE,
+    pycurl.E_UNSUPPORTED_PROTOCOL: TransportFailure.UNREACHABLE,
     pycurl.E_COULDNT_CONNECT: TransportFailure.UNREACHABLE,
     pycurl.E_COULDNT_RESOLVE_HOST: TransportFailure.UNRESOLVED,
     pycurl.E_SSL_CONNECT_ERROR: TransportFailure.TLS,
@@ -89,7 +91,7 @@ class _Exchange:
         self.head.clear()
         handle = self.handle
         handle.setopt(pycurl.URL, request.url.encode())
-        if request.body and len(request.body) != self.length:
+        if len(request.body) != self.length:
             self.length = len(request.body)
             handle.setopt(pycurl.POSTFIELDSIZE, self.length)
         if timeout_ms != self.timeout_ms:
