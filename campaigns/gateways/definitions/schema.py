@@ -1,5 +1,6 @@
 """The format of a description: its keys, and what may stand there (docs/providers.md)."""
 
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -16,6 +17,9 @@ from campaigns.gateways.definitions.templates import variables
 
 MAX_LENGTH: Final = 50_000
 """Characters of a description."""
+_MAX_DEPTH: Final = 20
+# Found before parsing: tomllib takes a minute for a key of 24 000 steps.
+_DEEP_KEY: Final = re.compile(r"""(?:\.[ \t]*[\w"'-]+[ \t]*){%d}""" % _MAX_DEPTH)
 MESSAGE_VARIABLES: Final = frozenset(
     {
         "phone",
@@ -91,6 +95,8 @@ def _one_line(text: str) -> str:
 
 Template = Annotated[str, AfterValidator(_template)]
 Line = Annotated[str, AfterValidator(_one_line)]
+OneLineTemplate = Annotated[str, AfterValidator(_template), AfterValidator(_one_line)]
+Address = Annotated[str, AfterValidator(_address)]
 PathText = Annotated[Path, PlainValidator(_path)]
 Texts = Annotated[list[str], Field(min_length=1, max_length=500)]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
@@ -114,9 +120,9 @@ class Auth(_Table):
     """Basic (RFC 7617) or bearer (RFC 6750) authentication."""
 
     type: Literal["basic", "bearer"]
-    username: Template = ""
-    password: Template = ""
-    token: Template = ""
+    username: OneLineTemplate = ""
+    password: OneLineTemplate = ""
+    token: OneLineTemplate = ""
 
 
 class Encodings(_Table):
@@ -139,7 +145,7 @@ class RequestTable(_Table):
     method: Literal["GET", "POST"] = "POST"
     url: Template
     auth: Auth | None = None
-    headers: dict[HeaderName, Annotated[Template, AfterValidator(_one_line)]] = {}
+    headers: dict[HeaderName, OneLineTemplate] = {}
     query: dict[str, Template] = {}
     form: dict[str, Template] | None = None
     body_json: dict[str, Any] | list[Any] | None = Field(None, alias="json")
@@ -152,11 +158,13 @@ class RequestTable(_Table):
         rest = self.url.removeprefix("{url}")
         if rest == self.url or rest[:1] not in ("", "/", "?"):
             raise ValueError("url: Begin with {url}, followed by a slash or a question mark.")
+        if not (self.url.isascii() and self.url.isprintable()) or " " in self.url:
+            raise ValueError("url: Percent-encode spaces and characters that are not ASCII.")
         bodies = [body for body in (self.form, self.body_json, self.xml) if body is not None]
         if len(bodies) > 1 or (bodies and self.method == "GET"):
             raise ValueError("A request has one body: form, json or xml. GET has none.")
         try:
-            "".encode(self.charset)
+            "a".encode(self.charset, "xmlcharrefreplace")
         except (LookupError, ValueError) as error:
             raise ValueError(f"charset: “{self.charset}” is not known.") from error
         for text in texts_of(self.body_json):
@@ -303,13 +311,13 @@ class Definition(_Table):
 
     version: Literal[1]
     label: Annotated[Line, Field(min_length=1, max_length=60)]
-    documentation: list[Line] = []
+    documentation: list[Address] = []
     checked_on: date | None = None
     unverified: str = ""
     idempotent: bool = False
     max_parts: Annotated[int, Field(ge=1, le=255)] | None = None
     sender: Literal["required", "optional", "unsupported"] = "optional"
-    url: Annotated[str, AfterValidator(_address)] = ""
+    url: Address = ""
     fields: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,30}$")], EntryField] = {}
     request: RequestTable
     answer: AnswerTable
@@ -365,12 +373,30 @@ def load(text: str) -> Definition:
     """Read a description in TOML. Raises InvalidDefinition."""
     if len(text) > MAX_LENGTH:
         raise InvalidDefinition(f"A description has at most {MAX_LENGTH} characters.")
+    if _DEEP_KEY.search(text):
+        raise InvalidDefinition(f"A description has at most {_MAX_DEPTH} levels.")
     try:
-        return Definition.model_validate(tomllib.loads(text))
+        data = tomllib.loads(text)
+        if _is_too_deep(data):
+            raise InvalidDefinition(f"A description has at most {_MAX_DEPTH} levels.")
+        return Definition.model_validate(data)
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InvalidDefinition(f"This is not TOML: {error}") from error
     except ValidationError as error:
         raise InvalidDefinition("\n".join(map(_problem, error.errors()))) from error
+
+
+def _is_too_deep(data: Any) -> bool:
+    level = [data]
+    for _ in range(_MAX_DEPTH):
+        level = [child for value in level for child in _children(value)]
+        if not level:
+            return False
+    return True
+
+
+def _children(value: Any) -> list[Any]:
+    return list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else []
 
 
 def _problem(error: Any) -> str:

@@ -252,7 +252,8 @@ def test_incomplete_providers_are_refused(client: ApiClient, body: dict[str, Any
 def test_a_provider_that_needs_a_sender_is_refused_without_one(client: ApiClient) -> None:
     definition = example_text().replace('sender = "optional"', 'sender = "required"')
     body = {"name": "own", "kind": "http", "definition": definition, "fields": {"account": "a", "token": "t"}}
-    for senders in ({}, {"senders": []}):
+    missing: list[dict[str, Any]] = [{}, {"senders": []}]
+    for senders in missing:
         refused = client.post("/gateways", {**body, **senders}, content_type=JSON)
         assert [error["loc"] for error in refused.json()["detail"]] == [["body", "senders"]]
     created = client.post("/gateways", {**body, "senders": [{"name": "Shop", "countries": []}]}, content_type=JSON)
