@@ -19,7 +19,7 @@ MAX_LENGTH: Final = 50_000
 """Characters of a description."""
 _MAX_DEPTH: Final = 20
 # Found before parsing: tomllib takes a minute for a key of 24 000 steps.
-_DEEP_KEY: Final = re.compile(r"""(?:\.[ \t]*[\w"'-]+[ \t]*){%d}""" % _MAX_DEPTH)
+_DEEP_KEY: Final = re.compile(rf"""(?:\.[ \t]*[\w"'-]+[ \t]*){{{_MAX_DEPTH}}}""")
 MESSAGE_VARIABLES: Final = frozenset(
     {
         "phone",
