@@ -23,9 +23,9 @@ from campaigns.gateways.masking import (
     Masker,
     ShownRequest,
     hidden_connection,
-    secrets_of,
     shortened,
     shown_request,
+    spellings_of_secrets,
 )
 from campaigns.gateways.protocol import Answer, Callback, InvalidReceipt, Outcome, Reported
 from campaigns.models import Exchange
@@ -68,7 +68,7 @@ class Recorder:
         kind, connection = registry.connection_of(gateway)
         self.gateway = gateway
         self._shown = kind.connect(hidden_connection(connection))
-        self._secrets = secrets_of(connection, kind.connect(connection))
+        self._secrets = spellings_of_secrets(connection, kind.connect(connection))
 
     def request_of(self, message_id: int, phone: int, text: str, sender: str = "") -> ShownRequest:
         """Return the request that sent a message, as people may see it."""

@@ -89,7 +89,7 @@ def hidden_phone(phone: int | str) -> str:
     return f"{HIDDEN}{int.__repr__(phone)[-2:] if isinstance(phone, int) else phone[-2:]}"
 
 
-def secrets_of(connection: Connection, driver: Driver) -> set[str]:
+def spellings_of_secrets(connection: Connection, driver: Driver) -> set[str]:
     """Return all secrets of a gateway, as others may repeat them. `driver` has this connection."""
     definition = connection.definition
     found = {connection.secret}

@@ -6,7 +6,7 @@ The rules for every HTTP gateway are here. A driver adds how its own gateway acc
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
@@ -205,6 +205,8 @@ class Driver(ABC):
     """The texts of its own reason codes, in English and marked for translation."""
     has_senders: bool = False
     """Whether it takes a sender name with each message."""
+    secrets: Collection[str] = ()
+    """What must not be shown of its answers, in the spellings in which others may repeat it."""
     pull_batch: int = 0
     """How many provider's ids one request for receipts may contain; 0: receipts come by themselves, or not at all."""
     acknowledgement: Acknowledgement | None = None

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django import forms
 from django.conf import settings
@@ -12,6 +13,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from campaigns.gateways import registry
+from campaigns.gateways.addresses import is_forbidden
 from campaigns.gateways.definitions.presets import definition_from, preset_texts, starting_point
 from campaigns.gateways.definitions.schema import MAX_LENGTH, Definition, EntryField, InvalidDefinition
 from campaigns.gateways.drivers import ADDABLE, DRIVERS
@@ -108,6 +110,13 @@ class ProviderForm(ConnectionForm):
         if self.definition and self.definition.sender == "required" and "senders" in cleaned and not cleaned["senders"]:
             self.add_error("senders", gettext("This provider needs a sender name with each message. Enter one."))
         return cleaned
+
+    def clean_url(self) -> str:
+        """Check the address that is used: without one, the provider's usual one."""
+        url = super().clean_url()
+        if not url and self.definition and is_forbidden(urlsplit(self.definition.url).hostname or ""):
+            raise ValidationError(gettext("The address in the description is link-local, which is forbidden."))
+        return url
 
     def save(self, commit: bool = True) -> Gateway:
         """Save; empty secrets do not change the stored ones."""

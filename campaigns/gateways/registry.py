@@ -19,6 +19,7 @@ from campaigns.gateways.coverage import Coverage, coverage_of
 from campaigns.gateways.definitions.presets import definition_from, preset_texts
 from campaigns.gateways.definitions.schema import Definition, InvalidDefinition
 from campaigns.gateways.drivers import DRIVERS
+from campaigns.gateways.masking import spellings_of_secrets
 from campaigns.gateways.protocol import Connection, Driver
 from campaigns.gateways.routing import Route
 from campaigns.gateways.senders import Senders
@@ -53,7 +54,9 @@ def driver(name: str | None = None) -> Driver:
     Raises Http404 if there is none or its description can't be used any more, and `sealed_secrets.Locked`.
     """
     kind, connection = connection_of(name or settings.GATEWAY)
-    return kind.connect(connection)
+    found = kind.connect(connection)
+    found.secrets = spellings_of_secrets(connection, found)
+    return found
 
 
 def connection_of(name: str) -> tuple[type[Driver], Connection]:
@@ -78,9 +81,14 @@ def driver_of(row: Gateway) -> Driver:
 
 def _of_row(row: Gateway) -> tuple[type[Driver], Connection]:
     definition = definition_of(row)
-    fields = {**row.options, **secrets_of(row)} if definition else {}
+    fields = {**row.options, **_usable_secrets(row, definition)} if definition else {}
     secret, address = "" if definition else row.secret, callback_address(row.name)
     return DRIVERS[row.kind], Connection(row.name, row.url, row.username, secret, address, definition, fields)
+
+
+def _usable_secrets(row: Gateway, definition: Definition) -> dict[str, str]:
+    """The secrets of fields that are still secret: the others would be shown, so they must be entered again."""
+    return {name: value for name, value in secrets_of(row).items() if name in definition.secret_names}
 
 
 def definition_of(row: Gateway) -> Definition | None:

@@ -35,11 +35,13 @@ def reported_store(gateway: str, reported: Reported) -> tuple[int, int]:
 def incoming_store(gateway: str, incoming: Collection[Incoming]) -> int:
     """Store incoming messages of a gateway, each with its contact; return how many, repeats included.
 
-    A repeat has the same provider's id, or, where there is none, the same contents within a day.
+    A repeat has the same provider's id, or, where there is none, the same contents and time within a day. Without a
+    time it is a repeat only of the latest message from its phone: somebody may stop, start, and stop again.
     """
     if not incoming:
         return 0
-    moment = now()
+    moment, reported = now(), len(incoming)
+    incoming = _without_echoes(gateway, incoming, moment)
     rows = [_row(gateway, message, moment) for message in incoming]
     yesterday = {
         row.fingerprint: _fingerprint(gateway, message, moment - _REPEATED)
@@ -53,7 +55,25 @@ def incoming_store(gateway: str, incoming: Collection[Incoming]) -> int:
     IncomingMessage.objects.bulk_create(new, ignore_conflicts=True)
     if new:
         apply_receipts.enqueue()
-    return len(rows)
+    return reported
+
+
+def _without_echoes(gateway: str, incoming: Collection[Incoming], moment: datetime) -> list[Incoming]:
+    """The same without messages that have neither id nor time and equal the latest one from their phone.
+
+    The others of this kind get the present time, so that each is a message of its own.
+    """
+    bare = {message.phone for message in incoming if not message.provider_id and message.sent_at is None}
+    recent = IncomingMessage.objects.filter(gateway=gateway, received_at__gt=moment - _REPEATED, sender__in=bare)
+    latest = dict(recent.order_by("pk").values_list("sender", "text")) if bare else {}
+    kept: list[Incoming] = []
+    for number, message in enumerate(incoming):
+        if message.provider_id or message.sent_at is not None:
+            kept.append(message)
+        elif latest.get(message.phone) != message.text:
+            kept.append(message._replace(sent_at=moment + timedelta(microseconds=number)))
+        latest[message.phone] = message.text
+    return kept
 
 
 def incoming_from(contact: Contact) -> QuerySet[IncomingMessage]:

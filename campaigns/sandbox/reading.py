@@ -4,6 +4,7 @@ import json
 import re
 from base64 import b64decode
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any, Final
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -43,7 +44,8 @@ def shown_secrets(headers: Mapping[str, str], url: str, body: bytes) -> str:
     """Return everything in a request that may be a credential, with basic authentication decoded."""
     scheme, _space, basic = headers.get("Authorization", "").partition(" ")
     if scheme == "Basic":
-        basic = b64decode(basic.encode(), validate=False).decode(errors="replace")
+        with suppress(ValueError):
+            basic = b64decode(basic.encode()).decode(errors="replace")
     return "\n".join([*headers.values(), basic, unquote(url), unquote(body.decode(errors="replace"))])
 
 

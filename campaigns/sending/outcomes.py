@@ -2,9 +2,10 @@
 
 import random
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from django.db.models import Exists, F, OuterRef
 
 from campaigns.costs import Charge, charge, set_costs
 from campaigns.counters import count, count_hour, count_minutes, count_reasons, moved
+from campaigns.gateways.masking import Masker
 from campaigns.gateways.protocol import KEPT_ANSWER_CHARACTERS, Answer, Outcome, Verdict
 from campaigns.messages.provider_ids import provider_ids_add
 from campaigns.metrics import GATEWAY_MESSAGES, GATEWAY_SECONDS
@@ -91,11 +93,18 @@ def next_state(completed: Completed, moment: datetime, *, idempotent: bool, doub
 
 
 def record(
-    token: UUID, batch: list[Completed], *, gateway: str, idempotent: bool, pull_after: timedelta | None = None
+    token: UUID,
+    batch: list[Completed],
+    *,
+    gateway: str,
+    idempotent: bool,
+    pull_after: timedelta | None = None,
+    secrets: Collection[str] = (),
 ) -> None:
     """Write the outcomes of a batch, except of messages that the token no longer holds: another worker has them.
 
-    `pull_after`: how long after acceptance the gateway has to be asked for receipts; None: it sends them.
+    `pull_after`: how long after acceptance the gateway has to be asked for receipts; None: it sends them. `secrets` are
+    hidden in the answers that are kept.
     """
     moment = now()
     sent = [completed for completed in batch if completed.sent]
@@ -104,7 +113,10 @@ def record(
         held = _write_sent(token, [completed.message.id for completed in sent], moment)
         held |= _write_others(token, others, moment)
         held_others = [(completed, row) for completed, row in others if completed.message.id in held]
-        Attempt.objects.bulk_create([_attempt(completed, moment) for completed, _ in held_others])
+        shown = cache(Masker(secrets).body)
+        Attempt.objects.bulk_create(
+            [_attempt(completed, moment, shown(completed.answer.body)) for completed, _ in held_others]
+        )
         accepted = [completed for completed in sent if completed.message.id in held]
         ids = {completed.message.id: completed.outcome.ids for completed in accepted if completed.outcome.ids}
         if ids:
@@ -200,14 +212,13 @@ def _write_others(token: UUID, others: list[tuple[Completed, NextState]], moment
     )
 
 
-def _attempt(completed: Completed, moment: datetime) -> Attempt:
-    text = completed.answer.body[: KEPT_ANSWER_CHARACTERS * 4].decode("utf-8", "replace").replace("\x00", "�")
+def _attempt(completed: Completed, moment: datetime, answer: str) -> Attempt:
     return Attempt(
         message_id=completed.message.id,
         at=moment,
         reason=completed.outcome.reason,
         http_status=completed.answer.status or None,
-        answer=text[:KEPT_ANSWER_CHARACTERS],
+        answer=answer[:KEPT_ANSWER_CHARACTERS],
         duration_ms=completed.answer.duration_ms,
         uncertain=completed.outcome.uncertain,
     )

@@ -61,7 +61,9 @@ def _pull(driver: Driver) -> None:
             transport.submit(ids, driver.pull(ids), _TIMEOUT)
         for ids, answer in transport.poll(0.1):
             _store(driver, ids, answer)
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline and waiting:
+            left = {provider_id for ids in waiting for provider_id in ids}
+            ProviderId.objects.filter(gateway=driver.name, provider_id__in=left).update(pull_at=now())
             waiting.clear()
     transport.close()
 

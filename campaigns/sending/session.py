@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import structlog
 from django.conf import settings
 
-from campaigns.gateways.protocol import Driver, TransportFailure
+from campaigns.gateways.protocol import Answer, Driver, Outcome, TransportFailure, unconfirmed
 from campaigns.gateways.registry import Limits
 from campaigns.metrics import IN_FLIGHT
 from campaigns.sending.admission import Admission
@@ -267,12 +267,20 @@ class SendSession:
             if answer.failure == TransportFailure.NO_FILES:
                 self._too_many_files(flight)
                 continue
-            completed = Completed(flight.message, answer, self.driver.parse(answer), flight.probe)
+            completed = Completed(flight.message, answer, self._outcome(answer), flight.probe)
             self.completed.append(completed)
             if self.admission.completed(completed, started=flight.started):
                 self._stop_sending()
         if self.completed and self._should_record() and not self.db_worker.writing:
             self._record()
+
+    def _outcome(self, answer: Answer) -> Outcome:
+        """The meaning of an answer. One that breaks the driver must not take the others with it."""
+        try:
+            return self.driver.parse(answer)
+        except Exception as error:
+            log.error("answer not read", gateway=self.driver.name, error=type(error).__name__)  # noqa: TRY400 — no contents
+            return unconfirmed("unreadable")
 
     def _should_record(self) -> bool:
         """Whether there are many outcomes, or few that have waited long enough for their number."""
@@ -301,7 +309,7 @@ class SendSession:
         driver = self.driver
         pull_after = FIRST_WAIT if driver.pull_batch else None
         options = {"gateway": driver.name, "idempotent": driver.idempotent, "pull_after": pull_after}
-        self.db_worker.write(record, self.token, batch, **options)
+        self.db_worker.write(record, self.token, batch, **options, secrets=driver.secrets)
         if chosen := self.exchange_log.choose(batch):
             self.db_worker.write(self.exchange_log.write, chosen)
         self.admission.report()

@@ -1,5 +1,6 @@
 """The format of a description: its keys, and what may stand there (docs/providers.md)."""
 
+import json
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -99,6 +100,7 @@ OneLineTemplate = Annotated[str, AfterValidator(_template), AfterValidator(_one_
 Address = Annotated[str, AfterValidator(_address)]
 PathText = Annotated[Path, PlainValidator(_path)]
 Texts = Annotated[list[str], Field(min_length=1, max_length=500)]
+ContentType = Annotated[str, Field(pattern=r"^(text/(plain|xml)|application/(xml|json))(; ?charset=[\w-]+)?$")]
 HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
 
 
@@ -169,6 +171,10 @@ class RequestTable(_Table):
             raise ValueError(f"charset: “{self.charset}” is not known.") from error
         for text in texts_of(self.body_json):
             variables(text)
+        try:
+            json.dumps(self.body_json, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError("json: JSON has no dates, infinity and NaN.") from error
         if self.xml is not None:
             _check_xml(self.xml)
         return self
@@ -270,7 +276,7 @@ class AnswerBack(_Table):
     """What the provider expects in return for a callback."""
 
     status: Annotated[int, Field(ge=200, le=299)] = 200
-    type: Line = "text/plain"
+    type: ContentType = "text/plain"
     body: str = ""
 
 
@@ -327,6 +333,11 @@ class Definition(_Table):
     check: CheckTable | None = None
     pull: PullTable | None = None
     examples: dict[str, Any] = {}
+
+    @property
+    def secret_names(self) -> set[str]:
+        """The names of the secret fields."""
+        return {name for name, field in self.fields.items() if field.secret}
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -21,8 +21,8 @@ from campaigns.gateways.masking import (
     HiddenPhone,
     Masker,
     hidden_connection,
-    secrets_of,
     shown_request,
+    spellings_of_secrets,
 )
 from campaigns.gateways.protocol import Connection, Driver
 
@@ -76,7 +76,7 @@ def test_a_shown_request_has_no_secret_phone_or_text(kind: str, text: str) -> No
     assert "•••67" in everything
     real = driver_class.connect(connection)
     assert shown.method == (real.build(17, PHONE, text).method or real.method)
-    assert secrets_of(connection, real) >= {SECRET, KEY}
+    assert spellings_of_secrets(connection, real) >= {SECRET, KEY}
 
 
 def test_the_basic_header_counts_as_a_secret() -> None:
@@ -84,7 +84,7 @@ def test_the_basic_header_counts_as_a_secret() -> None:
     driver = driver_class.connect(connection)
     pair = b64encode(f"my-account:{SECRET}".encode()).decode()
     assert f"Authorization: Basic {pair}" in driver.headers
-    assert pair not in Masker(secrets_of(connection, driver)).masked(f"You sent Basic {pair}.")
+    assert pair not in Masker(spellings_of_secrets(connection, driver)).masked(f"You sent Basic {pair}.")
 
 
 @given(words, words, st.sampled_from(ENCODINGS), st.sampled_from(ENCODINGS))

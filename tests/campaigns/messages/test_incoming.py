@@ -67,8 +67,17 @@ def test_without_an_id_the_same_contents_within_a_day_are_one_message(later: tim
     message = Incoming("79161234567", "Yes", recipient="4711", sent_at=NOON)
     assert stored(message, message) == 1
     assert stored(message, at=NOON + later) == 1
-    others = (message._replace(text="No"), message._replace(recipient="1"), message._replace(sent_at=None))
+    others = (message._replace(text="No"), message._replace(recipient="1"), message._replace(text="", sent_at=None))
     assert stored(*others, at=NOON + later) == 4
+
+
+def test_without_id_and_time_only_the_latest_message_of_a_phone_is_a_repeat() -> None:
+    stop, start = Incoming("79161234567", "STOP"), Incoming("79161234567", "START")
+    assert stored(stop, stop, start, stop) == 3
+    assert stored(stop, at=NOON + timedelta(hours=1)) == 3
+    assert stored(start, at=NOON + timedelta(hours=2)) == 4
+    assert stored(stop, at=NOON + timedelta(hours=3)) == 5
+    assert stored(Incoming("79161234568", "STOP"), at=NOON + timedelta(hours=3)) == 6
 
 
 def test_without_an_id_the_same_contents_a_day_later_are_another_message() -> None:

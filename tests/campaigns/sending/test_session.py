@@ -489,3 +489,26 @@ def test_a_token_with_non_ascii_letters_is_left_for_the_gateway_to_refuse(alice:
     run_session(sandbox, token="токен", seconds=0.5)
     assert Gateway.objects.get().alert == "http_401"
     assert statuses(campaign) == {"pending": 5}
+
+
+def test_an_answer_that_breaks_the_driver_takes_no_others_with_it(
+    alice: User, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def parse(driver: Probe, answer: Answer) -> Any:
+        raise KeyError(answer.body)
+
+    campaign = campaign_to(alice, 3)
+    campaign_advance(campaign.pk)
+    monkeypatch.setattr(Probe, "parse", parse)
+    run_session(sandbox)
+    assert set(Attempt.objects.values_list("reason", "uncertain")) == {("unreadable", True)}
+    assert_counters_match(campaign)
+
+
+def test_secrets_are_hidden_in_the_answers_that_are_kept(
+    alice: User, sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Probe, "secrets", ("not in service",))
+    sandbox.faults = sandbox.faults.updated({"refuse": 1.0})
+    send_everything(campaign_to(alice, 1), sandbox)
+    assert Attempt.objects.get().answer == '{"code": 3, "message": "The number is •••"}'
