@@ -63,16 +63,16 @@ def _without_echoes(gateway: str, incoming: Collection[Incoming], moment: dateti
 
     The others of this kind get the present time, so that each is a message of its own.
     """
-    bare = {message.phone for message in incoming if not message.provider_id and message.sent_at is None}
+    bare = {_sender(message) for message in incoming if not message.provider_id and message.sent_at is None}
     recent = IncomingMessage.objects.filter(gateway=gateway, received_at__gt=moment - _REPEATED, sender__in=bare)
     latest = dict(recent.order_by("pk").values_list("sender", "text")) if bare else {}
     kept: list[Incoming] = []
     for number, message in enumerate(incoming):
         if message.provider_id or message.sent_at is not None:
             kept.append(message)
-        elif latest.get(message.phone) != message.text:
+        elif latest.get(_sender(message)) != _storable(message.text):
             kept.append(message._replace(sent_at=moment + timedelta(microseconds=number)))
-        latest[message.phone] = message.text
+        latest[_sender(message)] = _storable(message.text)
     return kept
 
 
@@ -100,12 +100,17 @@ def _row(gateway: str, message: Incoming, moment: datetime) -> IncomingMessage:
         provider_id=_storable(message.provider_id)[:MAX_PROVIDER_ID],
         fingerprint=_fingerprint(gateway, message, moment),
         phone=_phone(message.phone),
-        sender=_storable(message.phone)[:MAX_ADDRESS],
+        sender=_sender(message),
         recipient=_storable(message.recipient)[:MAX_ADDRESS],
         text=_storable(message.text),
         sent_at=message.sent_at if plausible else None,
         received_at=moment,
     )
+
+
+def _sender(message: Incoming) -> str:
+    """Where a message is from, as it is stored."""
+    return _storable(message.phone)[:MAX_ADDRESS]
 
 
 def _fingerprint(gateway: str, message: Incoming, moment: datetime) -> str:
