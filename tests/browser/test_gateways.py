@@ -102,6 +102,11 @@ def test_a_description_of_ones_own_is_written_and_tried(page: Page) -> None:
         page.get_by_label("Address").fill(provider.url)
         page.get_by_role("button", name="Add gateway").click()
         expect(page.get_by_role("heading", name="own-provider")).to_be_visible()
+        for rate in ("50", "60"):  # what is stored differs from what was typed: 50.0, and no line break at the end
+            page.get_by_role("textbox", name="Description").fill(f"{OWN}# {rate}\n\n")
+            page.get_by_role("button", name="Save").click()
+            expect(page.get_by_text("Gateway saved.").first).to_be_visible()
+            expect(page.get_by_text("This is unsaved input from an earlier visit.")).to_be_hidden()
         send_a_test(page)
 
 

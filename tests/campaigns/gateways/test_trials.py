@@ -221,3 +221,17 @@ def test_the_log_is_part_of_the_page(admin: User, second: Gateway, sandbox: Sand
     assert client.get(f"{PAGE}?all", headers=htmx("exchanges")).content.decode().count("<details") == 22
     assert ApiClient(admin).delete("/gateways/second").status_code == 204
     assert not Exchange.objects.exists()
+
+
+def test_a_test_follows_the_sender_names_of_its_gateway(admin: User) -> None:
+    senders = [{"name": "Shop", "countries": []}]
+    Gateway.objects.create(
+        name="named", kind="kannel", url="http://127.0.0.1:9", username="u", secret="s", senders=senders
+    )
+    client = ApiClient(admin)
+    refused = client.post(
+        "/gateways/named/test", {"phone": "79991234567", "sender": "Nope"}, content_type="application/json"
+    )
+    assert (refused.status_code, "It allows: Shop" in refused.content.decode()) == (422, True)
+    client.post("/gateways/named/test", {"phone": "79991234567"}, content_type="application/json")
+    assert "from=Shop" in Exchange.objects.get().url
