@@ -51,7 +51,7 @@ class Action(StrEnum):
 
 
 class Keyword(NamedTuple):
-    """A word of a list, and what it asks for. `after_stop`: it means something only to whoever has opted out."""
+    """A word of a list, and what it asks for. `after_stop`: it means something only after a stop word."""
 
     word: str
     action: Action

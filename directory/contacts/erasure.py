@@ -57,7 +57,7 @@ def contact_erase(*, contact: Contact, by: User) -> None:
     LogEntry.objects.get_for_object(current).delete()
     LastContacted.objects.filter(contact=current).delete()
     Tagging.objects.filter(contact=current).delete()
-    # Whoever has this phone later can't release it by a reply.
+    # The next owner of this phone can't release it by a reply.
     Suppression.objects.filter(phone=current.phone).update(reason="", by=None, source=Source.PERSON)
     Contact.objects.filter(pk=current.pk).update(**_erased_values(current), updated_at=now())
     record(Contact, [current.pk], by, {"is_active": Change(True, False)})

@@ -39,7 +39,7 @@ def outcome_of(table: AnswerTable, answer: Answer) -> Outcome:
     if rule is None:
         return outcome_by_status(answer) or unconfirmed("unreadable" if data is NOTHING else "not_accepted")
     error = text_at(table.error, data)
-    reason = rule.reason or (code_of(f"error_{error.lower()}") if error else "")
+    reason = rule.reason or (code_of(f"error_{error}") if error else "")
     return _outcome(rule, reason, answer, data, table)
 
 
