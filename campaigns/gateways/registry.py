@@ -73,12 +73,6 @@ def connection_of(name: str) -> tuple[type[Driver], Connection]:
         raise Http404 from error
 
 
-def driver_of(row: Gateway) -> Driver:
-    """Return the driver of a gateway that an administrator added."""
-    kind, connection = _of_row(row)
-    return kind.connect(connection)
-
-
 def _of_row(row: Gateway) -> tuple[type[Driver], Connection]:
     definition = definition_of(row)
     fields = {**row.options, **_usable_secrets(row, definition)} if definition else {}

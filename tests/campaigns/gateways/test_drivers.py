@@ -361,6 +361,7 @@ def test_a_reason_code_has_one_text() -> None:
     assert len(texts) == len(dict(texts))
 
 
+@pytest.mark.django_db
 def test_a_new_kind_can_be_chosen_everywhere_once_it_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
     class Mirror(Probe):
         kind, label = "mirror", "Mirror"
@@ -373,6 +374,6 @@ def test_a_new_kind_can_be_chosen_everywhere_once_it_is_there(monkeypatch: pytes
     assert ("mirror", "Mirror") in fields["kind"].choices  # type: ignore[attr-defined]
     assert fields["username"].help_text == "Only for Kannel, Mirror."
     assert reason_words("shattered") == "The mirror is broken"
-    row = Gateway(name="m", kind="mirror", url="https://mirror.example/v1", secret="s")
-    assert isinstance(registry.driver_of(row), Mirror)
+    row = Gateway.objects.create(name="m", kind="mirror", url="https://mirror.example/v1", secret="s")
+    assert isinstance(registry.driver("m"), Mirror)
     assert row.kind_label == "Mirror"

@@ -94,7 +94,7 @@ def test_nothing_personal_is_kept_of_an_incoming_message(preset: str, text: str,
         for name, value in example.get("query", {}).items()
     }
     callback = Callback({"key": key(), **query}, body.encode())
-    reported = registry.driver_of(row).parse_callback(callback)
+    reported = registry.driver(row.name).parse_callback(callback)
     assert [message.text for message in reported.incoming] == [text.strip()]
     with recorded():
         Exchange.objects.bulk_create([Recorder("second").received("POST", callback, reported)])
